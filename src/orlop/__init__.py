@@ -1,0 +1,3 @@
+"""Container storage for Python."""
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,110 @@
+"""Digests: names of content by its hash.
+
+Spec: image-spec v1.1, descriptor.md, "Digests".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Final, Self, final
+
+from orlop.errors import InvalidDigestError, UnsupportedError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+# algorithm ::= component (separator component)*; encoded ::= [a-zA-Z0-9=_-]+
+_GRAMMAR: Final = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+", re.ASCII)
+_MAX_LENGTH: Final = 512
+_HEX: Final = {"sha256": 64, "sha384": 96, "sha512": 128, "blake3": 64}
+_HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+_LOWER_HEX: Final = re.compile(r"[a-f0-9]+", re.ASCII)
+
+
+@final
+class Digest(str):
+    """The validated text `algorithm:encoded`, usable wherever a `str` is.
+
+    The encoded part of the registered algorithms must be lowercase hexadecimal digits of their
+    length; algorithms that are not registered pass when they fit the grammar, and cannot be
+    computed here.
+
+    Args:
+        text: The digest, such as `sha256:2c26…`.
+
+    Raises:
+        InvalidDigestError: The text breaks the grammar or the algorithm's own form.
+
+    Spec: image-spec v1.1, descriptor.md, "Digests" and "Registered Algorithms".
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Validate the text; a `Digest` is returned as it is."""
+        if type(text) is cls:
+            return text
+        if len(text) > _MAX_LENGTH or _GRAMMAR.fullmatch(text) is None:
+            raise InvalidDigestError(f"{text[:100]!r} is no digest (algorithm:encoded)")
+        algorithm, _, encoded = text.partition(":")
+        length = _HEX.get(algorithm)
+        if length is not None and (len(encoded) != length or _LOWER_HEX.fullmatch(encoded) is None):
+            raise InvalidDigestError(
+                f"{text[:100]!r} is no {algorithm} digest ({length} lowercase hexadecimal digits)"
+            )
+        return super().__new__(cls, text)
+
+    @property
+    def algorithm(self) -> str:
+        """The part before the colon, such as `sha256`."""
+        return self.partition(":")[0]
+
+    @property
+    def encoded(self) -> str:
+        """The part after the colon: hexadecimal digits for the registered algorithms."""
+        return self.partition(":")[2]
+
+    @property
+    def computable(self) -> bool:
+        """Whether content can be verified against this digest here."""
+        return self.algorithm in _HASHES
+
+    def hasher(self) -> Hash:
+        """A new hash object of this digest's algorithm.
+
+        Raises:
+            UnsupportedError: The algorithm cannot be computed here.
+        """
+        return new_hash(self.algorithm)
+
+    @classmethod
+    def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:
+        """The digest of `data`."""
+        return digest_of(new_hash(algorithm, data))
+
+
+def new_hash(algorithm: str, data: bytes | bytearray | memoryview = b"") -> Hash:
+    """A hash object of the algorithm, fed with `data`.
+
+    Raises:
+        UnsupportedError: The algorithm cannot be computed here.
+    """
+    if algorithm not in _HASHES:
+        raise UnsupportedError(
+            f"digest algorithm {algorithm!r} cannot be computed",
+            hint=f"use one of {', '.join(sorted(_HASHES))}",
+        )
+    return hashlib.new(algorithm, data, usedforsecurity=False)
+
+
+def digest_of(state: Hash) -> Digest:
+    """The digest that a hash object has reached."""
+    return Digest(f"{state.name}:{state.hexdigest()}")
+
+
+@cache
+def empty_digest(algorithm: str = "sha256") -> Digest:
+    """The digest of no bytes at all."""
+    return Digest.of(b"", algorithm)

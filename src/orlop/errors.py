@@ -1,0 +1,219 @@
+"""Every error that orlop raises on purpose.
+
+    OrlopError                      message, hint
+    ├── InvalidError                where: JSON path, entry or offset
+    │   ├── InvalidDigestError
+    │   ├── InvalidReferenceError
+    │   ├── InvalidPlatformError
+    │   ├── InvalidDocumentError    a manifest, index, config, layout or credentials file
+    │   ├── InvalidLayerError       a tar, its compression or its changeset
+    │   └── InvalidImageError       a filesystem image
+    ├── VerificationError           expected, actual
+    │   ├── DigestMismatchError
+    │   └── SizeMismatchError
+    ├── NotFoundError
+    ├── AlreadyExistsError
+    ├── AmbiguousError              a prefix or name that means several things; candidates
+    ├── InUseError
+    ├── LimitExceededError          limit (its name), value (what it is)
+    ├── UnsafePathError             where
+    ├── UnsupportedError
+    └── RegistryError               status, codes, retryable
+        ├── TransportError          no whole answer came
+        └── AuthError               the registry wants other credentials
+
+`OSError` passes through unchanged, with its path. A caller's mistake is a `TypeError` or a
+`ValueError`. Errors of libraries are translated once, where the library is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OrlopError(Exception):
+    """Base of all errors that orlop raises on purpose.
+
+    Args:
+        message: What went wrong, with which object, and why; one line.
+        hint: What to do next, where that is known; one line.
+    """
+
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InvalidError(OrlopError, ValueError):
+    """Something read is not what its specification demands.
+
+    Args:
+        message: What is wrong.
+        where: Where it is wrong: a JSON path (`$.layers[3].size`), an entry's name or an offset.
+        hint: What to do next.
+    """
+
+    where: str | None
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.where = where
+
+
+class InvalidDigestError(InvalidError):
+    """A text is no digest."""
+
+
+class InvalidReferenceError(InvalidError):
+    """A text is no image reference."""
+
+
+class InvalidPlatformError(InvalidError):
+    """A text is no platform."""
+
+
+class InvalidDocumentError(InvalidError):
+    """A JSON document has the wrong shape; `where` is the JSON path."""
+
+
+class InvalidLayerError(InvalidError):
+    """A layer's compression, tar or changeset is broken; `where` is the entry or the offset."""
+
+
+class InvalidImageError(InvalidError):
+    """A filesystem image is broken; `where` is the inode or the offset."""
+
+
+class VerificationError(OrlopError):
+    """Content is not what its digest, size or diffID says.
+
+    Args:
+        message: What was verified.
+        expected: What was promised.
+        actual: What was found.
+        hint: What to do next.
+    """
+
+    expected: object
+    actual: object
+
+    def __init__(
+        self, message: str, *, expected: object, actual: object, hint: str | None = None
+    ) -> None:
+        super().__init__(f"{message}: expected {expected}, found {actual}", hint=hint)
+        self.expected = expected
+        self.actual = actual
+
+
+class DigestMismatchError(VerificationError):
+    """Content has another digest than the one promised."""
+
+
+class SizeMismatchError(VerificationError):
+    """Content has another length than the one promised."""
+
+
+class NotFoundError(OrlopError, LookupError):
+    """Something named does not exist."""
+
+
+class AlreadyExistsError(OrlopError):
+    """Something that was to be made exists already."""
+
+
+class AmbiguousError(OrlopError, LookupError):
+    """A name or prefix means several things.
+
+    Args:
+        message: What was looked up.
+        candidates: What it may mean.
+        hint: What to do next.
+    """
+
+    candidates: tuple[str, ...]
+
+    def __init__(
+        self, message: str, *, candidates: Sequence[str] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.candidates = tuple(candidates)
+
+
+class InUseError(OrlopError):
+    """Something cannot be changed or removed while others need it."""
+
+
+class LimitExceededError(OrlopError):
+    """A length, count, depth or ratio is over its named limit.
+
+    Args:
+        message: What is too large.
+        limit: The limit's name, as in the documentation.
+        value: The limit's value.
+        hint: What to do next.
+    """
+
+    limit: str
+    value: int
+
+    def __init__(self, message: str, *, limit: str, value: int, hint: str | None = None) -> None:
+        super().__init__(f"{message} (limit {limit} = {value})", hint=hint)
+        self.limit = limit
+        self.value = value
+
+
+class UnsafePathError(OrlopError):
+    """A path would leave the place that it must stay in."""
+
+    where: str | None
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{where}: {message}" if where else message, hint=hint)
+        self.where = where
+
+
+class UnsupportedError(OrlopError):
+    """Something is valid and known, and cannot be done here."""
+
+
+class RegistryError(OrlopError):
+    """A registry answered with an error.
+
+    Args:
+        message: What was asked and what came back.
+        status: The HTTP status, 0 where none came.
+        codes: The error codes in the body, as the distribution-spec names them.
+        retryable: Whether the same request may succeed later.
+        hint: What to do next.
+    """
+
+    status: int
+    codes: tuple[str, ...]
+    retryable: bool
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        codes: Sequence[str] = (),
+        retryable: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.codes = tuple(codes)
+        self.retryable = retryable
+
+
+class TransportError(RegistryError):
+    """No whole answer came: the connection failed, broke or took too long."""
+
+
+class AuthError(RegistryError):
+    """A registry or its token server refused the credentials, or wants some."""
