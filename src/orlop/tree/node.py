@@ -10,10 +10,10 @@ import stat
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from orlop.digest import Digest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from orlop.digest import Digest
 
 S_IFMT: Final = 0o170000
 S_IFDIR: Final = stat.S_IFDIR
@@ -105,7 +105,8 @@ class Node:
         return self.children is not None
 
     def __repr__(self) -> str:
-        return f"<Node {type_letters.get(self.type, '?')} {self.mode & 0o7777:04o} {self.uid}:{self.gid}>"
+        kind = type_letters.get(self.type, "?")
+        return f"<Node {kind} {self.mode & 0o7777:04o} {self.uid}:{self.gid}>"
 
 
 def directory(mode: int = 0o755, uid: int = 0, gid: int = 0, mtime_ns: int = 0) -> Node:
