@@ -1,8 +1,27 @@
 """The model of a filesystem tree that every reader fills and every writer empties."""
 
 from orlop.tree.changeset import Entry, Link, Opaque, Put, Whiteout
+from orlop.tree.codec import ChangesetEncoder, EncodedChangeset
+from orlop.tree.dump import dump, iter_differences
+from orlop.tree.merge import Merger, lookup, merge, split
 from orlop.tree.node import NO_XATTRS, Node, directory, walk
 
 __all__ = [
-    "NO_XATTRS", "Entry", "Link", "Node", "Opaque", "Put", "Whiteout", "directory", "walk",
-]  # fmt: skip
+    "NO_XATTRS",
+    "ChangesetEncoder",
+    "EncodedChangeset",
+    "Entry",
+    "Link",
+    "Merger",
+    "Node",
+    "Opaque",
+    "Put",
+    "Whiteout",
+    "directory",
+    "dump",
+    "iter_differences",
+    "lookup",
+    "merge",
+    "split",
+    "walk",
+]

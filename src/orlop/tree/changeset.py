@@ -9,12 +9,13 @@ Spec: image-spec v1.1, layer.md, "Changeset".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, final
 
 if TYPE_CHECKING:
     from orlop.tree.node import Node
 
 
+@final
 class Put:
     """Add or replace the inode at `path`; `b""` is the root directory, which keeps its children.
 
@@ -30,6 +31,7 @@ class Put:
         self.node = node
 
 
+@final
 class Link:
     """Make `path` another name of the inode at `target`, in this layer or in one below.
 
@@ -45,6 +47,7 @@ class Link:
         self.target = target
 
 
+@final
 class Whiteout:
     """Remove what the layers below have at `path`; entries of this layer stay."""
 
@@ -54,6 +57,7 @@ class Whiteout:
         self.path = path
 
 
+@final
 class Opaque:
     """Hide all that the layers below have in the directory `path`; the directory itself stays."""
 
