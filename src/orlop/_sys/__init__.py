@@ -1,1 +1,1 @@
-"""To be."""
+"""The kernel, called directly: mounts, paths below a handle, locks, loop devices, clones."""

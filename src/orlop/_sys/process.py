@@ -1,0 +1,66 @@
+"""Facts about this boot, this process and others: what makes a record of today stale tomorrow."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+CAP_SYS_ADMIN: Final = 21
+CAP_MKNOD: Final = 27
+
+
+@cache
+def boot_id() -> str:
+    """The random name of this boot; it differs after every restart of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def mount_namespace() -> int:
+    """The inode number of this process's mount namespace."""
+    return os.stat("/proc/self/ns/mnt").st_ino
+
+
+def process_start(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot; None when there is no such process.
+
+    A pid is used again by another process; pid and start together are not.
+    """
+    try:
+        data = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # The command, in parentheses, may itself hold spaces and parentheses.
+    return int(data[data.rindex(b")") + 2 :].split()[19])
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Whether the process that had this pid and start is still there."""
+    return process_start(pid) == start
+
+
+def command_line(pid: int) -> str:
+    """What a process was started with, at most 200 characters; empty when it cannot be read."""
+    try:
+        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    return data.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")[:200]
+
+
+def has_capability(capability: int) -> bool:
+    """Whether this process may use a capability, within its own user namespace."""
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapEff:"):
+            return bool(int(line.split()[1], 16) >> capability & 1)
+    return False
+
+
+def in_initial_user_namespace() -> bool:
+    """Whether user ids here are those of the machine itself."""
+    try:
+        mapping = Path("/proc/self/uid_map").read_text().split()
+    except OSError:
+        return True
+    return mapping == ["0", "0", "4294967295"]
