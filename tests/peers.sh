@@ -1,0 +1,33 @@
+#!/bin/sh
+# Install what the tests compare orlop with. As root on Debian; elsewhere those tests skip.
+#
+#     tests/peers.sh          what make test needs
+#     tests/peers.sh bench    what make bench needs besides
+#     tests/peers.sh venv     what python3 -m venv needs
+set -eu
+
+packages="skopeo umoci podman buildah docker-registry erofs-utils runc crun
+          attr acl e2fsprogs zstd openssl strace"
+case ${1:-} in
+    bench) packages="$packages debootstrap time $(command -v npm >/dev/null || echo npm)" ;;
+    venv) packages="python3-venv" ;;
+esac
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "not root on Debian: tests that need peers or mounts will skip" >&2
+    exit 0
+fi
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+echo "installing:$missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
+# Debian starts docker-registry as a service where there is an init: the tests start their own.
+if command -v systemctl >/dev/null && systemctl is-active -q docker-registry 2>/dev/null; then
+    systemctl disable -q --now docker-registry
+fi
