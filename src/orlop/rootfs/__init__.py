@@ -1,1 +1,7 @@
-"""To be."""
+"""Trees into directories, and directories into trees."""
+
+from orlop.rootfs.create import Dropped, XattrPolicy
+from orlop.rootfs.read import read_tree
+from orlop.rootfs.write import WriteReport, write_tree
+
+__all__ = ["Dropped", "WriteReport", "XattrPolicy", "read_tree", "write_tree"]

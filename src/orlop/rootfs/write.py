@@ -1,0 +1,216 @@
+"""Trees into directories.
+
+Names are created only inside directories that were made here, by handle; nothing of the image is
+ever resolved as a path.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orlop.errors import InvalidLayerError
+from orlop.rootfs.content import ContentCopier
+from orlop.rootfs.create import Creator, Dropped, XattrPolicy, check_name
+from orlop.rootfs.handles import Handles, Place
+from orlop.tree.node import S_IFREG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from orlop.digest import Digest
+    from orlop.tree import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteReport:
+    """What was written, and what could not be.
+
+    Attributes:
+        inodes: How many inodes were made, the root not counted.
+        links: How many further names of them.
+        dropped: What is missing, the first thousand records.
+        dropped_count: How many records there would be.
+    """
+
+    inodes: int
+    links: int
+    dropped: tuple[Dropped, ...]
+    dropped_count: int
+
+
+def write_tree(
+    root: Node,
+    dir_fd: int,
+    open_source: Callable[[Digest], int],
+    *,
+    ownership: bool = True,
+    xattrs: XattrPolicy = "strict",
+) -> WriteReport:
+    """Fill an empty directory with a tree and return what could not be kept of it.
+
+    The directory's own metadata become the root node's. After an error it holds anything, and
+    the caller throws it away. Nothing is synced.
+
+    Args:
+        root: The tree; a node met twice is a hard link.
+        dir_fd: The empty directory, which nobody else writes to; borrowed.
+        open_source: Returns a handle of the bytes that a node's `source` names; borrowed, asked
+            once for each source.
+        ownership: Set owners. Without, all belongs to this process, and devices and privileged
+            xattrs that it may not make are dropped.
+        xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
+            is left out.
+
+    Raises:
+        InvalidLayerError: A source ends before a file's content does; a directory has two names.
+        UnsafePathError: A name is not one name in one directory.
+        UnsupportedError: An xattr or a device cannot be made here.
+        OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
+    """
+    with Handles(dir_fd) as handles:
+        writer = _TreeWriter(handles, open_source, ownership, xattrs)
+        try:
+            return writer.write(root)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, writer.where()) from error
+
+
+class _TreeWriter:
+    def __init__(
+        self,
+        handles: Handles,
+        open_source: Callable[[Digest], int],
+        ownership: bool,
+        xattrs: XattrPolicy,
+    ) -> None:
+        self._handles = handles
+        self._content = ContentCopier(open_source, where=self.where)
+        self._creator = Creator(ownership=ownership, xattrs=xattrs, where=self.where)
+        self._place = handles.root
+        self._name = b""
+        self._shared: dict[Node, tuple[Place, bytes] | None] = {}
+        self._closed_modes: list[tuple[Place, int]] = []
+        self._inodes = 0
+        self._links = 0
+
+    def where(self) -> bytes:
+        """The path of the entry at hand."""
+        return self._place.path(self._name)
+
+    def write(self, root: Node) -> WriteReport:
+        self._shared = dict.fromkeys(_shared_nodes(root))
+        self._creator.adopt_root(self._handles.root.fd)
+        self._fill(root)
+        for place, mode in self._closed_modes:
+            self._place, self._name = place, b""
+            os.fchmod(self._handles.get(place), mode)
+            self._handles.release(place)
+        return WriteReport(
+            inodes=self._inodes,
+            links=self._links,
+            dropped=tuple(self._creator.dropped),
+            dropped_count=self._creator.dropped_count,
+        )
+
+    def _fill(self, root: Node) -> None:
+        assert root.children is not None
+        stack = [(root, iter(root.children.items()))]
+        while stack:
+            node, entries = stack[-1]
+            below = self._write_files(self._handles.get(self._place), entries)
+            if below is not None:
+                assert below.children is not None
+                stack.append((below, iter(below.children.items())))
+            else:
+                stack.pop()
+                self._leave(node)
+
+    def _write_files(self, dir_fd: int, entries: Iterator[tuple[bytes, Node]]) -> Node | None:
+        """Write entries until one is a directory, which is made, entered and returned."""
+        for name, node in entries:
+            check_name(name)
+            self._name = name
+            if node.children is not None:
+                self._enter(dir_fd, name)
+                return node
+            if node in self._shared and self._link(node):
+                # A far link may have cost this directory its handle.
+                dir_fd = self._handles.get(self._place)
+            elif node.mode & 0o170000 == S_IFREG:
+                self._write_file(dir_fd, name, node)
+            elif self._creator.make_special(dir_fd, name, node):
+                self._inodes += 1
+            elif node in self._shared:
+                self._shared[node] = None
+        return None
+
+    def _write_file(self, dir_fd: int, name: bytes, node: Node) -> None:
+        fd = self._creator.open_file(dir_fd, name, node)
+        try:
+            if node.size:
+                self._content.copy(node, fd)
+            self._creator.finish_file(fd, node)
+        finally:
+            os.close(fd)
+        self._inodes += 1
+
+    def _enter(self, dir_fd: int, name: bytes) -> None:
+        self._creator.make_directory(dir_fd, name)
+        self._inodes += 1
+        self._place = Place(self._place, name)
+        self._name = b""
+
+    def _leave(self, node: Node) -> None:
+        """Finish the directory at hand and return to the one above."""
+        place = self._place
+        self._name = b""
+        mode = node.mode & 0o7777
+        fd = self._handles.get(place)
+        if self._shared and mode & 0o700 != 0o700:
+            # A later hard link may have to pass through it.
+            self._closed_modes.append((place, mode))
+            mode = 0o700
+        self._creator.finish_directory(fd, node, mode=mode)
+        if place.parent is not None:
+            self._handles.leave(place)
+            self._place = place.parent
+
+    def _link(self, node: Node) -> bool:
+        """Link to the node's first name, or remember this one as the first."""
+        first = self._shared[node]
+        if first is None:
+            self._shared[node] = (self._place, self._name)
+            return False
+        place, name = first
+        source = os.dup(self._handles.get(place))
+        try:
+            os.link(
+                name,
+                self._name,
+                src_dir_fd=source,
+                dst_dir_fd=self._handles.get(self._place),
+                follow_symlinks=False,
+            )
+        finally:
+            os.close(source)
+        self._links += 1
+        return True
+
+
+def _shared_nodes(root: Node) -> set[Node]:
+    """The nodes that have several names."""
+    met: set[Node] = {root}
+    shared: set[Node] = set()
+    stack = [root]
+    while stack:
+        for node in (stack.pop().children or {}).values():
+            if node in met:
+                if node.is_dir:
+                    raise InvalidLayerError("a directory has two names")
+                shared.add(node)
+            met.add(node)
+            if node.children:
+                stack.append(node)
+    return shared
