@@ -1,0 +1,165 @@
+"""A member of an archive: what its header says, and its extended headers on top."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from orlop.tar.header import MalformedError, UnknownError, decode_name, decode_number, decode_size
+from orlop.tar.pax import decode_decimal, decode_text, decode_time
+from orlop.tar.xattrs import decode_xattrs
+from orlop.tree import NO_XATTRS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orlop.tar.limits import TarLimits
+
+_MAX_ID: Final = (1 << 32) - 2
+_MAX_MAJOR: Final = (1 << 12) - 1
+_MAX_MINOR: Final = (1 << 20) - 1
+_MAX_SECONDS: Final = 1 << 63
+_NANOSECONDS: Final = 1_000_000_000
+_MAX_OWNERS: Final = 4096
+
+
+class Owners(dict[bytes, tuple[int, int, int]]):
+    """Permission bits, uid and gid by the 24 bytes of a header that hold them.
+
+    An archive has few of them, and looking one up is ten times as fast as decoding it.
+    """
+
+    def __missing__(self, field: bytes) -> tuple[int, int, int]:
+        if len(self) >= _MAX_OWNERS:
+            self.clear()
+        mode = decode_number(field[:8], "mode")
+        if mode < 0:
+            raise MalformedError(f"mode is out of range: {mode}")
+        uid = _check_id(decode_number(field[8:16], "uid"), "uid")
+        gid = _check_id(decode_number(field[16:], "gid"), "gid")
+        value = self[field] = (mode & 0o7777, uid, gid)
+        return value
+
+
+def _check_id(number: int, what: str) -> int:
+    if not 0 <= number <= _MAX_ID:
+        raise MalformedError(f"{what} is out of range: {number}")
+    return number
+
+
+class Member:
+    """One member as its headers describe it, its names still as they stand in the archive.
+
+    Attributes:
+        kind: The typeflag.
+        magic: Magic and version.
+        name: What it is called.
+        link: What it links to.
+        permissions: The permission bits, `0o7777` at most.
+        uid: Owner.
+        gid: Group.
+        size: Bytes of data that follow the header.
+        mtime_ns: Time of last modification in nanoseconds since 1970.
+        xattrs: Extended attributes.
+        major: Major device number in a PAX record, or None.
+        minor: Minor device number in a PAX record, or None.
+    """
+
+    __slots__ = (
+        "_devices", "gid", "kind", "link", "magic", "major", "minor", "mtime_ns", "name",
+        "permissions", "size", "uid", "xattrs",
+    )  # fmt: skip
+
+    def __init__(self, fields: tuple[bytes, ...], owners: Owners) -> None:
+        name, owner, size, mtime, _, self.kind, link, magic, self._devices, prefix, star = fields
+        self.magic = magic
+        self.name = decode_name(name, magic, prefix, star)
+        self.link = link.partition(b"\0")[0]
+        self.permissions, self.uid, self.gid = owners[owner]
+        self.size = decode_size(size)
+        seconds = decode_number(mtime, "mtime")
+        if not -_MAX_SECONDS <= seconds < _MAX_SECONDS:
+            raise MalformedError(f"mtime is out of range: {seconds}")
+        self.mtime_ns = seconds * _NANOSECONDS
+        self.xattrs: Mapping[bytes, bytes] = NO_XATTRS
+        self.major: int | None = None
+        self.minor: int | None = None
+
+    def extend(self, records: Mapping[bytes, bytes], limits: TarLimits) -> None:
+        """Let the records of an extended header override what the header says.
+
+        Raises:
+            MalformedError: A record's value is not what its keyword demands.
+            TooLargeError: An attribute is over its limit.
+        """
+        attributes = False
+        for keyword, value in records.items():
+            setter = _SETTERS.get(keyword)
+            if setter is None:
+                attributes = attributes or b".xattr." in keyword
+            elif value:
+                setter(self, value)
+        if b"SCHILY.realsize" in records:  # star's sparse files, plain and shorter for others
+            raise UnknownError("sparse files of star are not supported")
+        if attributes:
+            self.xattrs = decode_xattrs(records, limits)
+
+    @property
+    def rdev(self) -> int:
+        """The device number, as `os.makedev` makes it.
+
+        Raises:
+            MalformedError: Major or minor is larger than Linux has them.
+        """
+        major, minor = self.major, self.minor
+        if major is None:
+            major = decode_number(self._devices[:8], "devmajor")
+        if minor is None:
+            minor = decode_number(self._devices[8:], "devminor")
+        if not (0 <= major <= _MAX_MAJOR and 0 <= minor <= _MAX_MINOR):
+            raise MalformedError(f"device number {major}:{minor} is out of range")
+        return os.makedev(major, minor)
+
+
+def _set_name(member: Member, value: bytes) -> None:
+    member.name = decode_text(value, "path")
+
+
+def _set_link(member: Member, value: bytes) -> None:
+    member.link = decode_text(value, "linkpath")
+
+
+def _set_size(member: Member, value: bytes) -> None:
+    member.size = decode_decimal(value, "size")
+
+
+def _set_uid(member: Member, value: bytes) -> None:
+    member.uid = decode_decimal(value, "uid", _MAX_ID)
+
+
+def _set_gid(member: Member, value: bytes) -> None:
+    member.gid = decode_decimal(value, "gid", _MAX_ID)
+
+
+def _set_mtime(member: Member, value: bytes) -> None:
+    member.mtime_ns = decode_time(value)
+
+
+def _set_major(member: Member, value: bytes) -> None:
+    member.major = decode_decimal(value, "SCHILY.devmajor", _MAX_MAJOR)
+
+
+def _set_minor(member: Member, value: bytes) -> None:
+    member.minor = decode_decimal(value, "SCHILY.devminor", _MAX_MINOR)
+
+
+_SETTERS: Final[Mapping[bytes, Callable[[Member, bytes], None]]] = {
+    b"path": _set_name,
+    b"linkpath": _set_link,
+    b"size": _set_size,
+    b"uid": _set_uid,
+    b"gid": _set_gid,
+    b"mtime": _set_mtime,
+    b"SCHILY.devmajor": _set_major,
+    b"SCHILY.devminor": _set_minor,
+}
