@@ -1,1 +1,17 @@
-"""To be."""
+"""The documents of the image specification, read strictly and written deterministically."""
+
+from orlop.spec.config import ImageConfig, chain_id, chain_ids, check_layers
+from orlop.spec.container import ContainerConfig
+from orlop.spec.descriptor import EMPTY, Descriptor
+from orlop.spec.document import decode_document
+from orlop.spec.history import History
+from orlop.spec.index import Index
+from orlop.spec.json import MAX_DOCUMENT_SIZE, decode_json, encode_json
+from orlop.spec.layout import CONTAINERD_NAME, REF_NAME, ImageLayout
+from orlop.spec.manifest import Manifest
+
+__all__ = [
+    "CONTAINERD_NAME", "EMPTY", "MAX_DOCUMENT_SIZE", "REF_NAME", "ContainerConfig", "Descriptor",
+    "History", "ImageConfig", "ImageLayout", "Index", "Manifest", "chain_id", "chain_ids",
+    "check_layers", "decode_document", "decode_json", "encode_json",
+]  # fmt: skip
