@@ -1,1 +1,8 @@
-"""To be."""
+"""What mounts: EROFS images over their tars, overlays, read-only binds; and what works here."""
+
+from orlop.drivers.bind import mount_bind
+from orlop.drivers.erofs import mount_erofs
+from orlop.drivers.mounts import MountHandle, is_mounted, unmount
+from orlop.drivers.overlay import mount_overlay
+
+__all__ = ["MountHandle", "is_mounted", "mount_bind", "mount_erofs", "mount_overlay", "unmount"]
