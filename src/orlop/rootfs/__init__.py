@@ -2,6 +2,7 @@
 
 from orlop.rootfs.create import Dropped, XattrPolicy
 from orlop.rootfs.read import read_tree
+from orlop.rootfs.remove import remove_tree
 from orlop.rootfs.write import WriteReport, write_tree
 
-__all__ = ["Dropped", "WriteReport", "XattrPolicy", "read_tree", "write_tree"]
+__all__ = ["Dropped", "WriteReport", "XattrPolicy", "read_tree", "remove_tree", "write_tree"]

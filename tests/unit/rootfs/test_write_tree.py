@@ -5,7 +5,7 @@ import pytest
 
 from orlop.digest import Digest
 from orlop.errors import InvalidLayerError, UnsafePathError
-from orlop.rootfs import read_tree, write_tree
+from orlop.rootfs import read_tree, remove_tree, write_tree
 from orlop.tree import Node, directory
 
 ROOT = os.geteuid() == 0
@@ -36,7 +36,10 @@ def source(tmp_path):
 def target(tmp_path):
     path = tmp_path / "target"
     path.mkdir()
-    return path
+    yield path
+    parent = os.open(tmp_path, os.O_RDONLY)
+    remove_tree(parent, b"target")
+    os.close(parent)
 
 
 @pytest.fixture
