@@ -7,7 +7,8 @@
     │   ├── InvalidPlatformError
     │   ├── InvalidDocumentError    a manifest, index, config, layout or credentials file
     │   ├── InvalidLayerError       a tar, its compression or its changeset
-    │   └── InvalidImageError       a filesystem image
+    │   ├── InvalidImageError       a filesystem image
+    │   └── InvalidArchiveError     an archive that holds images
     ├── VerificationError           expected, actual
     │   ├── DigestMismatchError
     │   └── SizeMismatchError
@@ -87,6 +88,10 @@ class InvalidLayerError(InvalidError):
 
 class InvalidImageError(InvalidError):
     """A filesystem image is broken; `where` is the inode or the offset."""
+
+
+class InvalidArchiveError(InvalidError):
+    """An archive that holds images is broken; `where` is the archive and its member."""
 
 
 class VerificationError(OrlopError):

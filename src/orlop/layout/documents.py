@@ -1,0 +1,81 @@
+"""Documents read from a place: bounded, and verified where a descriptor says what they are."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orlop.digest import Digest
+from orlop.errors import (
+    DigestMismatchError,
+    InvalidDocumentError,
+    LimitExceededError,
+    NotFoundError,
+    SizeMismatchError,
+)
+from orlop.layout.files import read_all
+from orlop.spec.json import MAX_DOCUMENT_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orlop.layout.files import Extent, Files
+    from orlop.layout.place import Place
+    from orlop.spec.descriptor import Descriptor
+
+
+def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
+    """The content of a file that the place must have.
+
+    Raises:
+        InvalidDocumentError: There is no such file.
+        LimitExceededError: It has more than `limit` bytes.
+    """
+    try:
+        extent = files.open(name)
+    except NotFoundError:
+        raise InvalidDocumentError(
+            f"{place.path} is no {place.transport}: it has no {name}"
+        ) from None
+    with extent:
+        if extent.size > limit:
+            raise LimitExceededError(
+                f"{place.path}/{name} has {extent.size} bytes", limit="size", value=limit
+            )
+        return read_all(extent)
+
+
+@contextmanager
+def decoding(place: Place, name: str) -> Iterator[None]:
+    """Let errors of a document say which file of the place it is."""
+    try:
+        yield
+    except InvalidDocumentError as error:
+        raise InvalidDocumentError(str(error), where=f"{place.path}/{name}") from error
+
+
+def read_document(extent: Extent, descriptor: Descriptor) -> bytes:
+    """The whole content of a document that is what its descriptor says.
+
+    Raises:
+        LimitExceededError: It is larger than a document may be; it is not read.
+        SizeMismatchError: It has another length.
+        DigestMismatchError: It has other content.
+        UnsupportedError: Its digest cannot be computed here.
+    """
+    digest = descriptor.digest
+    if extent.size > MAX_DOCUMENT_SIZE:
+        raise LimitExceededError(
+            f"document {digest} has {extent.size} bytes",
+            limit="MAX_DOCUMENT_SIZE",
+            value=MAX_DOCUMENT_SIZE,
+        )
+    data = read_all(extent)
+    if len(data) != descriptor.size:
+        raise SizeMismatchError(f"size of {digest}", expected=descriptor.size, actual=len(data))
+    actual = Digest.of(data, digest.algorithm)
+    if actual != digest:
+        raise DigestMismatchError(
+            f"content of {descriptor.media_type}", expected=digest, actual=actual
+        )
+    return data

@@ -1,0 +1,80 @@
+"""What an image is called by the place that it lies in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from orlop.errors import InvalidReferenceError
+from orlop.layout.place import is_selector, position_of
+from orlop.reference import Reference
+from orlop.spec.layout import CONTAINERD_NAME, REF_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orlop.layout.place import Place
+    from orlop.spec.descriptor import Descriptor
+
+_SUFFIXES: Final = re.compile(r"(?:\.(?:tar|tgz|gz|zst|oci|docker))+$", re.IGNORECASE)
+_NOT_IN_NAME: Final = re.compile(r"[^a-z0-9]+", re.ASCII)
+_NOT_IN_TAG: Final = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
+_MAX_NAME_LENGTH: Final = 128
+_MAX_TAG_LENGTH: Final = 128
+
+
+def full_name(text: str) -> str | None:
+    """The full form of a reference, with the tag `latest` if it has none; None if it is no name.
+
+    A bare word is a tag, not a name: it must have a slash or a colon.
+    """
+    if "/" not in text and ":" not in text:
+        return None
+    try:
+        return str(Reference.parse(text).with_default_tag())
+    except InvalidReferenceError:
+        return None
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two texts name the same image, whatever a default has shortened."""
+    return one == other or ((full := full_name(one)) is not None and full == full_name(other))
+
+
+def names_of(descriptor: Descriptor) -> tuple[str, ...]:
+    """The full references that a descriptor's annotations give, containerd's first."""
+    texts = (descriptor.annotations.get(key) for key in (CONTAINERD_NAME, REF_NAME))
+    return unique(name for text in texts if text and (name := full_name(text)))
+
+
+def ref_name_of(descriptor: Descriptor) -> str | None:
+    """The annotation ref.name, where it may choose an image: None for a path or a control code."""
+    text = descriptor.annotations.get(REF_NAME, "")
+    return text if is_selector(text) else None
+
+
+def fallback_name(place: Place, tag: str | None = None) -> str:
+    """A name for an image whose place gives it none: `localhost/NAME:TAG`.
+
+    Args:
+        place: Whose last path component, without the suffixes of archives, is made the NAME.
+        tag: What the place calls the image, such as its ref.name; the place's selector where None.
+    """
+    stem = _SUFFIXES.sub("", place.path.absolute().name)
+    name = _NOT_IN_NAME.sub("-", stem.lower())[:_MAX_NAME_LENGTH].strip("-") or "image"
+    return f"localhost/{name}:{_tag(tag or place.selector or '')}"
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """The names in their order, each once."""
+    return tuple(dict.fromkeys(names))
+
+
+def _tag(text: str) -> str:
+    if position_of(text) is not None:
+        return "latest"
+    last = text.rpartition("/")[2].partition("@")[0]
+    tag = last.rpartition(":")[2] if "/" in text or ":" in text else last
+    if "/" in text and ":" not in last:
+        return "latest"
+    return _NOT_IN_TAG.sub("-", tag).lstrip(".-")[:_MAX_TAG_LENGTH] or "latest"

@@ -1,0 +1,136 @@
+"""OCI image layouts, in whatever files hold them.
+
+    oci-layout                  {"imageLayoutVersion": "1.0.0"}
+    index.json                  an index; its descriptors are the images
+    blobs/<algorithm>/<hex>     content by digest
+
+Spec: image-spec v1.1, image-layout.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found
+from orlop.layout.documents import decoding, read_file
+from orlop.layout.names import full_name, names_of, ref_name_of, same_name, unique
+from orlop.layout.source import LocalSource
+from orlop.reference import Reference
+from orlop.spec.index import Index
+from orlop.spec.json import MAX_DOCUMENT_SIZE
+from orlop.spec.layout import CONTAINERD_NAME, MAX_LAYOUT_SIZE, REF_NAME, ImageLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orlop.layout.files import Files
+    from orlop.layout.place import Place
+    from orlop.spec.descriptor import Descriptor
+
+LAYOUT_FILE: Final = "oci-layout"
+INDEX_FILE: Final = "index.json"
+
+
+def open_oci(place: Place, files: Files) -> LocalSource:
+    """Find the image of a layout that the place's selector means.
+
+    A selector is `@N`, or else the first of these that fits: a ref.name, containerd's image name,
+    the tag of a ref.name that is a full reference.
+
+    Raises:
+        InvalidDocumentError: This is no layout, or its index is broken.
+        NotFoundError: The layout holds no such image.
+        AmbiguousError: It holds several.
+    """
+    chosen = choose_images(place, read_index(place, files).manifests)
+    names = unique(name for image in chosen for name in names_of(image))
+    return LocalSource(files=files, target=chosen[0], names=names, locate=blob_path)
+
+
+def list_oci(place: Place, files: Files) -> list[ListedImage]:
+    """The images of a layout, in the order of its index.
+
+    Raises:
+        InvalidDocumentError: This is no layout, or its index is broken.
+    """
+    return list_images_of(read_index(place, files).manifests)
+
+
+def read_index(place: Place, files: Files) -> Index:
+    """The layout's index, after a look at its version.
+
+    Raises:
+        InvalidDocumentError: A file of the two is missing or broken.
+        UnsupportedError: The layout has a later major version.
+        LimitExceededError: A file is larger than it may be.
+    """
+    layout = read_file(place, files, LAYOUT_FILE, MAX_LAYOUT_SIZE)
+    with decoding(place, LAYOUT_FILE):
+        ImageLayout.decode(layout)
+    index = read_file(place, files, INDEX_FILE, MAX_DOCUMENT_SIZE)
+    with decoding(place, INDEX_FILE):
+        return Index.decode(index)
+
+
+def blob_path(descriptor: Descriptor) -> str:
+    """Where a layout keeps the content of a descriptor."""
+    return f"blobs/{descriptor.digest.algorithm}/{descriptor.digest.encoded}"
+
+
+def choose_images(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:
+    """The descriptors that the selector means: one, or several of the same digest."""
+    chosen = _matches(place, manifests)
+    if not chosen:
+        raise not_found(place, list_images_of(manifests))
+    if len({image.digest for image in chosen}) > 1:
+        listed = list_images_of(manifests)
+        raise ambiguous(place, [listed[manifests.index(image)] for image in chosen])
+    return chosen
+
+
+def _matches(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:
+    position = at_position(place, len(manifests))
+    if position is not None:
+        return [manifests[position]]
+    if place.selector is None:
+        return list(manifests)
+    for fits in (_has_ref_name, _has_containerd_name, _has_tag):
+        if chosen := [image for image in manifests if fits(image, place.selector)]:
+            return chosen
+    return []
+
+
+def _has_ref_name(image: Descriptor, selector: str) -> bool:
+    return image.annotations.get(REF_NAME) == selector
+
+
+def _has_containerd_name(image: Descriptor, selector: str) -> bool:
+    name = image.annotations.get(CONTAINERD_NAME)
+    return name is not None and same_name(name, selector)
+
+
+def _has_tag(image: Descriptor, selector: str) -> bool:
+    name = full_name(image.annotations.get(REF_NAME, ""))
+    return name is not None and Reference.parse(name).tag == selector
+
+
+def list_images_of(manifests: Sequence[Descriptor]) -> list[ListedImage]:
+    """What chooses each descriptor: its ref.name, its containerd name, or its position."""
+    counts = Counter(text for image in manifests for text in set(_selectors_of(image)))
+    return [
+        ListedImage(
+            selector=next(
+                (text for text in _selectors_of(image) if counts[text] == 1), f"@{number}"
+            ),
+            names=names_of(image),
+            descriptor=image,
+        )
+        for number, image in enumerate(manifests)
+    ]
+
+
+def _selectors_of(image: Descriptor) -> Iterator[str]:
+    if name := ref_name_of(image):
+        yield name
+    yield from names_of(image)
