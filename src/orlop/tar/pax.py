@@ -1,6 +1,6 @@
 """Extended headers: the records of PAX, and what they change in a member.
 
-    "%d %s=%s\\n"    length of the whole record in decimal, keyword, value
+    LENGTH blank KEYWORD "=" VALUE newline    LENGTH is that of the whole record, in decimal
 
 Applied are path, linkpath, size, uid, gid, mtime, SCHILY.xattr.*, LIBARCHIVE.xattr.*,
 SCHILY.devmajor, SCHILY.devminor and GNU.sparse.*. All others (atime, ctime, uname, gname,

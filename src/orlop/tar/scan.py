@@ -122,6 +122,20 @@ class TarScanner:
             raise self._report(error) from None
         return self._entries
 
+    def skip(self, most: int) -> int:
+        """Pass over bytes of the stream that hold no header, in the place of feeding them.
+
+        Args:
+            most: How many bytes the stream has left.
+
+        Returns:
+            How many were passed over; the next chunk begins behind them.
+        """
+        skipped = min(self._skip, most)
+        self._skip -= skipped
+        self.size += skipped
+        return skipped
+
     def close(self) -> list[Entry]:
         """The last entries, when the stream ends here and may do so.
 

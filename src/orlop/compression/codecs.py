@@ -1,0 +1,85 @@
+"""The libraries that decompress, behind one shape; each is loaded when a stream asks for it.
+
+Both let other threads run while they work, verify the checksums of their formats, and end after
+one gzip member or one zstd frame.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol, cast
+
+from orlop.compression.detect import Compression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orlop.compression.limits import DecompressionLimits
+
+
+class FrameDecoder(Protocol):
+    """Decompresses one gzip member or one zstd frame, as `bz2.BZ2Decompressor` does its stream."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end was reached and its checksum was right."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out before more goes in."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given and lies behind the end."""
+
+    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes:
+        """Take `data` and give at most `max_length` bytes."""
+
+
+class Codec:
+    """A library that decompresses.
+
+    Attributes:
+        new_decoder: Makes a decoder of the next member or frame.
+        error: What its decoders raise.
+    """
+
+    __slots__ = ("error", "new_decoder")
+
+    def __init__(self, new_decoder: Callable[[], FrameDecoder], error: type[Exception]) -> None:
+        self.new_decoder = new_decoder
+        self.error = error
+
+
+def open_codec(compression: Compression, limits: DecompressionLimits) -> Codec:
+    """The codec of a compression, which must not be NONE."""
+    if compression is Compression.GZIP:
+        return _gzip()
+    assert compression is Compression.ZSTD
+    return _zstd(limits)
+
+
+def _gzip() -> Codec:
+    from isal import igzip_lib
+
+    def new_decoder() -> FrameDecoder:
+        decoder: FrameDecoder = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return decoder
+
+    error = cast("type[Exception]", igzip_lib.IsalError)  # a class; its stub says an instance
+    return Codec(new_decoder, error)
+
+
+def _zstd(limits: DecompressionLimits) -> Codec:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    window_log = limits.max_window_size.bit_length() - 1
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: window_log}
+
+    def new_decoder() -> FrameDecoder:
+        return zstd.ZstdDecompressor(options=options)
+
+    return Codec(new_decoder, zstd.ZstdError)
