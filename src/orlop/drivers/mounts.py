@@ -63,12 +63,16 @@ class MountHandle:
             target: An existing directory; a link at its end is not followed.
 
         Raises:
-            OSError: The target is missing (ENOENT) or no directory (ENOTDIR); the mount stays
-                detached.
+            UnsupportedError: No right to mount.
+            OSError: The target is missing (ENOENT), or no directory or a link (ENOTDIR). The mount
+                stays detached.
         """
         absolute = Path(os.path.abspath(target))
         with _open_directory(absolute) as directory:
-            kernel.move_mount(self._fd, directory)
+            try:
+                kernel.move_mount(self._fd, directory)
+            except OSError as error:
+                raise explained(error, f"mount at {absolute}") from error
         # An open descriptor would keep the mount busy.
         self._fd.close()
         self.target = absolute

@@ -43,7 +43,8 @@ def mount_overlay(
     """Mount directories on top of each other and return the mount.
 
     Without `upper` it is read-only; a single lower is then a read-only bind. Nothing stays behind
-    on failure.
+    on failure. An `upper` belongs to one overlay at a time: the kernel only warns about a second,
+    so that whoever owns the directories must see to it.
 
     Args:
         lowers: Directories or open handles (detached mounts too), the topmost first.
@@ -56,8 +57,8 @@ def mount_overlay(
     Raises:
         LimitExceededError: More than `MAX_LOWERS` lowers.
         UnsupportedError: No right to mount, or a kernel that cannot.
-        OSError: A directory is missing, or the kernel refuses it (EINVAL), for instance because
-            `upper` and `work` are on different filesystems, or in use by another overlay (EBUSY).
+        OSError: A directory is missing, or the kernel refuses it: EINVAL when it is no directory,
+            or `upper` and `work` are on different filesystems; ELOOP when one holds another.
         ValueError: No lower at all, or only one of `upper` and `work`.
     """
     if not lowers or (upper is None) != (work is None):
