@@ -1,1 +1,6 @@
-"""To be."""
+"""EROFS: images that Linux mounts read-only, written as indexes over tars and read without it."""
+
+from orlop.fsimage.erofs.devices import Device
+from orlop.fsimage.erofs.write import WrittenImage, write_index
+
+__all__ = ["Device", "WrittenImage", "write_index"]
