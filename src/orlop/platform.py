@@ -165,7 +165,8 @@ class Platform:
     def __str__(self) -> str:
         if not self.os:
             return "unknown"
-        options = "+".join(_escape(part) for part in (self.os_version, *self.os_features))
+        features = (feature for feature in self.os_features if feature)
+        options = "+".join(_escape(part) for part in (self.os_version, *features))
         system = f"{self.os}({options})" if options else self.os
         return "/".join(part for part in (system, self.architecture, self.variant) if part)
 
@@ -226,7 +227,8 @@ def _runnable(platform: Platform) -> Iterator[tuple[str, str]]:
         yield from (("arm", f"v{n}") for n in range(_number(variant) - 1, 4, -1))
     elif architecture == "arm64":
         yield from (("arm64", older) for older in _older_arm64(variant))
-        yield from (("arm", f"v{n}") for n in range(8, 4, -1))
+        if variant[:2] in {"", "v8", "v9"}:
+            yield from (("arm", f"v{n}") for n in range(8, 4, -1))
 
 
 def _level(number: int) -> str:
@@ -281,13 +283,18 @@ def matches(wanted: Platform, candidate: Platform) -> bool:
 
 
 def _matches(wanted: Platform, candidate: Platform) -> bool:
-    return (
-        wanted.os == candidate.os
-        and wanted.architecture == candidate.architecture
-        and wanted.variant == candidate.variant
-        and set(candidate.os_features) - {"win32k"} <= set(wanted.os_features)
-        and (wanted.os != "windows" or _windows_matches(wanted.os_version, candidate.os_version))
-    )
+    if (wanted.os, wanted.architecture, wanted.variant) != (
+        candidate.os,
+        candidate.architecture,
+        candidate.variant,
+    ):
+        return False
+    missing = set(candidate.os_features).difference(wanted.os_features)
+    if wanted.os == "windows":
+        # Every Windows that runs containers has it, and few say so.
+        missing.discard("win32k")
+        return not missing and _windows_matches(wanted.os_version, candidate.os_version)
+    return not missing
 
 
 def _windows_matches(host: str, container: str) -> bool:

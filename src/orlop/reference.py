@@ -22,7 +22,7 @@ from typing import Final, Self
 from orlop.digest import Digest
 from orlop.errors import InvalidDigestError, InvalidReferenceError
 
-MAX_REFERENCE_LENGTH: Final = 1024
+MAX_REFERENCE_LENGTH: Final = 2048
 MAX_DOMAIN_LENGTH: Final = 259
 MAX_PATH_LENGTH: Final = 255
 MAX_TAG_LENGTH: Final = 128
@@ -172,7 +172,8 @@ def _check_domain(domain: str) -> None:
         )
     match = _DOMAIN.fullmatch(domain)
     if match is None:
-        raise InvalidReferenceError(f"{domain!r} is no registry host")
+        hint = "leave out the scheme" if domain.endswith(":") else None
+        raise InvalidReferenceError(f"{domain!r} is no registry host", hint=hint)
     if match[1] is not None and int(match[1]) > MAX_PORT:
         raise InvalidReferenceError(f"port of {domain!r} is above {MAX_PORT}")
 

@@ -14,8 +14,9 @@ from orlop.mediatype import OCI_CONFIG, is_config
 from orlop.spec.container import ContainerConfig
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.history import History, check_time
-from orlop.spec.json import Members, as_digest, decode_json, encode_json, join
+from orlop.spec.json import decode_json, encode_json, join
 from orlop.spec.manifest import MAX_LAYERS
+from orlop.spec.members import Members, as_digest
 from orlop.spec.platform import decode_platform, encode_platform
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from orlop.spec.descriptor import MAX_ANNOTATIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orlop.spec.json import Members
+    from orlop.spec.members import Members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

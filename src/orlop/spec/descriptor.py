@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from orlop.digest import Digest
 from orlop.errors import DigestMismatchError, SizeMismatchError
 from orlop.mediatype import OCI_EMPTY
-from orlop.spec.json import Members
+from orlop.spec.members import Members
 from orlop.spec.platform import decode_platform, encode_platform
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orlop.errors import UnsupportedError
-from orlop.mediatype import is_index, is_manifest
-from orlop.spec.envelope import refuse_legacy
+from orlop.mediatype import OCI_INDEX, OCI_MANIFEST, is_index, is_manifest
+from orlop.spec.envelope import refuse_legacy, refuse_legacy_type
 from orlop.spec.index import Index
-from orlop.spec.json import Members, decode_json
+from orlop.spec.json import decode_json
 from orlop.spec.manifest import Manifest
+from orlop.spec.members import Members
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -34,18 +35,20 @@ def decode_document(raw: bytes, media_type: str | None = None) -> Document:
         VerificationError: Embedded data is not what its descriptor says.
         UnsupportedError: It is something else by its media type, such as Docker's schema 1.
     """
-    found = media_type or _media_type_within(raw)
-    if found is None:
-        members = Members(decode_json(raw), "$")
-        refuse_legacy(members, None)
-        return Index.decode(raw) if members.has("manifests") else Manifest.decode(raw)
+    found = _tell(raw) if media_type is None else media_type
     if is_index(found):
         return Index.decode(raw, media_type)
     if is_manifest(found):
         return Manifest.decode(raw, media_type)
-    refuse_legacy(Members({}, "$"), found)
+    refuse_legacy_type(found)
     raise UnsupportedError(f"a document of type {found[:100]!r} is neither manifest nor index")
 
 
-def _media_type_within(raw: bytes) -> str | None:
-    return Members(decode_json(raw), "$").optional_media_type("mediaType")
+def _tell(raw: bytes) -> str:
+    """The media type that a document claims, or that its members give away."""
+    members = Members(decode_json(raw), "$")
+    refuse_legacy(members)
+    inner = members.optional_media_type("mediaType")
+    if inner is not None:
+        return inner
+    return OCI_INDEX if members.has("manifests") else OCI_MANIFEST

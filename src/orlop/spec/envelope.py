@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop.errors import UnsupportedError
-from orlop.mediatype import OCI_ARTIFACT_MANIFEST, is_schema1
+from orlop.mediatype import DOCKER_SCHEMA1, OCI_ARTIFACT_MANIFEST, is_schema1
 from orlop.spec.descriptor import Descriptor
-from orlop.spec.json import Members, decode_json, join
+from orlop.spec.json import decode_json, join
+from orlop.spec.members import Members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,9 @@ def open_envelope(raw: bytes, said: str | None, *, what: str, foreign: frozenset
         UnsupportedError: It is Docker's schema 1.
     """
     members = Members(decode_json(raw, what=what), "$")
-    refuse_legacy(members, said)
+    refuse_legacy(members)
+    if said is not None:
+        refuse_legacy_type(said)
     members.refuse(foreign, f"has no place in {what}, and makes it ambiguous")
     version = members.integer("schemaVersion")
     if version != SCHEMA_VERSION:
@@ -43,21 +46,31 @@ def open_envelope(raw: bytes, said: str | None, *, what: str, foreign: frozenset
     return members
 
 
-def refuse_legacy(members: Members, said: str | None) -> None:
-    """Refuse by their names the documents that image-spec 1.1 has left behind.
+def refuse_legacy(members: Members) -> None:
+    """Refuse by its name a document that image-spec 1.1 has left behind.
 
     Raises:
         UnsupportedError: It is Docker's schema 1, or an artifact manifest.
     """
-    inner = members.peek("mediaType")
-    types = [each for each in (said, inner) if isinstance(each, str)]
-    version = members.peek("schemaVersion")
-    if any(map(is_schema1, types)) or members.has("fsLayers") or version == 1:
+    inner, version = members.peek("mediaType"), members.peek("schemaVersion")
+    if isinstance(inner, str):
+        refuse_legacy_type(inner)
+    if members.has("fsLayers") or (type(version) is int and version == 1):
+        refuse_legacy_type(DOCKER_SCHEMA1)
+
+
+def refuse_legacy_type(media_type: str) -> None:
+    """Refuse by its name a media type that image-spec 1.1 has left behind.
+
+    Raises:
+        UnsupportedError: It is Docker's schema 1, or an artifact manifest.
+    """
+    if is_schema1(media_type):
         raise UnsupportedError(
             "the document is a Docker schema 1 manifest",
             hint="push the image again with a tool of this decade, which writes OCI manifests",
         )
-    if OCI_ARTIFACT_MANIFEST in types:
+    if media_type == OCI_ARTIFACT_MANIFEST:
         raise UnsupportedError(
             "the document is an OCI artifact manifest, withdrawn before image-spec 1.1",
             hint="push the artifact again as an image manifest with artifactType",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from orlop.errors import UnsupportedError
-from orlop.spec.json import Members, decode_json, encode_json
+from orlop.spec.json import decode_json, encode_json
+from orlop.spec.members import Members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

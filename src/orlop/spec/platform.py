@@ -12,7 +12,7 @@ from orlop.platform import Platform
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orlop.spec.json import Members
+    from orlop.spec.members import Members
 
 MAX_OS_FEATURES: Final = 256
 
