@@ -25,8 +25,13 @@ Spec: POSIX.1-2017, pax, "ustar Interchange Format"; GNU tar manual, "Basic Tar 
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from zlib import adler32
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 BLOCK_SIZE: Final = 512
 ZERO_BLOCK: Final = bytes(BLOCK_SIZE)
@@ -37,6 +42,7 @@ GNU_MAGIC: Final = b"ustar  \0"
 V7_MAGIC: Final = bytes(8)
 _STAR_TRAILER: Final = b"tar\0"
 _STAR_PREFIX_SIZE: Final = 131
+_MEMO_SIZE: Final = 4096
 
 unpack_header: Final = Struct("100s24s12s12s8sc100s8s64x16s155s8x4s").unpack
 """name, mode+uid+gid, size, mtime, chksum, typeflag, linkname, magic+version, devmajor+devminor,
@@ -73,14 +79,17 @@ def check_sum(block: bytes, field: bytes) -> None:
         MalformedError: The sums differ, whether bytes are taken as unsigned or signed.
     """
     total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF)
-    total += 256 - 1 - (adler32(field) & 0xFFFF)  # both parts began with one; the field with one
+    total += 256 - 1 - (adler32(field) & 0xFFFF)  # all three began with one
+    if field != b"%06o\0 " % total:
+        _check_unusual_sum(block, field, total)
+
+
+def _check_unusual_sum(block: bytes, field: bytes, total: int) -> None:
     stored = decode_octal(field, "checksum") if field.strip(b"\0 ") else -1
-    if total != stored and stored != total - 256 * _count_high(block, field):
+    counted = block[:148] + block[156:]
+    signed = total - 256 * sum(byte > 127 for byte in counted)
+    if stored not in (total, signed):
         raise MalformedError("the header's checksum is wrong")
-
-
-def _count_high(block: bytes, field: bytes) -> int:
-    return sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)
 
 
 def decode_octal(field: bytes, what: str) -> int:
@@ -91,12 +100,15 @@ def decode_octal(field: bytes, what: str) -> int:
     Raises:
         MalformedError: Something else is in the field.
     """
-    digits = field.rstrip(b"\0 ").lstrip(b" ")
+    digits = field.strip(b" ").rstrip(b"\0 ")
     if not digits:
         return 0
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
-        raise MalformedError(f"{what} is not a number: {field!r}")
-    return int(digits, 8)
+    if digits.isdigit():
+        try:
+            return int(digits, 8)
+        except ValueError:
+            pass
+    raise MalformedError(f"{what} is not a number: {field!r}")
 
 
 def decode_number(field: bytes, what: str) -> int:
@@ -143,6 +155,24 @@ def decode_name(name: bytes, magic: bytes, prefix: bytes, trailer: bytes) -> byt
     if magic not in (GNU_MAGIC, V7_MAGIC):
         raise MalformedError(f"unknown magic {magic!r}")
     return name
+
+
+class Memo(dict[bytes, T]):
+    """Values of header fields that were decoded before; many fields come again and again.
+
+    Args:
+        decode: Makes the value of a field.
+    """
+
+    def __init__(self, decode: Callable[[bytes], T]) -> None:
+        super().__init__()
+        self._decode = decode
+
+    def __missing__(self, field: bytes) -> T:
+        if len(self) >= _MEMO_SIZE:
+            self.clear()
+        value = self[field] = self._decode(field)
+        return value
 
 
 def padding(size: int) -> int:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from orlop.tar.header import MalformedError, UnknownError, decode_name, decode_number, decode_size
-from orlop.tar.pax import decode_decimal, decode_text, decode_time
+from orlop.tar.header import (
+    MalformedError,
+    Memo,
+    UnknownError,
+    decode_name,
+    decode_number,
+    decode_size,
+)
+from orlop.tar.pax import SPARSE_PREFIX, decode_decimal, decode_text, decode_time
 from orlop.tar.xattrs import decode_xattrs
 from orlop.tree import NO_XATTRS
 
@@ -20,31 +27,40 @@ _MAX_MAJOR: Final = (1 << 12) - 1
 _MAX_MINOR: Final = (1 << 20) - 1
 _MAX_SECONDS: Final = 1 << 63
 _NANOSECONDS: Final = 1_000_000_000
-_MAX_OWNERS: Final = 4096
+_PASSED_OVER: Final = frozenset({b"atime", b"ctime", b"uname", b"gname"})
 
 
-class Owners(dict[bytes, tuple[int, int, int]]):
-    """Permission bits, uid and gid by the 24 bytes of a header that hold them.
+def _decode_owner(field: bytes) -> tuple[int, int, int]:
+    mode = decode_number(field[:8], "mode")
+    if mode < 0:
+        raise MalformedError(f"mode is out of range: {mode}")
+    uid = _check_id(decode_number(field[8:16], "uid"), "uid")
+    gid = _check_id(decode_number(field[16:], "gid"), "gid")
+    return mode & 0o7777, uid, gid
 
-    An archive has few of them, and looking one up is ten times as fast as decoding it.
-    """
 
-    def __missing__(self, field: bytes) -> tuple[int, int, int]:
-        if len(self) >= _MAX_OWNERS:
-            self.clear()
-        mode = decode_number(field[:8], "mode")
-        if mode < 0:
-            raise MalformedError(f"mode is out of range: {mode}")
-        uid = _check_id(decode_number(field[8:16], "uid"), "uid")
-        gid = _check_id(decode_number(field[16:], "gid"), "gid")
-        value = self[field] = (mode & 0o7777, uid, gid)
-        return value
+def _decode_mtime(field: bytes) -> int:
+    seconds = decode_number(field, "mtime")
+    if not -_MAX_SECONDS <= seconds < _MAX_SECONDS:
+        raise MalformedError(f"mtime is out of range: {seconds}")
+    return seconds * _NANOSECONDS
 
 
 def _check_id(number: int, what: str) -> int:
     if not 0 <= number <= _MAX_ID:
         raise MalformedError(f"{what} is out of range: {number}")
     return number
+
+
+class Memos:
+    """What the headers of one archive decode to, kept because fields come again and again."""
+
+    __slots__ = ("mtimes", "owners", "sizes")
+
+    def __init__(self) -> None:
+        self.owners = Memo(_decode_owner)
+        self.mtimes = Memo(_decode_mtime)
+        self.sizes = Memo(decode_size)
 
 
 class Member:
@@ -63,46 +79,58 @@ class Member:
         xattrs: Extended attributes.
         major: Major device number in a PAX record, or None.
         minor: Minor device number in a PAX record, or None.
+        sparse: Whether PAX records say that it is a sparse file.
     """
 
     __slots__ = (
         "_devices", "gid", "kind", "link", "magic", "major", "minor", "mtime_ns", "name",
-        "permissions", "size", "uid", "xattrs",
+        "permissions", "size", "sparse", "uid", "xattrs",
     )  # fmt: skip
 
-    def __init__(self, fields: tuple[bytes, ...], owners: Owners) -> None:
+    def __init__(self, fields: tuple[bytes, ...], memos: Memos) -> None:
         name, owner, size, mtime, _, self.kind, link, magic, self._devices, prefix, star = fields
         self.magic = magic
         self.name = decode_name(name, magic, prefix, star)
         self.link = link.partition(b"\0")[0]
-        self.permissions, self.uid, self.gid = owners[owner]
-        self.size = decode_size(size)
-        seconds = decode_number(mtime, "mtime")
-        if not -_MAX_SECONDS <= seconds < _MAX_SECONDS:
-            raise MalformedError(f"mtime is out of range: {seconds}")
-        self.mtime_ns = seconds * _NANOSECONDS
+        self.permissions, self.uid, self.gid = memos.owners[owner]
+        self.size = memos.sizes[size]
+        self.mtime_ns = memos.mtimes[mtime]
         self.xattrs: Mapping[bytes, bytes] = NO_XATTRS
         self.major: int | None = None
         self.minor: int | None = None
+        self.sparse = False
 
     def extend(self, records: Mapping[bytes, bytes], limits: TarLimits) -> None:
         """Let the records of an extended header override what the header says.
 
         Raises:
             MalformedError: A record's value is not what its keyword demands.
-            TooLargeError: An attribute is over its limit.
+            UnknownError: It is a sparse file of star.
+        TooLargeError: An attribute is over its limit.
         """
-        attributes = False
+        rare = False
         for keyword, value in records.items():
             setter = _SETTERS.get(keyword)
             if setter is None:
-                attributes = attributes or b".xattr." in keyword
+                rare = rare or keyword not in _PASSED_OVER
             elif value:
                 setter(self, value)
+        if rare:
+            self._extend_rarely(records, limits)
+
+    def _extend_rarely(self, records: Mapping[bytes, bytes], limits: TarLimits) -> None:
         if b"SCHILY.realsize" in records:  # star's sparse files, plain and shorter for others
             raise UnknownError("sparse files of star are not supported")
-        if attributes:
-            self.xattrs = decode_xattrs(records, limits)
+        self.sparse = any(keyword.startswith(SPARSE_PREFIX) for keyword in records)
+        self.xattrs = decode_xattrs(records, limits) or NO_XATTRS
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the member's names and attributes take."""
+        size = len(self.name) + len(self.link)
+        if self.xattrs:
+            size += sum(len(name) + len(value) for name, value in self.xattrs.items())
+        return size
 
     @property
     def rdev(self) -> int:

@@ -18,20 +18,17 @@ Spec: POSIX.1-2017, pax, "pax Header Block" and "pax Extended Header".
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from orlop.tar.header import MAX_SIZE, MalformedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SPARSE_MAP: Final = b"GNU.sparse.map"
 SPARSE_PREFIX: Final = b"GNU.sparse."
 SCHILY_XATTR: Final = b"SCHILY.xattr."
 LIBARCHIVE_XATTR: Final = b"LIBARCHIVE.xattr."
 
-_SPARSE_OFFSET: Final = b"GNU.sparse.offset"
-_SPARSE_NUMBYTES: Final = b"GNU.sparse.numbytes"
+_SPARSE_PAIR: Final = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_NEWLINE: Final = 0x0A
 _NOT_GLOBAL: Final = frozenset(
     {b"path", b"linkpath", b"size", b"SCHILY.devmajor", b"SCHILY.devminor", b"SCHILY.realsize"}
 )
@@ -51,21 +48,6 @@ def decode_records(body: bytes) -> dict[bytes, bytes]:
     """
     records: dict[bytes, bytes] = {}
     pairs: list[bytes] = []
-    for keyword, value in _iter_records(body):
-        if keyword in (_SPARSE_OFFSET, _SPARSE_NUMBYTES):
-            if (keyword == _SPARSE_OFFSET) != (len(pairs) % 2 == 0):
-                raise MalformedError("sparse offsets and lengths do not alternate")
-            pairs.append(value)
-        elif records.setdefault(keyword, value) != value:
-            raise MalformedError(f"two PAX records {keyword!r} contradict each other")
-    if pairs:
-        if SPARSE_MAP in records or len(pairs) % 2:
-            raise MalformedError("the sparse map is ambiguous")
-        records[SPARSE_MAP] = b",".join(pairs)
-    return records
-
-
-def _iter_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     start, end = 0, len(body)
     while start < end:
         blank = body.find(b" ", start, start + _MAX_DIGITS)
@@ -73,13 +55,29 @@ def _iter_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
         if not digits.isdigit():
             raise MalformedError("a PAX record does not begin with its length")
         stop = start + int(digits)
-        if not blank + 2 < stop <= end or body[stop - 1] != 0x0A:
+        if not blank + 2 < stop <= end or body[stop - 1] != _NEWLINE:
             raise MalformedError(f"a PAX record has the wrong length {digits!r}")
         keyword, equals, value = body[blank + 1 : stop - 1].partition(b"=")
         if not equals or not keyword or b"\0" in keyword:
             raise MalformedError("a PAX record has no keyword")
-        yield keyword, value
+        if keyword in _SPARSE_PAIR:
+            _add_to_pairs(pairs, keyword, value)
+        elif records.setdefault(keyword, value) != value:
+            raise MalformedError(f"two PAX records {keyword!r} contradict each other")
         start = stop
+    if pairs:
+        if SPARSE_MAP in records or len(pairs) % 2:
+            raise MalformedError("the sparse map is ambiguous")
+        records[SPARSE_MAP] = b",".join(pairs)
+    return records
+
+
+def _add_to_pairs(pairs: list[bytes], keyword: bytes, value: bytes) -> None:
+    if keyword != _SPARSE_PAIR[len(pairs) % 2]:
+        raise MalformedError("sparse offsets and lengths do not alternate")
+    if not value:
+        raise MalformedError("a sparse offset or length is empty")
+    pairs.append(value)
 
 
 def check_global(records: dict[bytes, bytes]) -> None:

@@ -42,15 +42,13 @@ from orlop.tar.header import (
     UnknownError,
     UnsafeNameError,
     check_sum,
-    decode_size,
     padding,
     unpack_header,
 )
 from orlop.tar.limits import TarLimits
-from orlop.tar.member import Member, Owners
+from orlop.tar.member import Member, Memos
 from orlop.tar.names import shown
-from orlop.tar.sparse import GnuMap, PaxMap, check_segments, has_map
-from orlop.tree import Link, Put
+from orlop.tar.sparse import GnuMap, PaxMap, check_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +97,7 @@ class TarScanner:
         self._start = 0
         self._end = 0
         self._name = b""
-        self._owners = Owners()
+        self._memos = Memos()
         self._extended = ExtendedHeaders()
         self._extended_kind = b""
         self._extended_size = 0
@@ -199,15 +197,15 @@ class TarScanner:
         check_sum(block, fields[4])
         kind = fields[5]
         if kind in EXTENDED_KINDS:
-            return self._begin_extended(kind, decode_size(fields[2]))
-        member = Member(fields, self._owners)
+            return self._begin_extended(kind, self._memos.sizes[fields[2]])
+        member = Member(fields, self._memos)
         records: Mapping[bytes, bytes] | None = None
         if self._extended.active:
             records = self._extended.apply(member, self._limits)
         self._name = member.name
         if kind not in REGULAR_KINDS:
             return self._take_special(member)
-        if kind == b"S" or (records and has_map(records)):
+        if kind == b"S" or member.sparse:
             return self._begin_sparse(member, block, records)
         self._append_regular(member, member.size, None)
         return member.size + padding(member.size)
@@ -243,7 +241,7 @@ class TarScanner:
     def _take_special(self, member: Member) -> int:
         if member.kind == _VOLUME_LABEL and not member.size:
             return 0
-        self._append(special_entry(member, self._limits, self._whiteouts))
+        self._append(member, special_entry(member, self._limits, self._whiteouts))
         return 0
 
     def _begin_sparse(
@@ -286,21 +284,13 @@ class TarScanner:
         entry = regular_entry(
             member, self._limits, self._whiteouts, self._source, self._end, size, segments
         )
-        self._append(entry)
+        self._append(member, entry)
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, member: Member, entry: Entry) -> None:
         self._entries_left -= 1
         if self._entries_left < 0:
             raise TooLargeError("the archive has too many entries", "max_entries")
-        size = len(entry.path)
-        if isinstance(entry, Put):
-            node = entry.node
-            size += len(node.target)
-            if node.xattrs:
-                size += sum(len(key) + len(value) for key, value in node.xattrs.items())
-        elif isinstance(entry, Link):
-            size += len(entry.target)
-        self._metadata_left -= size
+        self._metadata_left -= member.memory
         if self._metadata_left < 0:
             raise TooLargeError("the archive has too much metadata", "max_metadata_size")
         self._entries.append(entry)

@@ -20,7 +20,7 @@ from orlop.tar.header import (
     UnknownError,
     decode_size,
 )
-from orlop.tar.pax import SPARSE_MAP, SPARSE_PREFIX, decode_decimal
+from orlop.tar.pax import SPARSE_MAP, decode_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,8 +164,3 @@ class PaxMap:
     def _check_count(self, pairs: int) -> None:
         if pairs > self._limit:
             raise TooLargeError("sparse files have too many pieces", "max_segments")
-
-
-def has_map(records: Mapping[bytes, bytes]) -> bool:
-    """Whether the records of an extended header belong to a sparse file."""
-    return any(keyword.startswith(SPARSE_PREFIX) for keyword in records)
