@@ -56,4 +56,4 @@ def _guarded(make: Callable[[], Fd], what: Place) -> Fd:
     try:
         return make()
     except OSError as error:
-        raise explained(error, f"bind {os.fspath(what)}") from error
+        raise explained(error, "bind", what) from error

@@ -53,7 +53,7 @@ def mount_erofs(
             files (None).
 
     Raises:
-        InvalidImageError: It is no EROFS image, or one that the kernel refuses.
+        InvalidImageError: It is no EROFS image, has other devices, or the kernel refuses it.
         SizeMismatchError: A device is shorter than the image says.
         UnsupportedError: No right to mount, or a kernel that cannot.
         OSError: A file or the target is missing, or reading failed.
@@ -66,13 +66,13 @@ def mount_erofs(
         try:
             mount = _mount(paths, files, attributes, loop=loop)
         except OSError as error:
-            if error.errno == errno.EINVAL:
+            if error.errno in {errno.EINVAL, errno.EUCLEAN}:
                 raise InvalidImageError(
                     f"the kernel refuses the EROFS image: {error}",
                     where=os.fspath(index),
                     hint="its log (dmesg) says why; Linux before 6.4 knows no 512-byte blocks",
                 ) from error
-            raise explained(error, f"mount EROFS image {os.fspath(index)}") from error
+            raise explained(error, "mount EROFS image", index) from error
     return finish(mount, target)
 
 

@@ -11,7 +11,7 @@ from orlop._sys import mount as kernel
 from orlop._sys.handle import Fd, fd_path
 from orlop._sys.mountinfo import mount_identity
 from orlop.drivers.holders import holders_of
-from orlop.errors import InUseError, NotFoundError, UnsupportedError
+from orlop.errors import InUseError, NotFoundError, OrlopError, UnsupportedError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,7 +72,7 @@ class MountHandle:
             try:
                 kernel.move_mount(self._fd, directory)
             except OSError as error:
-                raise explained(error, f"mount at {absolute}") from error
+                raise explained(error, "mount at", absolute) from error
         # An open descriptor would keep the mount busy.
         self._fd.close()
         self.target = absolute
@@ -149,7 +149,7 @@ def unmount(target: Place, *, mount_id: int, lazy: bool = False) -> None:
         if error.errno == errno.EINVAL:
             raise _not_there(target, mount_id) from error
         if error.errno != errno.EBUSY:
-            raise explained(error, f"unmount {os.fspath(target)}") from error
+            raise explained(error, "unmount", target) from error
     else:
         return
     users = ", ".join(holders_of(target)) or "a process or mount that is not visible from here"
@@ -168,15 +168,23 @@ def is_mounted(target: Place, *, mount_id: int) -> bool:
     return found.is_root and found.mount_id == mount_id
 
 
-def explained(error: OSError, action: str) -> OSError | UnsupportedError:
-    """The error to raise when the kernel refuses an action: no right and no support are told."""
+def explained(error: OSError, action: str, path: Place | None = None) -> OrlopError | OSError:
+    """The error to raise when the kernel refuses an action: no right and no support are told.
+
+    Args:
+        error: What the kernel said.
+        action: What was tried, after "cannot", such as "mount EROFS image".
+        path: What it was tried on, where that is one path.
+    """
+    where = "" if path is None else f" {os.fspath(path)}"
     if error.errno in {errno.EPERM, errno.EACCES}:
-        return UnsupportedError(f"no right to {action}: {error}", hint=PRIVILEGE_HINT)
+        return UnsupportedError(f"no right to {action}{where}: {error}", hint=PRIVILEGE_HINT)
     if error.errno in {errno.ENOSYS, errno.ENODEV, errno.ENOTBLK}:
         return UnsupportedError(
-            f"this kernel cannot {action}: {error}",
-            hint=UNMOUNTABLE_HINT,
+            f"this kernel cannot {action}{where}: {error}", hint=UNMOUNTABLE_HINT
         )
+    if error.filename is None and path is not None:
+        return OSError(error.errno, error.strerror, os.fspath(path))
     return error
 
 

@@ -77,7 +77,7 @@ def mount_overlay(
     try:
         mount = _mount(lowers, writable, attributes)
     except OSError as error:
-        raise explained(error, "mount an overlay") from error
+        raise explained(error, "mount an overlay", target) from error
     return finish(mount, target)
 
 
