@@ -1,6 +1,8 @@
 """EROFS: images that Linux mounts read-only, written as indexes over tars and read without it."""
 
+from orlop.fsimage.erofs.access import ReadAt
 from orlop.fsimage.erofs.devices import Device
+from orlop.fsimage.erofs.read import ErofsReader
 from orlop.fsimage.erofs.write import WrittenImage, write_index
 
-__all__ = ["Device", "WrittenImage", "write_index"]
+__all__ = ["Device", "ErofsReader", "ReadAt", "WrittenImage", "write_index"]

@@ -1,0 +1,165 @@
+"""Where the data of an inode lies: its layout turned into ranges of devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from orlop.errors import InvalidImageError, UnsupportedError
+from orlop.fsimage.erofs.format import (
+    CHUNK_BITS_MASK,
+    CHUNK_ENTRY,
+    CHUNK_ENTRY_SIZE,
+    CHUNK_INDEXES,
+    HOLE,
+    Layout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orlop.fsimage.erofs.access import Metadata
+    from orlop.fsimage.erofs.inode import Inode
+    from orlop.fsimage.erofs.superblock import Superblock
+
+_TABLE_PIECE: Final = 1 << 13
+_MAP_ENTRY_SIZE: Final = 4
+
+
+class Extent(NamedTuple):
+    """A range of a file that lies in one piece.
+
+    Attributes:
+        start: Offset in the file.
+        size: Bytes.
+        device: 0 for the image, n for the n-th device, None for a hole.
+        offset: Offset in the device.
+    """
+
+    start: int
+    size: int
+    device: int | None
+    offset: int
+
+
+def iter_extents(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
+    """The extents of an inode, ascending and without gaps; those that touch are joined.
+
+    Raises:
+        InvalidImageError: Data is said to lie where its device has none.
+        UnsupportedError: The data is compressed.
+    """
+    last: Extent | None = None
+    for extent in _iter_pieces(inode, superblock, meta):
+        if last is not None and _joins(last, extent):
+            last = last._replace(size=last.size + extent.size)
+            continue
+        if last is not None:
+            yield last
+        last = extent
+    if last is not None:
+        yield last
+
+
+def _joins(last: Extent, extent: Extent) -> bool:
+    return last.device == extent.device and (
+        last.device is None or last.offset + last.size == extent.offset
+    )
+
+
+def _iter_pieces(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
+    if not inode.size:
+        return
+    if inode.layout == Layout.CHUNK_BASED:
+        yield from _iter_chunks(inode, superblock, meta)
+    elif inode.layout == Layout.FLAT_INLINE:
+        yield from _iter_inline(inode, superblock)
+    elif inode.layout == Layout.FLAT_PLAIN:
+        yield resolve(superblock, inode, 0, inode.size, inode.union)
+    else:
+        raise UnsupportedError(f"inode {inode.nid} is compressed ({inode.layout.name})")
+
+
+def _iter_inline(inode: Inode, superblock: Superblock) -> Iterator[Extent]:
+    tail = inode.size % superblock.block_size
+    whole = inode.size - tail
+    if whole:
+        yield resolve(superblock, inode, 0, whole, inode.union)
+    if tail:
+        first, last = inode.end, inode.end + tail - 1
+        if (first ^ last) >> superblock.block_bits or last >= superblock.size:
+            raise InvalidImageError("inline data crosses a block", where=f"inode {inode.nid}")
+        yield Extent(whole, tail, 0, first)
+
+
+def chunk_table(inode: Inode, superblock: Superblock) -> tuple[int, int, int, int]:
+    """Of a chunk-based inode: log2 of the chunk size, where the table begins, entries, their size.
+
+    Raises:
+        InvalidImageError: The table is not in the image.
+        UnsupportedError: Its format is not known.
+    """
+    form = inode.union
+    if form & ~(CHUNK_BITS_MASK | CHUNK_INDEXES):
+        raise UnsupportedError(f"inode {inode.nid} has the unknown chunk format {form:#x}")
+    bits = (form & CHUNK_BITS_MASK) + superblock.block_bits
+    width = CHUNK_ENTRY_SIZE if form & CHUNK_INDEXES else _MAP_ENTRY_SIZE
+    start = inode.end + -inode.end % width
+    count = -(-inode.size >> bits)
+    if start + count * width > superblock.size:
+        raise InvalidImageError("the chunk table leaves the image", where=f"inode {inode.nid}")
+    return bits, start, count, width
+
+
+def _iter_chunks(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
+    bits, table, count, width = chunk_table(inode, superblock)
+    for number, (device, block) in enumerate(_iter_table(meta, table, count, width)):
+        start = number << bits
+        size = min(1 << bits, inode.size - start)
+        if block == HOLE:
+            yield Extent(start, size, None, 0)
+        else:
+            yield resolve(superblock, inode, start, size, block, device)
+
+
+def _iter_table(meta: Metadata, start: int, count: int, width: int) -> Iterator[tuple[int, int]]:
+    end = start + count * width
+    for offset in range(start, end, _TABLE_PIECE):
+        piece = meta(offset, min(_TABLE_PIECE, end - offset))
+        if width == CHUNK_ENTRY_SIZE:
+            for _, device, block in CHUNK_ENTRY.iter_unpack(piece):
+                yield device, block
+        else:
+            for at in range(0, len(piece), width):
+                yield 0, int.from_bytes(piece[at : at + width], "little")
+
+
+def resolve(
+    superblock: Superblock, inode: Inode, start: int, size: int, block: int, device: int = 0
+) -> Extent:
+    """The extent at an address: in a numbered device, or in the unified space for device 0.
+
+    Raises:
+        InvalidImageError: No device has all of the bytes.
+    """
+    blocks = -(-size >> superblock.block_bits)
+    if device > len(superblock.devices):
+        raise InvalidImageError(f"there is no device {device}", where=f"inode {inode.nid}")
+    if device:
+        capacity = superblock.devices[device - 1].blocks
+    elif block < superblock.blocks:
+        capacity = superblock.blocks
+    else:
+        device, block, capacity = _unified(superblock, block)
+    if block + blocks > capacity:
+        raise InvalidImageError(
+            f"{blocks} blocks from block {block} of device {device}, which has {capacity}",
+            where=f"inode {inode.nid}",
+        )
+    return Extent(start, size, device, block << superblock.block_bits)
+
+
+def _unified(superblock: Superblock, block: int) -> tuple[int, int, int]:
+    for number, slot in enumerate(superblock.devices, 1):
+        if slot.base and slot.base <= block < slot.base + slot.blocks:
+            return number, block - slot.base, slot.blocks
+    return 0, block, superblock.blocks
