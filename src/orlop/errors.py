@@ -19,6 +19,7 @@
     ├── LimitExceededError          limit (its name), value (what it is)
     ├── UnsafePathError             where
     ├── UnsupportedError
+    │   └── NeedsParentsError       a layer cannot stand alone in overlay's form
     └── RegistryError               status, codes, retryable
         ├── TransportError          no whole answer came
         └── AuthError               the registry wants other credentials
@@ -184,6 +185,10 @@ class UnsafePathError(OrlopError):
 
 class UnsupportedError(OrlopError):
     """Something is valid and known, and cannot be done here."""
+
+
+class NeedsParentsError(UnsupportedError):
+    """A layer cannot be expressed in overlay's form without the layers below it."""
 
 
 class RegistryError(OrlopError):

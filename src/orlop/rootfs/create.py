@@ -25,6 +25,7 @@ MAX_RECORDED_DROPS: Final = 1000
 _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACL: Final = b"system.posix_acl_"
 _PRIVILEGED_XATTRS: Final = (b"trusted.", b"security.")
+_OVERLAY_MARKS: Final = frozenset({b"trusted.overlay.opaque", b"user.overlay.opaque"})
 _NO_XATTR: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES})
 # Every filesystem keeps these; others may clamp what is outside.
 _SAFE_TIME_NS: Final = (1 << 31) * 10**9
@@ -51,18 +52,27 @@ class Creator:
         ownership: Whether owners are set, and devices and privileged xattrs must succeed.
         xattrs: Whether an xattr that the filesystem refuses is an error or is dropped.
         where: The path of the entry at hand, asked only when something is to be said about it.
+        overlay: Whether overlay's own marks (whiteouts and opaque) must succeed in any case.
 
     Attributes:
         dropped: What was left out, the first `MAX_RECORDED_DROPS` of them.
         dropped_count: How much was left out.
     """
 
-    def __init__(self, *, ownership: bool, xattrs: XattrPolicy, where: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        ownership: bool,
+        xattrs: XattrPolicy,
+        where: Callable[[], bytes],
+        overlay: bool = False,
+    ) -> None:
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
         self._ownership = ownership
         self._lenient = xattrs == "drop"
         self._where = where
+        self._overlay = overlay
         self._owner = (os.geteuid(), os.getegid())
         self._privileged = self._owner[0] == 0
         self._inexact = 0o7000 | _umask()
@@ -125,7 +135,7 @@ class Creator:
             if error.errno != errno.EPERM or node.type not in {S_IFCHR, S_IFBLK}:
                 raise
             what = f"device {os.major(node.rdev)}:{os.minor(node.rdev)}"
-            if self._ownership:
+            if self._ownership or (self._overlay and node.rdev == 0):
                 raise UnsupportedError(
                     f"{self._entry()}: {what} cannot be made without privilege",
                     hint="run as root, or leave owners and devices out",
@@ -176,7 +186,8 @@ class Creator:
         # The kernel keeps user xattrs on files and directories alone.
         unkeepable = name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
         unprivileged = not self._ownership and name.startswith(_PRIVILEGED_XATTRS)
-        if not (self._lenient or unkeepable or unprivileged):
+        mark = self._overlay and name in _OVERLAY_MARKS
+        if mark or not (self._lenient or unkeepable or unprivileged):
             raise UnsupportedError(
                 f"{self._entry()}: xattr {text} cannot be set here: {error.strerror}",
                 hint="use a filesystem that keeps it, or drop xattrs",

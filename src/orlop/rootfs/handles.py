@@ -52,14 +52,14 @@ class Handles:
     A context manager: at its end every handle is closed, whatever happened.
 
     Args:
-        dir_fd: The root's handle; borrowed, and never closed here.
+        root: The topmost place; its handle is borrowed, and never closed here.
         limit: How many directories may be open at once, at least 2.
     """
 
-    def __init__(self, dir_fd: int, *, limit: int = MAX_HANDLES) -> None:
+    def __init__(self, root: Place, *, limit: int = MAX_HANDLES) -> None:
         if limit < 2:
             raise ValueError("limit must be at least 2")
-        self.root = Place(None, b"", dir_fd)
+        self.root = root
         self._limit = limit
         self._open: dict[Place, None] = {}
 
@@ -111,6 +111,24 @@ class Handles:
         self.release(place)
         return parent.fd
 
+    def link(self, target: Place, target_name: bytes, place: Place, name: bytes) -> None:
+        """Make `name` in `place` another name of an inode, which may itself be a symbolic link.
+
+        Raises:
+            OSError: The filesystem refused (EMLINK, EEXIST…).
+        """
+        target_fd = os.dup(self.get(target))
+        try:
+            os.link(
+                target_name,
+                name,
+                src_dir_fd=target_fd,
+                dst_dir_fd=self.get(place),
+                follow_symlinks=False,
+            )
+        finally:
+            os.close(target_fd)
+
     def release(self, place: Place) -> None:
         """Close the handle of `place`, if it has one."""
         if place in self._open:
@@ -123,7 +141,8 @@ class Handles:
         self._open[place] = None
         if place.identity is not None and place.identity != _identity(fd):
             raise UnsafePathError(
-                "the directory was exchanged while in use", where=str(place.path())
+                "the directory was exchanged while in use",
+                where=place.path().decode(errors="backslashreplace"),
             )
         if len(self._open) > self._limit:
             oldest = next(iter(self._open))

@@ -41,7 +41,7 @@ def read_tree(
         LimitExceededError: There are more than `max_inodes` names.
         OSError: Something cannot be read, with its path.
     """
-    with Handles(dir_fd) as handles:
+    with Handles(Place(None, b"", dir_fd)) as handles:
         reader = _TreeReader(handles, digest_files, one_device, max_inodes)
         try:
             return reader.read()

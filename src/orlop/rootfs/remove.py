@@ -36,7 +36,7 @@ def remove_tree(parent_fd: int, name: bytes) -> None:
     except FileNotFoundError:
         return
     try:
-        with Handles(top) as handles:
+        with Handles(Place(None, b"", top)) as handles:
             _Remover(handles).empty()
     finally:
         os.close(top)

@@ -47,6 +47,7 @@ def write_tree(
     *,
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
+    overlay: bool = False,
 ) -> WriteReport:
     """Fill an empty directory with a tree and return what could not be kept of it.
 
@@ -62,6 +63,7 @@ def write_tree(
             xattrs that it may not make are dropped.
         xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
             is left out.
+        overlay: The tree is in overlay's form (`overlay_form`), whose marks are never left out.
 
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
@@ -69,8 +71,8 @@ def write_tree(
         UnsupportedError: An xattr or a device cannot be made here.
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
-    with Handles(dir_fd) as handles:
-        writer = _TreeWriter(handles, open_source, ownership, xattrs)
+    with Handles(Place(None, b"", dir_fd)) as handles:
+        writer = _TreeWriter(handles, open_source, ownership, xattrs, overlay)
         try:
             return writer.write(root)
         except OSError as error:
@@ -84,10 +86,13 @@ class _TreeWriter:
         open_source: Callable[[Digest], int],
         ownership: bool,
         xattrs: XattrPolicy,
+        overlay: bool,
     ) -> None:
         self._handles = handles
         self._content = ContentCopier(open_source, where=self.where)
-        self._creator = Creator(ownership=ownership, xattrs=xattrs, where=self.where)
+        self._creator = Creator(
+            ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
+        )
         self._place = handles.root
         self._name = b""
         self._shared: dict[Node, tuple[Place, bytes] | None] = {}
@@ -184,17 +189,7 @@ class _TreeWriter:
             self._shared[node] = (self._place, self._name)
             return False
         place, name = first
-        source = os.dup(self._handles.get(place))
-        try:
-            os.link(
-                name,
-                self._name,
-                src_dir_fd=source,
-                dst_dir_fd=self._handles.get(self._place),
-                follow_symlinks=False,
-            )
-        finally:
-            os.close(source)
+        self._handles.link(place, name, self._place, self._name)
         self._links += 1
         return True
 
