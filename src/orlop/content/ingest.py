@@ -45,15 +45,20 @@ class HashingIngest(ABC):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`; see `Ingest.write`."""
-        self._require_open()
-        if self._sealed is not None:
-            raise ValueError(f"ingest {self.reference!r} is sealed")
+        self._require_unsealed()
         rest = memoryview(data).cast("B")
         self._refuse_excess(self.offset + len(rest))
         while rest:
             written = self._append(rest)
             self._account(rest[:written])
             rest = rest[written:]
+
+    def restart(self) -> None:
+        """Drop what has arrived, and go on from the beginning."""
+        self._require_unsealed()
+        self._truncate()
+        self._hash = new_hash(self._hash.name)
+        self.offset = 0
 
     def seal(self, size: int | None = None, digest: Digest | None = None) -> Digest:
         """Verify the content and make it durable; see `Ingest.seal`."""
@@ -115,6 +120,10 @@ class HashingIngest(ABC):
         """Store a beginning of `data`; how much."""
 
     @abstractmethod
+    def _truncate(self) -> None:
+        """Forget what is stored."""
+
+    @abstractmethod
     def _stored(self) -> Iterable[bytes]:
         """All that is stored, in pieces."""
 
@@ -141,6 +150,11 @@ class HashingIngest(ABC):
     def _require_open(self) -> None:
         if self._ended:
             raise ValueError(f"ingest {self.reference!r} has ended")
+
+    def _require_unsealed(self) -> None:
+        self._require_open()
+        if self._sealed is not None:
+            raise ValueError(f"ingest {self.reference!r} is sealed")
 
     def _refuse_excess(self, size: int) -> None:
         if self._expected_size is not None and size > self._expected_size:

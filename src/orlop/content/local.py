@@ -197,6 +197,10 @@ class LocalIngest(HashingIngest):
             self._written_back += behind
         return written
 
+    def _truncate(self) -> None:
+        os.ftruncate(self._fd, 0)
+        self._written_back = 0
+
     def _stored(self) -> Iterator[bytes]:
         position = 0
         while piece := os.pread(self._fd, CHUNK_SIZE, position):

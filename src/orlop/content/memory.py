@@ -174,6 +174,9 @@ class MemoryIngest(HashingIngest):
         self._slot.data += data
         return len(data)
 
+    def _truncate(self) -> None:
+        self._slot.data.clear()
+
     def _stored(self) -> Iterable[bytes]:
         return (bytes(self._slot.data),)
 

@@ -85,6 +85,9 @@ class Ingest(Protocol):
             OSError: Storage failed; after ENOSPC what has arrived is kept for a later writer.
         """
 
+    def restart(self) -> None:
+        """Drop what has arrived, and go on from the beginning."""
+
     def seal(self, size: int | None = None, digest: Digest | None = None) -> Digest:
         """Verify the content and make it durable under its temporary name.
 

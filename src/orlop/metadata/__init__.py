@@ -1,1 +1,16 @@
-"""To be."""
+"""Records of a store: what is named, what is kept, and what is garbage."""
+
+from orlop.metadata.blobs import BlobRecord, Blobs
+from orlop.metadata.content import LeasedContent, LeasedIngest
+from orlop.metadata.database import Database, Transaction
+from orlop.metadata.derived import Chains, DerivedRecord, Forms
+from orlop.metadata.gc import Collected, collect
+from orlop.metadata.images import ImageRecord, Images
+from orlop.metadata.leases import Lease, LeaseRecord, Leases, Owner
+from orlop.metadata.mounts import MountRecord, Mounts
+
+__all__ = [
+    "BlobRecord", "Blobs", "Chains", "Collected", "Database", "DerivedRecord", "Forms",
+    "ImageRecord", "Images", "Lease", "LeaseRecord", "LeasedContent", "LeasedIngest", "Leases",
+    "MountRecord", "Mounts", "Owner", "Transaction", "collect",
+]  # fmt: skip

@@ -1,0 +1,164 @@
+"""Opening a database: made when missing, led to today's schema, and refused when it is not ours."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import apsw
+
+from orlop.errors import InvalidError, UnsupportedError
+from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT: Final = 60.0
+"""Seconds to wait for the transactions of other processes."""
+
+_SETTINGS: Final = """
+PRAGMA synchronous=FULL;
+PRAGMA foreign_keys=ON;
+PRAGMA trusted_schema=OFF;
+PRAGMA cell_size_check=ON;
+"""
+
+
+def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
+    """A connection to a database that exists.
+
+    Raises:
+        UnsupportedError: It is on read-only media and was not closed clean.
+    """
+    if not read_only:
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    elif _is_immutable(path):
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        connection = apsw.Connection(f"file:{_quote(path)}?immutable=1", flags=flags)
+    else:
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(int(BUSY_TIMEOUT * 1000))
+    connection.execute(_SETTINGS)
+    return connection
+
+
+def prepare(path: str) -> None:
+    """Make the database, or lead it to today's schema, unless it is there.
+
+    Raises:
+        UnsupportedError: A newer version of orlop has written it.
+        InvalidError: It belongs to another program.
+    """
+    _create(path)
+    connection = connect(path)
+    try:
+        if not is_current(connection, path):
+            with _exclusive(os.path.dirname(path)):
+                migrate(connection, path)
+    finally:
+        connection.close()
+
+
+def is_current(connection: apsw.Connection, path: str) -> bool:
+    """Whether the database has today's schema; older and empty ones have not.
+
+    Raises:
+        UnsupportedError: A newer version of orlop has written it.
+        InvalidError: It belongs to another program.
+    """
+    version = _number(connection, "user_version")
+    owner = _number(connection, "application_id")
+    if owner != APPLICATION_ID and (owner or version or _has_tables(connection)):
+        raise InvalidError("this database belongs to another program", where=path)
+    if version > VERSION:
+        raise UnsupportedError(
+            f"database {path} has schema version {version}, and this orlop knows up to {VERSION}",
+            hint="use the newer orlop that has written it",
+        )
+    return version == VERSION
+
+
+def migrate(connection: apsw.Connection, path: str) -> None:
+    """Lead the database to today's schema, wholly or not at all."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    with transaction(connection, "BEGIN IMMEDIATE"):
+        if is_current(connection, path):
+            return
+        for step in STEPS[_number(connection, "user_version") :]:
+            connection.execute(step)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+@contextmanager
+def transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
+    """A transaction that is committed at the end of its block, and undone by an exception.
+
+    Raises:
+        UnsupportedError: The block was left by a forked child; nothing was done there.
+    """
+    process = os.getpid()
+    connection.execute(begin)
+    try:
+        yield
+        if process != os.getpid():
+            raise UnsupportedError("a transaction was carried across a fork")
+        connection.execute("COMMIT")
+    except BaseException:
+        if process == os.getpid() and connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _create(path: str) -> None:
+    # SQLite would make it readable for others. Opened by nobody else: the name is new.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+
+
+@contextmanager
+def _exclusive(directory: str) -> Iterator[None]:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _is_immutable(path: str) -> bool:
+    """Whether nobody can write here; only then may SQLite leave out its locks."""
+    try:
+        read_only_media = os.statvfs(path).f_flag & os.ST_RDONLY
+    except FileNotFoundError:
+        return False
+    if not read_only_media:
+        return False
+    try:
+        clean = os.stat(f"{path}-wal").st_size == 0
+    except FileNotFoundError:
+        clean = True
+    if not clean:
+        raise UnsupportedError(
+            f"database {path} is on read-only media and was not closed by its last user",
+            hint="open the store once where it can be written, then copy it",
+        )
+    return True
+
+
+def _quote(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _number(connection: apsw.Connection, pragma: str) -> int:
+    value = connection.pragma(pragma)
+    assert isinstance(value, int)
+    return value
+
+
+def _has_tables(connection: apsw.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None

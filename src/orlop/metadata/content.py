@@ -1,0 +1,304 @@
+"""Content with records: a store in which nothing is kept that is not named, and nothing lost.
+
+An ingest goes through these steps, each durable before the next:
+
+    hold      the ingest, and the digest where it is known, are put under the lease
+    seal      the bytes are verified and durable under a temporary name
+    hold      the digest is put under the lease, where it was not known before
+    publish   the bytes have their final name
+    record    the blob and what it names are recorded; from now on it is there
+
+A crash in between leaves bytes without a record: they are adopted by whoever needs them, or freed
+by the collector once the lease is dead.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self, final
+
+from orlop.content import MAX_READ_SIZE
+from orlop.digest import Digest
+from orlop.errors import InUseError
+from orlop.metadata.blobs import BlobRecord, Blobs
+from orlop.metadata.graph import is_kept
+from orlop.metadata.leases import Leases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from types import TracebackType
+
+    from orlop.content import ContentStore, Info, Ingest, IngestStatus, VerifyingReader
+    from orlop.metadata.database import Database, Transaction
+    from orlop.metadata.leases import Lease
+
+
+@final
+class LeasedContent:
+    """A content store whose blobs are recorded, and kept by a lease; see `ContentStore`.
+
+    Args:
+        content: Where the bytes lie.
+        database: Where they are recorded.
+        lease: What keeps them until something else does.
+        now_ns: The clock, in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        content: ContentStore,
+        database: Database,
+        lease: Lease,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._content = content
+        self._database = database
+        self._lease = lease
+        self._records = _Records(database, lease, now_ns)
+
+    def stat(self, digest: Digest) -> Info | None:
+        """What is known about a blob that is recorded and stored, or None."""
+        with self._database.read() as tx:
+            recorded = Blobs(tx).get(digest) is not None
+        return self._content.stat(digest) if recorded else None
+
+    def claim(self, digest: Digest) -> Info | None:
+        """Keep a blob by the lease if it is stored, recording it if nobody has; None if it is not.
+
+        After `stat` a blob may be collected at any time; after this it is not.
+        """
+        info = self._content.stat(digest)
+        if info is None:
+            return None
+        with self._database.write() as tx:
+            # The collector moves files away in such a transaction only, so this look is the last.
+            info = self._content.stat(digest)
+            if info is not None:
+                self._lease.hold_in(tx, "blob", digest)
+                self._records.add(tx, digest, info.size)
+        return info
+
+    def open(self, digest: Digest, size: int | None = None) -> VerifyingReader:
+        """A verifying reader of a blob; see `ContentStore.open`."""
+        return self._content.open(digest, size)
+
+    def read(self, digest: Digest, size: int, limit: int = MAX_READ_SIZE) -> bytes:
+        """The whole of a blob, verified; see `ContentStore.read`."""
+        return self._content.read(digest, size, limit)
+
+    def ingest(
+        self,
+        reference: str,
+        *,
+        digest: Digest | None = None,
+        size: int | None = None,
+        wait: float | bool = True,
+        media_type: str = "",
+        children: Iterable[Digest] = (),
+    ) -> LeasedIngest:
+        """The ingest of this name; see `ContentStore.ingest`.
+
+        Args:
+            reference: Any text that is not empty.
+            digest: Digest that the content must have.
+            size: Length that it must have, in bytes.
+            wait: Whether, or for how many seconds, to wait for another writer to end.
+            media_type: What will be recorded that it is.
+            children: What will be recorded that it names.
+        """
+        with self._database.write() as tx:
+            self._lease.hold_in(tx, "ingest", reference)
+            if digest is not None:
+                self._lease.hold_in(tx, "blob", digest)
+        inner = self._content.ingest(reference, digest=digest, size=size, wait=wait)
+        return LeasedIngest(self._records, inner, digest, media_type, tuple(children))
+
+    def put(
+        self,
+        data: bytes,
+        *,
+        digest: Digest | None = None,
+        media_type: str = "",
+        children: Iterable[Digest] = (),
+    ) -> Digest:
+        """Store a document, kept by the lease, and record what it names.
+
+        Raises:
+            DigestMismatchError: It has another digest; nothing is kept.
+        """
+        known = digest or Digest.of(data)
+        ingest = self.ingest(
+            known, digest=known, size=len(data), media_type=media_type, children=children
+        )
+        with ingest:
+            if ingest.offset:
+                ingest.restart()
+            ingest.write(data)
+            return ingest.commit()
+
+    def describe(self, digest: Digest, media_type: str, children: Iterable[Digest] = ()) -> None:
+        """Record what a blob is and what it names."""
+        with self._database.write() as tx:
+            tx.execute("UPDATE blobs SET media_type = ? WHERE digest = ?", (media_type, digest))
+            Blobs(tx).link(digest, children)
+
+    def delete(self, digest: Digest) -> bool:
+        """Forget a blob and move it to the trash; whether it was there.
+
+        Raises:
+            InUseError: An image or a lease keeps it.
+        """
+        with self._database.write() as tx:
+            if is_kept(tx, "blob", digest):
+                raise InUseError(f"content {digest} is in use")
+            recorded = Blobs(tx).delete(digest)
+        # Only now, when no power loss can bring the record back.
+        with self._database.write() as tx:
+            if Blobs(tx).get(digest) is None and not is_kept(tx, "blob", digest):
+                self._content.delete(digest)
+        return recorded
+
+    def iter_digests(self) -> Iterator[Digest]:
+        """Every blob that is recorded, in the order of the digests."""
+        with self._database.read() as tx:
+            digests = [record.digest for record in Blobs(tx).list()]
+        return iter(digests)
+
+    def statuses(self) -> Iterable[IngestStatus]:
+        """Every ingest there is, in the order of the references."""
+        return self._content.statuses()
+
+    def abort(self, reference: str) -> None:
+        """Drop the ingest of this name; see `ContentStore.abort`."""
+        self._content.abort(reference)
+        with self._database.write() as tx:
+            Leases(tx).drop(self._lease.id, "ingest", (reference,))
+
+    def prune_ingests(self, before_ns: int, keep: Collection[str] = ()) -> int:
+        """Drop the ingests that rest; see `ContentStore.prune_ingests`."""
+        return self._content.prune_ingests(before_ns, keep)
+
+    def empty_trash(self) -> int:
+        """Free what lies in the trash; how many entries were removed."""
+        return self._content.empty_trash()
+
+
+@final
+class LeasedIngest:
+    """An ingest whose content is recorded once it is published; see `Ingest`."""
+
+    def __init__(
+        self,
+        records: _Records,
+        inner: Ingest,
+        held: Digest | None,
+        media_type: str,
+        children: tuple[Digest, ...],
+    ) -> None:
+        self._records = records
+        self._inner = inner
+        self._held = held
+        self._media_type = media_type
+        self._children = children
+
+    @property
+    def reference(self) -> str:
+        """Name of the ingest."""
+        return self._inner.reference
+
+    @property
+    def offset(self) -> int:
+        """Bytes that are kept and hashed: where the next write goes on."""
+        return self._inner.offset
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of the bytes so far."""
+        return self._inner.digest
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append all of `data`; see `Ingest.write`."""
+        self._inner.write(data)
+
+    def restart(self) -> None:
+        """Drop what has arrived, and go on from the beginning."""
+        self._inner.restart()
+
+    def seal(self, size: int | None = None, digest: Digest | None = None) -> Digest:
+        """Verify the content, make it durable, and keep its final name by the lease."""
+        digest = self._inner.seal(size, digest)
+        if digest != self._held:
+            self._records.hold(digest)
+            self._held = digest
+        return digest
+
+    def publish(self) -> None:
+        """Name sealed content by its digest and record it; the ingest ends."""
+        size = self._inner.offset
+        self._inner.publish()
+        assert self._held is not None
+        self._records.published(self.reference, self._held, size, self._media_type, self._children)
+
+    def commit(self, size: int | None = None, digest: Digest | None = None) -> Digest:
+        """Seal and publish; see `Ingest.commit`."""
+        digest = self.seal(size, digest)
+        self.publish()
+        return digest
+
+    def abort(self) -> None:
+        """Drop the content; the ingest ends."""
+        self._inner.abort()
+
+    def close(self) -> None:
+        """Leave the ingest to the next writer; see `Ingest.close`."""
+        self._inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@final
+class _Records:
+    """What a content store with a lease writes into the database."""
+
+    def __init__(self, database: Database, lease: Lease, now_ns: Callable[[], int]) -> None:
+        self._database = database
+        self._lease = lease
+        self._now_ns = now_ns
+
+    def hold(self, digest: Digest) -> None:
+        self._lease.hold("blob", digest)
+
+    def published(
+        self,
+        reference: str,
+        digest: Digest,
+        size: int,
+        media_type: str,
+        children: Iterable[Digest],
+    ) -> None:
+        with self._database.write() as tx:
+            self.add(tx, digest, size, media_type, children)
+            Leases(tx).drop(self._lease.id, "ingest", (reference,))
+
+    def add(
+        self,
+        tx: Transaction,
+        digest: Digest,
+        size: int,
+        media_type: str = "",
+        children: Iterable[Digest] = (),
+    ) -> None:
+        record = BlobRecord(
+            digest=digest, size=size, media_type=media_type, created_at_ns=self._now_ns()
+        )
+        Blobs(tx).put(record)
+        Blobs(tx).link(digest, children)

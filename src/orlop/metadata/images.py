@@ -1,0 +1,181 @@
+"""Images: names, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
+
+from orlop.digest import Digest
+from orlop.errors import AlreadyExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orlop.metadata.database import Row, Transaction, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """What a name means.
+
+    Attributes:
+        name: The name, unique.
+        target: The descriptor that the name was resolved to, as JSON.
+        target_digest: The digest in it.
+        manifest_digest: The manifest of this image, where the target is an index of several.
+        image_id: Digest of the config, or of the target where it is no image manifest.
+        chain_id: The stack of layers, where there is one.
+        platform: What it runs on, such as `linux/arm64/v8`; empty where unknown.
+        size: Bytes of all blobs of this image.
+        created_at_ns: When the name was first given, in nanoseconds since 1970.
+        updated_at_ns: When it was last given or moved.
+        labels: What its user notes about it: a JSON object of strings.
+    """
+
+    name: str
+    target: str
+    target_digest: Digest
+    manifest_digest: Digest | None = None
+    image_id: Digest
+    chain_id: Digest | None = None
+    platform: str = ""
+    size: int
+    created_at_ns: int
+    updated_at_ns: int
+    labels: str = "{}"
+
+
+_COLUMNS: Final = (
+    "name, target, target_digest, manifest_digest, image_id, chain_id,"
+    " platform, size, created_at_ns, updated_at_ns, labels"
+)
+_INSERT: Final = f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_MOVE: Final = """
+ON CONFLICT (name) DO UPDATE SET
+    (target, target_digest, manifest_digest, image_id, chain_id,
+     platform, size, updated_at_ns, labels)
+  = (excluded.target, excluded.target_digest, excluded.manifest_digest, excluded.image_id,
+     excluded.chain_id, excluded.platform, excluded.size, excluded.updated_at_ns, excluded.labels)
+"""
+_SELECT: Final = f"SELECT {_COLUMNS} FROM images"  # noqa: S608
+# Above every character of a digest, so that a prefix is a range of the index.
+_ABOVE: Final = "~"
+_ABOVE_ALL: Final = "\U0010ffff"
+
+
+@final
+class Images:
+    """The images, as one transaction sees them.
+
+    Args:
+        tx: The transaction.
+    """
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def get(self, name: str) -> ImageRecord | None:
+        """The image of this name, or None."""
+        row = self._tx.row(f"{_SELECT} WHERE name = ?", (name,))
+        return None if row is None else _record(row)
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int = -1) -> Iterator[ImageRecord]:
+        """The images whose names begin with `prefix`, in the order of the names.
+
+        Args:
+            prefix: Beginning of the names.
+            after: Leave out this name and all before it.
+            limit: How many at most; all where negative.
+        """
+        rows = self._tx.rows(
+            f"{_SELECT} WHERE name >= ? AND name < ? AND name > ? ORDER BY name LIMIT ?",
+            (prefix, prefix + _ABOVE_ALL, after, limit),
+        )
+        return map(_record, rows)
+
+    def with_id(self, image_id: Digest) -> Iterator[ImageRecord]:
+        """The images that have this ID, in the order of the names."""
+        return map(
+            _record, self._tx.rows(f"{_SELECT} WHERE image_id = ? ORDER BY name", (image_id,))
+        )
+
+    def with_id_prefix(
+        self, prefix: str, *, algorithm: str = "sha256", limit: int = -1
+    ) -> Iterator[ImageRecord]:
+        """The images whose ID begins with these hexadecimal digits, in the order of the IDs."""
+        begin = f"{algorithm}:{prefix}"
+        rows = self._tx.rows(
+            f"{_SELECT} WHERE image_id >= ? AND image_id < ? ORDER BY image_id, name LIMIT ?",
+            (begin, begin + _ABOVE, limit),
+        )
+        return map(_record, rows)
+
+    def with_target(self, digest: Digest) -> Iterator[ImageRecord]:
+        """The images whose target has this digest, in the order of the names."""
+        rows = self._tx.rows(f"{_SELECT} WHERE target_digest = ? ORDER BY name", (digest,))
+        return map(_record, rows)
+
+    def count(self) -> int:
+        """How many there are."""
+        row = self._tx.row("SELECT count(*) FROM images")
+        assert row is not None
+        return int(row[0])
+
+    def put(self, record: ImageRecord) -> None:
+        """Give the name; one that is taken moves here, and keeps `created_at_ns`."""
+        self._tx.execute(_INSERT + _MOVE, _values(record))
+
+    def create(self, record: ImageRecord) -> None:
+        """Give the name.
+
+        Raises:
+            AlreadyExistsError: It is taken.
+        """
+        if not self._tx.execute(f"{_INSERT} ON CONFLICT (name) DO NOTHING", _values(record)):
+            raise AlreadyExistsError(f"image {record.name!r} exists already")
+
+    def delete(self, name: str, *, target_digest: Digest | None = None) -> bool:
+        """Take the name away; whether it was there.
+
+        Args:
+            name: The name.
+            target_digest: Only if it still means this.
+        """
+        if target_digest is None:
+            return self._tx.execute("DELETE FROM images WHERE name = ?", (name,)) > 0
+        sql = "DELETE FROM images WHERE name = ? AND target_digest = ?"
+        return self._tx.execute(sql, (name, target_digest)) > 0
+
+
+def _values(record: ImageRecord) -> tuple[Value, ...]:
+    return (
+        record.name,
+        record.target,
+        record.target_digest,
+        record.manifest_digest,
+        record.image_id,
+        record.chain_id,
+        record.platform,
+        record.size,
+        record.created_at_ns,
+        record.updated_at_ns,
+        record.labels,
+    )
+
+
+def _record(row: Row) -> ImageRecord:
+    return ImageRecord(
+        name=row[0],
+        target=row[1],
+        target_digest=Digest(row[2]),
+        manifest_digest=None if row[3] is None else Digest(row[3]),
+        image_id=Digest(row[4]),
+        chain_id=None if row[5] is None else Digest(row[5]),
+        platform=row[6],
+        size=row[7],
+        created_at_ns=row[8],
+        updated_at_ns=row[9],
+        labels=row[10],
+    )

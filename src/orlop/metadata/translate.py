@@ -1,0 +1,45 @@
+"""The errors of SQLite, in the words of orlop."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import apsw
+
+from orlop.errors import AlreadyExistsError, InUseError, InvalidError, OrlopError
+
+_NUMBERS = (
+    (apsw.FullError, errno.ENOSPC),
+    (apsw.ReadOnlyError, errno.EROFS),
+    (apsw.PermissionsError, errno.EACCES),
+    (apsw.IOError, errno.EIO),
+    (apsw.NoLFSError, errno.EFBIG),
+)
+
+
+def translate(error: apsw.Error, path: str) -> OrlopError | OSError | MemoryError:
+    """What to raise in place of an error of SQLite, about the database at `path`."""
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return InUseError(
+            f"database {path} is locked by another process",
+            hint="wait until it has finished, and try again",
+        )
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)):
+        return InvalidError(
+            f"this is no sound database: {error}", where=path, hint="restore it from a copy"
+        )
+    if isinstance(error, apsw.ConstraintError):
+        return AlreadyExistsError(f"a record is in the way in {path}: {error}")
+    if isinstance(error, apsw.NoMemError):
+        return MemoryError(str(error))
+    if isinstance(error, apsw.CantOpenError):
+        return _os_error(errno.EACCES if os.path.exists(path) else errno.ENOENT, path)
+    for kind, number in _NUMBERS:
+        if isinstance(error, kind):
+            return _os_error(number, path)
+    return OrlopError(f"database {path}: {error}")
+
+
+def _os_error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
