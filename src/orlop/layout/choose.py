@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import AmbiguousError, NotFoundError
 from orlop.layout.place import position_of
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from orlop.layout.place import Place
     from orlop.spec.descriptor import Descriptor
+
+MAX_SHOWN: Final = 10
+"""Most images that the hint of an error lists; `candidates` has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,35 +42,39 @@ def at_position(place: Place, count: int) -> int | None:
     """
     position = position_of(place.selector or "")
     if position is not None and position >= count:
-        raise NotFoundError(
-            f"{place}: the last image is @{count - 1}" if count else f"{place} holds no image"
-        )
+        last = f"its last image is @{count - 1}" if count else None
+        raise NotFoundError(f"{replace(place, selector=None)} holds no @{position}", hint=last)
     return position
+
+
+def selectors_of(images: Sequence[Sequence[str]]) -> list[str]:
+    """What chooses each image: the first of its texts that no other image has, else `@N`."""
+    counts = Counter(text for texts in images for text in set(texts))
+    return [
+        next((text for text in texts if counts[text] == 1), f"@{number}")
+        for number, texts in enumerate(images)
+    ]
 
 
 def not_found(place: Place, listed: Sequence[ListedImage]) -> NotFoundError:
     """The error of a selector that fits no image, or of a place without any."""
+    where = replace(place, selector=None)
     if not listed:
-        return NotFoundError(f"{place} holds no image")
-    return NotFoundError(
-        f"{place.transport}:{place.path} holds no {place.selector}",
-        hint=f"it holds {_list(listed)}",
-    )
+        return NotFoundError(f"{where} holds no image")
+    selectors = [image.selector for image in listed]
+    return NotFoundError(f"{where} holds no {place.selector}", hint=f"it holds {_some(selectors)}")
 
 
 def ambiguous(place: Place, listed: Sequence[ListedImage]) -> AmbiguousError:
     """The error of a selector, or of none, that fits several images."""
-    base = f"{place.transport}:{place.path}"
+    candidates = [str(replace(place, selector=image.selector)) for image in listed]
     return AmbiguousError(
         f"{place} may mean any of {len(listed)} images",
-        candidates=[f"{base}:{image.selector}" for image in listed],
-        hint=f"write {base}: and one of {_list(listed)}",
+        candidates=candidates,
+        hint=f"choose one of {_some(candidates)}",
     )
 
 
-_SHOWN = 10
-
-
-def _list(listed: Sequence[ListedImage]) -> str:
-    shown = ", ".join(image.selector for image in listed[:_SHOWN])
-    return f"{shown} and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else shown
+def _some(texts: Sequence[str]) -> str:
+    more = len(texts) - MAX_SHOWN
+    return ", ".join(texts[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")

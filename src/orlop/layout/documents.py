@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.digest import Digest
 from orlop.errors import (
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from orlop.layout.place import Place
     from orlop.spec.descriptor import Descriptor
 
+_FORMS: Final = {
+    "oci": "OCI layout",
+    "oci-archive": "archive of an OCI layout",
+    "docker-archive": "docker-archive",
+    "dir": "dir: of skopeo",
+}
+# The file that tells each form from the others.
+_MARKS: Final = {
+    "oci": "oci-layout",
+    "oci-archive": "oci-layout",
+    "docker-archive": "manifest.json",
+    "dir": "version",
+}
+
 
 def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
     """The content of a file that the place must have.
@@ -35,7 +49,8 @@ def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
         extent = files.open(name)
     except NotFoundError:
         raise InvalidDocumentError(
-            f"{place.path} is no {place.transport}: it has no {name}"
+            f"{place.path} is no {_FORMS[place.transport]}: it has no {name}",
+            hint=_other_form(place, files),
         ) from None
     with extent:
         if extent.size > limit:
@@ -43,6 +58,15 @@ def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
                 f"{place.path}/{name} has {extent.size} bytes", limit="size", value=limit
             )
         return read_all(extent)
+
+
+def _other_form(place: Place, files: Files) -> str | None:
+    in_archive = place.transport.endswith("-archive")
+    for transport, mark in _MARKS.items():
+        fits = transport != place.transport and transport.endswith("-archive") == in_archive
+        if fits and files.size(mark) is not None:
+            return f"write {transport}:{place.path}"
+    return None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Extent(Protocol):
-    """The bytes of one file; a context manager. Reads name their offset, so threads may share it."""
+    """The bytes of one file, for any number of threads; a context manager."""
 
     @property
     def size(self) -> int:

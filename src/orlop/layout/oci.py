@@ -9,10 +9,9 @@ Spec: image-spec v1.1, image-layout.md.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found
+from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
 from orlop.layout.documents import decoding, read_file
 from orlop.layout.names import full_name, names_of, ref_name_of, same_name, unique
 from orlop.layout.source import LocalSource
@@ -117,20 +116,14 @@ def _has_tag(image: Descriptor, selector: str) -> bool:
 
 def list_images_of(manifests: Sequence[Descriptor]) -> list[ListedImage]:
     """What chooses each descriptor: its ref.name, its containerd name, or its position."""
-    counts = Counter(text for image in manifests for text in set(_selectors_of(image)))
+    selectors = selectors_of([list(_iter_selectors(image)) for image in manifests])
     return [
-        ListedImage(
-            selector=next(
-                (text for text in _selectors_of(image) if counts[text] == 1), f"@{number}"
-            ),
-            names=names_of(image),
-            descriptor=image,
-        )
-        for number, image in enumerate(manifests)
+        ListedImage(selector=selector, names=names_of(image), descriptor=image)
+        for selector, image in zip(selectors, manifests, strict=True)
     ]
 
 
-def _selectors_of(image: Descriptor) -> Iterator[str]:
+def _iter_selectors(image: Descriptor) -> Iterator[str]:
     if name := ref_name_of(image):
         yield name
     yield from names_of(image)

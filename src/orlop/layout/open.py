@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from orlop.layout.archive import ArchiveFiles
 from orlop.layout.dir import list_dir, open_dir
 from orlop.layout.directory import DirectoryFiles
+from orlop.layout.docker import list_docker, open_docker
 from orlop.layout.oci import list_oci, open_oci
+from orlop.layout.spool import open_seekable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.layout.choose import ListedImage
+    from orlop.layout.files import Files
     from orlop.layout.place import Place
     from orlop.layout.source import LocalSource
 
-_OPENERS = {"oci": open_oci, "dir": open_dir}
-_LISTERS = {"oci": list_oci, "dir": list_dir}
+_OPENERS: Final = {
+    "oci": open_oci,
+    "oci-archive": open_oci,
+    "docker-archive": open_docker,
+    "dir": open_dir,
+}
+_LISTERS: Final = {
+    "oci": list_oci,
+    "oci-archive": list_oci,
+    "docker-archive": list_docker,
+    "dir": list_dir,
+}
 
 
 def open_source(place: Place, *, spool: Path | None = None) -> LocalSource:
     """Open the image that a place's selector means, or the only one that is there.
+
+    Args:
+        place: As `parse_place` reads it.
+        spool: The directory for a temporary file, as large as the archive without compression;
+            used only for an archive that is compressed or no regular file.
 
     Raises:
         NotFoundError: There is no such place, or no such image in it.
@@ -30,7 +49,7 @@ def open_source(place: Place, *, spool: Path | None = None) -> LocalSource:
         LimitExceededError: A document is too large.
         OSError: The place cannot be read (EACCES, EIO).
     """
-    files = DirectoryFiles(place.path)
+    files = _open_files(place, spool)
     try:
         return _OPENERS[place.transport](place, files)
     except BaseException:
@@ -40,8 +59,14 @@ def open_source(place: Place, *, spool: Path | None = None) -> LocalSource:
 
 def list_images(place: Place, *, spool: Path | None = None) -> list[ListedImage]:
     """The images of a place in its order, whatever its selector; raises as `open_source` does."""
-    files = DirectoryFiles(place.path)
+    files = _open_files(place, spool)
     try:
         return _LISTERS[place.transport](place, files)
     finally:
         files.close()
+
+
+def _open_files(place: Place, spool: Path | None) -> Files:
+    if place.transport.endswith("-archive"):
+        return ArchiveFiles(open_seekable(place.path, spool), place.path)
+    return DirectoryFiles(place.path)

@@ -1,0 +1,139 @@
+"""Archives that `docker save`, podman, skopeo, crane and containerd write.
+
+    manifest.json                    the images: see `saved`
+    repositories                     names, from the days before; a last resort
+    oci-layout, index.json, blobs/   the images as an OCI layout, since Docker 25: see `original`
+
+A name that an image has in either is its name. Its original manifest is used where everything
+below it was saved; otherwise one is made: see `classic`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orlop.digest import Digest
+from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
+from orlop.layout.classic import make_manifest
+from orlop.layout.names import names_of, unique
+from orlop.layout.oci import blob_path
+from orlop.layout.original import Original, read_originals
+from orlop.layout.place import position_of
+from orlop.layout.saved import read_saved
+from orlop.layout.source import LocalSource
+from orlop.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop.layout.files import Files
+    from orlop.layout.place import Place
+    from orlop.layout.saved import SavedImage
+    from orlop.spec.descriptor import Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """An image of the archive, with what the layout inside says of it."""
+
+    image_id: Digest
+    saved: SavedImage
+    originals: tuple[Original, ...]
+    names: tuple[str, ...]
+
+
+def open_docker(place: Place, files: Files) -> LocalSource:
+    """Find the image of an archive that the place's selector means: `@N`, or one of its names.
+
+    Raises:
+        InvalidDocumentError: The archive lacks a document, or one is broken.
+        InvalidArchiveError: It lacks a layer.
+        InvalidReferenceError: The selector is no reference.
+        NotFoundError: It holds no such image.
+        AmbiguousError: It holds several.
+        UnsupportedError: It is of a form from before `manifest.json`.
+        VerificationError: A config or manifest is not what its name says.
+    """
+    offer = _choose(place, _read_offers(place, files))
+    original = _original_of(offer)
+    if original is not None:
+        return LocalSource(files=files, target=original, names=offer.names, locate=blob_path)
+    made = make_manifest(place, files, offer.saved)
+    return LocalSource(
+        files=files,
+        target=made.target,
+        names=offer.names,
+        locate=lambda descriptor: made.members.get(descriptor.digest, blob_path(descriptor)),
+        documents={made.target.digest: made.raw},
+    )
+
+
+def list_docker(place: Place, files: Files) -> list[ListedImage]:
+    """The images of an archive, in the order of `manifest.json`; raises as `open_docker` does."""
+    return _listed(_read_offers(place, files))
+
+
+def _read_offers(place: Place, files: Files) -> list[_Offer]:
+    originals = read_originals(place, files)
+    return [_offer(image, originals) for image in read_saved(place, files)]
+
+
+def _offer(image: SavedImage, originals: Sequence[Original]) -> _Offer:
+    image_id = Digest.of(image.config)
+    fitting = tuple(one for one in originals if one.manifest.config.digest == image_id)
+    named = (name for one in fitting for name in names_of(one.top))
+    names = unique((*named, *image.names))
+    return _Offer(image_id=image_id, saved=image, originals=fitting, names=names)
+
+
+def _choose(place: Place, offers: Sequence[_Offer]) -> _Offer:
+    chosen = _matches(place, offers)
+    if not chosen:
+        raise not_found(place, _listed(offers))
+    if len({offers[number].image_id for number in chosen}) > 1:
+        listed = _listed(offers)
+        raise ambiguous(place, [listed[number] for number in chosen])
+    offer = offers[chosen[0]]
+    if place.selector is None:
+        return replace(
+            offer, names=unique(name for number in chosen for name in offers[number].names)
+        )
+    return (
+        offer
+        if position_of(place.selector) is not None
+        else replace(offer, names=(_wanted(place.selector),))
+    )
+
+
+def _matches(place: Place, offers: Sequence[_Offer]) -> list[int]:
+    """The positions of the images that the selector fits."""
+    position = at_position(place, len(offers))
+    if position is not None:
+        return [position]
+    if place.selector is None:
+        return list(range(len(offers)))
+    wanted = _wanted(place.selector)
+    return [number for number, offer in enumerate(offers) if wanted in offer.names]
+
+
+def _wanted(selector: str) -> str:
+    return str(Reference.parse(selector).with_default_tag())
+
+
+def _listed(offers: Sequence[_Offer]) -> list[ListedImage]:
+    selectors = selectors_of([offer.names for offer in offers])
+    return [
+        ListedImage(selector=selector, names=offer.names, descriptor=_original_of(offer))
+        for selector, offer in zip(selectors, offers, strict=True)
+    ]
+
+
+def _original_of(offer: _Offer) -> Descriptor | None:
+    """The original manifest, or the index with it if that is whole; best one that has the name."""
+    layers = len(offer.saved.diff_ids)
+    fitting = [one for one in offer.originals if len(one.manifest.layers) == layers]
+    fitting.sort(key=lambda one: set(offer.names).isdisjoint(names_of(one.top)))
+    if not fitting:
+        return None
+    return fitting[0].top if fitting[0].whole else fitting[0].descriptor
