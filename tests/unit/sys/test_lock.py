@@ -46,9 +46,11 @@ def test_an_exclusive_lock_keeps_other_holders_out(path):
 
 
 def test_shared_locks_go_together_and_keep_writers_out(path):
-    with FileLock(path, shared=True), FileLock(path, shared=True, timeout=0):
+    writer = FileLock(path, timeout=0)
+    with FileLock(path, shared=True), FileLock(path, shared=True, timeout=0) as second:
+        assert second.held
         with pytest.raises(InUseError, match="others"):
-            FileLock(path, timeout=0).acquire()
+            writer.acquire()
     with FileLock(path), pytest.raises(InUseError):
         FileLock(path, shared=True, timeout=0).acquire()
 

@@ -1,0 +1,66 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from orlop._sys.process import (
+    CAP_SYS_ADMIN,
+    boot_id,
+    command_line,
+    has_capability,
+    is_alive,
+    mount_namespace,
+    process_start,
+)
+
+
+def test_this_boot_has_a_name():
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", boot_id())
+
+
+def test_a_child_shares_the_mount_namespace():
+    code = "from orlop._sys.process import mount_namespace; print(mount_namespace())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(done.stdout) == mount_namespace()
+
+
+def test_a_process_is_told_from_a_later_one_with_its_pid():
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        start = process_start(child.pid)
+        assert start >= process_start(os.getpid())
+        assert is_alive(child.pid, start)
+        assert not is_alive(child.pid, start + 1)
+        assert command_line(child.pid) == "sleep 60"
+    finally:
+        child.kill()
+        child.wait()
+    assert process_start(child.pid) is None
+    assert not is_alive(child.pid, start)
+    assert command_line(child.pid) == ""
+
+
+def test_a_command_with_parentheses_and_spaces(tmp_path):
+    program = tmp_path / "a) b (c"
+    shutil.copy(shutil.which("sleep"), program)
+    child = subprocess.Popen([program, "60"])
+    try:
+        assert process_start(child.pid) >= process_start(os.getpid())
+        assert command_line(child.pid) == f"{program} 60"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_capabilities_are_those_of_the_effective_set():
+    code = (
+        "import os\n"
+        "from orlop._sys.process import CAP_SYS_ADMIN, has_capability\n"
+        "os.setresuid(*[os.getuid() or 65534] * 3)\n"
+        "print(has_capability(CAP_SYS_ADMIN))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"False\n"
+    if os.geteuid() != 0:
+        assert not has_capability(CAP_SYS_ADMIN)
