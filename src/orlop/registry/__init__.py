@@ -3,6 +3,7 @@
 from orlop.registry.blob import BlobStream
 from orlop.registry.client import RegistryClient
 from orlop.registry.credential import Credential, CredentialStore, MemoryCredentials
+from orlop.registry.keychain import Keychain
 from orlop.registry.options import RegistryOptions
 from orlop.registry.source import RegistrySource
 
@@ -10,6 +11,7 @@ __all__ = [
     "BlobStream",
     "Credential",
     "CredentialStore",
+    "Keychain",
     "MemoryCredentials",
     "RegistryClient",
     "RegistryOptions",

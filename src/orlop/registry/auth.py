@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orlop.errors import AuthError, InvalidError
+from orlop.registry.failure import RefusedError
 from orlop.registry.origin import Origin
 from orlop.registry.text import shown
 from orlop.registry.token import Token, TokenCache, TokenRequest
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """How a repository wants to be asked; `realm` is empty for Basic."""
+    """How a repository wants to be asked, and by whom; `realm` is empty for Basic."""
 
+    credential: Credential | None
     realm: str = ""
     service: str = ""
     scopes: frozenset[str] = frozenset()
@@ -57,11 +59,24 @@ class Authenticator:
     def header(self, endpoint: Endpoint) -> str | None:
         """The header to begin with: what the registry accepted before, None where unknown.
 
+        Credentials that the token server does not accept any more are forgotten, so that the
+        next challenge looks for newer ones.
+
         Raises:
-            RegistryError: The token server gives no token.
+            RefusedError: The token server gives no token for now.
+            TransportError: It gives no answer.
         """
-        plan = self._plans.get((endpoint.origin, endpoint.repository))
-        return None if plan is None else self._header(endpoint, plan)
+        key = (endpoint.origin, endpoint.repository)
+        with self._lock:
+            plan = self._plans.get(key)
+        try:
+            return None if plan is None else self._header(endpoint, plan)
+        except RefusedError as refused:
+            if not isinstance(refused.error, AuthError):
+                raise
+            with self._lock:
+                self._plans.pop(key, None)
+            return None
 
     def answer(
         self, endpoint: Endpoint, challenges: Sequence[Challenge], refused: str | None
@@ -75,7 +90,8 @@ class Authenticator:
 
         Raises:
             AuthError: There is nothing, or nothing else, to answer with.
-            RegistryError: The token server gives no token.
+            RefusedError: The token server gives no token.
+            TransportError: It gives no answer.
         """
         plan = self._choose(endpoint, challenges)
         with self._lock:
@@ -102,28 +118,32 @@ class Authenticator:
 
     def _choose(self, endpoint: Endpoint, challenges: Sequence[Challenge]) -> _Plan:
         """Bearer when it is offered, else Basic."""
+        credential = self._find(endpoint)
         for challenge in challenges:
             if challenge.scheme == "bearer" and challenge.parameters.get("realm"):
-                return self._bearer(endpoint, challenge)
+                return self._bearer(endpoint, challenge, credential)
         if any(challenge.scheme == "basic" for challenge in challenges):
-            return _Plan()
+            return _Plan(credential=credential)
         schemes = ", ".join(shown(challenge.scheme, 20) for challenge in challenges)
         raise AuthError(
             f"{endpoint.domain} asks for credentials by no known scheme ({schemes or 'none'})",
             status=401,
         )
 
-    def _bearer(self, endpoint: Endpoint, challenge: Challenge) -> _Plan:
+    def _bearer(
+        self, endpoint: Endpoint, challenge: Challenge, credential: Credential | None
+    ) -> _Plan:
         known = self._plans.get((endpoint.origin, endpoint.repository))
         scopes = challenge.scopes | (known.scopes if known else frozenset())
         return _Plan(
+            credential=credential,
             realm=_checked_realm(endpoint, challenge.parameters["realm"]),
             service=challenge.parameters.get("service", ""),
             scopes=scopes or frozenset({endpoint.pull_scope}),
         )
 
     def _header(self, endpoint: Endpoint, plan: _Plan, refused: str | None = None) -> str | None:
-        credential = self._find(endpoint)
+        credential = plan.credential
         if not plan.realm:
             return credential.basic if credential else None
         if credential is not None and credential.registry_token:
