@@ -11,6 +11,7 @@ from orlop.fsimage.erofs.format import (
     CHUNK_ENTRY_SIZE,
     CHUNK_INDEXES,
     HOLE,
+    MAX_BLOCKS,
     Layout,
 )
 
@@ -145,7 +146,8 @@ def resolve(
     if device > len(superblock.devices):
         raise InvalidImageError(f"there is no device {device}", where=f"inode {inode.nid}")
     if device:
-        capacity = superblock.devices[device - 1].blocks
+        # Older mkfs.erofs writes no size; then reading finds the end of the device.
+        capacity = superblock.devices[device - 1].blocks or MAX_BLOCKS
     elif block < superblock.blocks:
         capacity = superblock.blocks
     else:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import (
-    InvalidImageError,
-    LimitExceededError,
-    NotFoundError,
-    UnsupportedError,
-)
+from orlop.errors import InvalidImageError, LimitExceededError, UnsupportedError
 from orlop.fsimage.erofs.access import Metadata, ReadAt, iter_range
 from orlop.fsimage.erofs.copying import iter_zeros
-from orlop.fsimage.erofs.dirents import Dirent, decode_block, first_name
+from orlop.fsimage.erofs.directory import Directory
 from orlop.fsimage.erofs.extents import Extent, iter_extents
-from orlop.fsimage.erofs.format import MAX_TARGET
+from orlop.fsimage.erofs.format import MAX_TARGET, MAX_XATTR_AREA
 from orlop.fsimage.erofs.inode import Inode, read_inode
+from orlop.fsimage.erofs.lookup import lookup
 from orlop.fsimage.erofs.stream import ExtentReader
 from orlop.fsimage.erofs.superblock import read_superblock
+from orlop.fsimage.erofs.tree import MAX_ENTRIES, TreeBuilder, bounded_extents
 from orlop.fsimage.erofs.xattrs import decode_entries, decode_entry, decode_header
 from orlop.tree.node import NO_XATTRS, S_IFREG
 
@@ -27,14 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orlop.digest import Digest
+    from orlop.fsimage.erofs.dirents import Dirent
     from orlop.tree.node import Node
 
-MAX_SYMLINKS: Final = 40
-"""Symbolic links that one lookup follows, as Linux has it."""
-MAX_EXTENTS: Final = 1 << 20
-"""Extents of one file."""
-MAX_ENTRIES: Final = 1 << 24
-"""Names in a tree that is read whole."""
 _SHARED_ENTRY: Final = 4 + 255 + 0xFFFF
 
 
@@ -97,10 +88,19 @@ class ErofsReader:
             InvalidImageError: The directory breaks the format.
             NotFoundError: This is no directory.
         """
-        for block in self._blocks(inode):
-            for entry in decode_block(block):
-                if entry.name not in {b".", b".."}:
-                    yield entry
+        for entry in Directory(inode, self.superblock, self._meta):
+            if entry.name not in {b".", b".."}:
+                yield entry
+
+    def find(self, inode: Inode, name: bytes) -> Inode | None:
+        """The inode that a directory has under a name, None if it has none.
+
+        Raises:
+            InvalidImageError: The directory breaks the format.
+            NotFoundError: This is no directory.
+        """
+        entry = Directory(inode, self.superblock, self._meta).find(name)
+        return None if entry is None else self.inode(entry.nid)
 
     def readlink(self, inode: Inode) -> bytes:
         """The target of a symbolic link.
@@ -117,6 +117,7 @@ class ErofsReader:
 
         Raises:
             InvalidImageError: They break the format.
+            LimitExceededError: They take more bytes than any inode's may.
             UnsupportedError: A name's prefix is not known.
         """
         if not inode.xattr_size:
@@ -124,9 +125,16 @@ class ErofsReader:
         area = self._meta(inode.xattr_start, inode.xattr_size)
         _, shared = decode_header(area)
         xattrs = {name: value for name, value, _ in decode_entries(area, 12 + 4 * len(shared))}
+        total = inode.xattr_size
         for number in shared:
             name, value = self._shared(number)
             xattrs.setdefault(name, value)
+            total += len(name) + len(value)
+            if total > MAX_XATTR_AREA:
+                raise LimitExceededError(
+                    f"the extended attributes of inode {inode.nid} take too many bytes",
+                    limit="MAX_XATTR_AREA", value=MAX_XATTR_AREA,
+                )  # fmt: skip
         return xattrs
 
     def _shared(self, number: int) -> tuple[bytes, bytes]:
@@ -167,18 +175,7 @@ class ErofsReader:
         """
         if inode.type != S_IFREG:
             raise UnsupportedError(f"inode {inode.nid} is no regular file")
-        return io.BufferedReader(ExtentReader(self._extents(inode), self._reads))
-
-    def _extents(self, inode: Inode) -> Sequence[Extent]:
-        extents: list[Extent] = []
-        for extent in self.extents(inode):
-            extents.append(extent)
-            if len(extents) > MAX_EXTENTS:
-                raise LimitExceededError(
-                    f"inode {inode.nid} is in too many pieces",
-                    limit="MAX_EXTENTS", value=MAX_EXTENTS,
-                )  # fmt: skip
-        return extents
+        return io.BufferedReader(ExtentReader(bounded_extents(self.extents(inode)), self._reads))
 
     def lookup(self, path: bytes, *, follow: bool = True) -> Inode:
         """The inode at a path below the root; links and `..` never lead out of it.
@@ -192,73 +189,7 @@ class ErofsReader:
             LimitExceededError: More links than `MAX_SYMLINKS` lead on.
             InvalidImageError: A directory on the way is broken.
         """
-        trail = [self.root]
-        names = deque(path.split(b"/"))
-        links = 0
-        while names:
-            name = names.popleft()
-            if not trail[-1].is_dir:
-                raise NotFoundError(f"{_text(path)} leads through what is no directory")
-            if name in {b"", b"."}:
-                continue
-            if name == b"..":
-                del trail[max(len(trail) - 1, 1) :]
-                continue
-            inode = self._child(trail[-1], name, path)
-            if inode.is_link and (follow or any(names)):
-                links += 1
-                if links > MAX_SYMLINKS:
-                    raise LimitExceededError(
-                        f"{_text(path)} leads through too many symbolic links",
-                        limit="MAX_SYMLINKS", value=MAX_SYMLINKS,
-                    )  # fmt: skip
-                target = self.readlink(inode)
-                names.extendleft(reversed(target.split(b"/")))
-                if target.startswith(b"/"):
-                    del trail[1:]
-                continue
-            trail.append(inode)
-        return trail[-1]
-
-    def _child(self, inode: Inode, name: bytes, path: bytes) -> Inode:
-        block = self._block_of(inode, name)
-        for entry in decode_block(block) if block else ():
-            if entry.name == name:
-                return self.inode(entry.nid)
-        raise NotFoundError(f"{_text(path)} does not exist: there is no {_text(name)}")
-
-    def _block_of(self, inode: Inode, name: bytes) -> bytes:
-        """The block of a directory that the name is in, if it is there at all."""
-        extents = self._directory_extents(inode)
-        low, high = 0, -(-inode.size >> self.superblock.block_bits)
-        found = b""
-        while low < high:
-            middle = (low + high) // 2
-            block = self._directory_block(inode, extents, middle)
-            if first_name(block) <= name:
-                low, found = middle + 1, block
-            else:
-                high = middle
-        return found
-
-    def _directory_extents(self, inode: Inode) -> Sequence[Extent]:
-        if not inode.is_dir:
-            raise NotFoundError(f"inode {inode.nid} is no directory")
-        extents = self._extents(inode)
-        if any(extent.device != 0 for extent in extents):
-            raise InvalidImageError("a directory is not in the image", where=f"inode {inode.nid}")
-        return extents
-
-    def _directory_block(self, inode: Inode, extents: Sequence[Extent], number: int) -> bytes:
-        start = number << self.superblock.block_bits
-        extent = next(e for e in reversed(extents) if e.start <= start)
-        size = min(self.superblock.block_size, inode.size - start)
-        return self._meta(extent.offset + start - extent.start, size)
-
-    def _blocks(self, inode: Inode) -> Iterator[bytes]:
-        extents = self._directory_extents(inode)
-        for number in range(-(-inode.size >> self.superblock.block_bits)):
-            yield self._directory_block(inode, extents, number)
+        return lookup(self, path, follow=follow)
 
     def tree(
         self,
@@ -283,71 +214,7 @@ class ErofsReader:
         """
         if len(sources) != len(self.superblock.devices):
             raise ValueError(f"{len(sources)} sources for {len(self.superblock.devices)} devices")
-        root = self.root
-        nodes = {root.nid: self.stat(root)}
-        queue = deque([(root, nodes[root.nid])])
-        entries = 0
-        while queue:
-            directory, node = queue.popleft()
-            assert node.children is not None
-            for name, nid, _ in self.list(directory):
-                entries += 1
-                if entries > max_entries:
-                    raise LimitExceededError(
-                        "the tree has too many names", limit="max_entries", value=max_entries
-                    )
-                child = nodes.get(nid)
-                if child is None:
-                    inode = self.inode(nid)
-                    child = nodes[nid] = self._node(inode, sources, adopt)
-                    if inode.is_dir:
-                        queue.append((inode, child))
-                elif child.is_dir:
-                    raise InvalidImageError("a directory has two names", where=f"inode {nid}")
-                if name in node.children:
-                    raise InvalidImageError(
-                        f"{_text(name)} is there twice", where=f"inode {directory.nid}"
-                    )
-                node.children[name] = child
-        return nodes[root.nid]
-
-    def _node(
-        self,
-        inode: Inode,
-        sources: Sequence[Digest],
-        adopt: Callable[[Inode], tuple[Digest, int]] | None,
-    ) -> Node:
-        node = self.stat(inode)
-        if inode.type != S_IFREG or not inode.size:
-            return node
-        extents = self._extents(inode)
-        stored = [extent for extent in extents if extent.device is not None]
-        if len(stored) != len(extents):
-            node.segments = tuple((extent.start, extent.size) for extent in stored)
-        if not stored:
-            return node
-        if _one_range(stored):
-            assert stored[0].device
-            node.source, node.offset = sources[stored[0].device - 1], stored[0].offset
-        elif adopt is not None:
-            node.segments = None
-            node.source, node.offset = adopt(inode)
-        else:
-            raise UnsupportedError(
-                f"the content of inode {inode.nid} is not one range of a device",
-                hint="give `adopt`, or read the file through `open`",
-            )
-        return node
-
-
-def _one_range(stored: Sequence[Extent]) -> bool:
-    """Whether extents lie one after another in one extra device."""
-    offset = stored[0].offset
-    for extent in stored:
-        if not extent.device or extent.device != stored[0].device or extent.offset != offset:
-            return False
-        offset += extent.size
-    return True
+        return TreeBuilder(self, sources, adopt, max_entries).build()
 
 
 def _shifted(read: ReadAt, base: int) -> ReadAt:
@@ -359,7 +226,3 @@ def _shifted(read: ReadAt, base: int) -> ReadAt:
         return read(base + offset, size)
 
     return read_at
-
-
-def _text(name: bytes) -> str:
-    return repr(name.decode(errors="backslashreplace"))
