@@ -1,28 +1,27 @@
 """Checking an EROFS image's device table against the files at hand, before the kernel sees them.
 
-The kernel mounts truncated devices, and a flat image without its devices, and fails at reading.
-
-    offset in the superblock (at byte 1024), size, meaning
-    0    u32  magic 0xE0F5E1E2
-    12   u8   blkszbits: log2 of the block size
-    80   u32  feature_incompat: 0x8 device table
-    86   u16  extra_devices
-    88   u16  devt_slotoff: where the table is, in units of 128 bytes
-
-    offset in a slot of 128 bytes
-    0    64   tag
-    64   u32  blocks_lo
-    72   u16  blocks_hi
+The kernel mounts devices that are cut short, and a flat image without its devices, and fails when
+their files are read.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orlop.errors import InvalidImageError, SizeMismatchError
+from orlop.fsimage.erofs.format import (
+    DEVICE_SLOT,
+    INCOMPAT_DEVICE_TABLE,
+    MAGIC,
+    MAX_BLOCK_BITS,
+    MIN_BLOCK_BITS,
+    SLOT_SIZE,
+    SUPERBLOCK,
+    SUPERBLOCK_OFFSET,
+    SUPERBLOCK_SIZE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,19 +29,13 @@ if TYPE_CHECKING:
     from orlop._sys.handle import HasFileno
     from orlop.drivers.mounts import Place
 
-SUPERBLOCK_OFFSET: Final = 1024
-SUPERBLOCK_SIZE: Final = 128
-MAGIC: Final = 0xE0F5E1E2
-
-_SLOT: Final = struct.Struct("<64sIIH54x")
-_DEVICE_TABLE: Final = 0x8
-_BLOCK_BITS: Final = range(9, 17)
-
 
 def check_devices(
     index: Place, image: HasFileno, devices: Sequence[tuple[Place, HasFileno]]
 ) -> None:
     """Accept an image whose device table fits the devices.
+
+    Features of the image are left to the kernel, which knows more of them than orlop reads.
 
     Args:
         index: The image's path, for messages.
@@ -55,34 +48,44 @@ def check_devices(
         OSError: Reading failed.
     """
     where = os.fspath(index)
-    if not stat.S_ISREG(os.fstat(image.fileno()).st_mode):
-        raise InvalidImageError("no regular file", where=where)
-    block = os.pread(image.fileno(), SUPERBLOCK_SIZE, SUPERBLOCK_OFFSET)
-    if len(block) < SUPERBLOCK_SIZE or int.from_bytes(block[:4], "little") != MAGIC:
-        raise InvalidImageError("no EROFS superblock", where=where)
-    bits = block[12]
-    if bits not in _BLOCK_BITS:
-        raise InvalidImageError(f"block size of 2**{bits} bytes", where=where)
-    features, count, slot = struct.unpack_from("<I2xHH", block, 80)
-    count = count if features & _DEVICE_TABLE else 0
-    if count != len(devices):
-        raise InvalidImageError(f"has {count} devices, {len(devices)} are given", where=where)
-    table = os.pread(image.fileno(), _SLOT.size * count, slot * _SLOT.size)
-    if len(table) < _SLOT.size * count:
+    _check_regular(index, image)
+    block_bits, slots = _read_slots(where, image)
+    if len(slots) != len(devices):
+        raise InvalidImageError(
+            f"the image has {len(slots)} devices, {len(devices)} are given", where=where
+        )
+    for (path, file), blocks in zip(devices, slots, strict=True):
+        found = _check_regular(path, file)
+        if found < blocks << block_bits:
+            raise SizeMismatchError(
+                f"device {os.fspath(path)} is cut short",
+                expected=blocks << block_bits,
+                actual=found,
+            )
+
+
+def _read_slots(where: str, image: HasFileno) -> tuple[int, list[int]]:
+    """The block size as a power of two, and the size of each device in blocks."""
+    raw = os.pread(image.fileno(), SUPERBLOCK_SIZE, SUPERBLOCK_OFFSET)
+    if len(raw) < SUPERBLOCK_SIZE:
+        raise InvalidImageError("too short for an EROFS image", where=where)
+    fields = SUPERBLOCK.unpack(raw)
+    magic, block_bits, features, count, start = (fields[i] for i in (0, 3, 14, 16, 17))
+    if magic != MAGIC:
+        raise InvalidImageError("no EROFS image", where=where)
+    if not MIN_BLOCK_BITS <= block_bits <= MAX_BLOCK_BITS:
+        raise InvalidImageError(f"blocks of 2**{block_bits} bytes", where=where)
+    if not features & INCOMPAT_DEVICE_TABLE:
+        return block_bits, []
+    table = os.pread(image.fileno(), count * SLOT_SIZE, start * SLOT_SIZE)
+    if len(table) < count * SLOT_SIZE:
         raise InvalidImageError("the device table is cut short", where=where)
-    for (path, file), fields in zip(devices, _SLOT.iter_unpack(table), strict=True):
-        _, blocks_low, _, blocks_high = fields
-        _check_size(path, file, blocks_high << 32 | blocks_low, bits)
+    return block_bits, [high << 32 | low for _, low, _, high, _ in DEVICE_SLOT.iter_unpack(table)]
 
 
-def _check_size(path: Place, file: HasFileno, blocks: int, bits: int) -> None:
+def _check_regular(path: Place, file: HasFileno) -> int:
+    """The size of an open file that is a regular one."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         raise InvalidImageError("no regular file", where=os.fspath(path))
-    # The last block of a device need not be whole.
-    if found.st_size <= (blocks - 1) << bits:
-        raise SizeMismatchError(
-            f"device {os.fspath(path)} is cut short",
-            expected=f"{blocks} blocks of {1 << bits} bytes",
-            actual=f"{found.st_size} bytes",
-        )
+    return found.st_size

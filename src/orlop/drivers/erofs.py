@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd, fd_path
 from orlop._sys.loop import LoopDevice, attach_loop
@@ -28,6 +28,9 @@ from orlop.errors import InvalidImageError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# What the kernel answers to another format, contradictions in it, and a wrong checksum.
+_BAD_IMAGE: Final = frozenset({errno.EINVAL, errno.EUCLEAN, errno.EBADMSG})
 
 
 def mount_erofs(
@@ -66,7 +69,7 @@ def mount_erofs(
         try:
             mount = _mount(paths, files, attributes, loop=loop)
         except OSError as error:
-            if error.errno in {errno.EINVAL, errno.EUCLEAN}:
+            if error.errno in _BAD_IMAGE:
                 raise InvalidImageError(
                     f"the kernel refuses the EROFS image: {error}",
                     where=os.fspath(index),

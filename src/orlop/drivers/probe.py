@@ -129,7 +129,7 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
         device.write_bytes(CONTENT)
         try:
             with mount_erofs(image, [device], loop=loop) as mount:
-                found = (mount.path / os.fsdecode(FILE_NAME)).read_bytes()
+                found = (mount.path / FILE_NAME).read_bytes()
         except (OrlopError, OSError) as error:
             return Capability(works=False, reason=str(error).replace(f"{name}{os.sep}", ""))
     if found != CONTENT:

@@ -124,15 +124,18 @@ def test_a_link_to_the_target_is_not_followed(target, mount, tmp_path):
 
 
 def test_who_uses_it_is_named_and_lazy_unmounts_all_the_same(target, mount):
-    sleeper = subprocess.Popen(["sleep", "60"], cwd=target)
+    child = subprocess.Popen(
+        ["cat", "-"], cwd=target, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    child.stdin.write(b"x")
+    assert child.stdout.read(1) == b"x"
     try:
-        with pytest.raises(InUseError, match=rf"process {sleeper.pid} \(sleep 60\)") as caught:
+        with pytest.raises(InUseError, match=rf"process {child.pid} \(cat -\)") as caught:
             unmount(target, mount_id=mount.mount_id)
         assert caught.value.hint
         unmount(target, mount_id=mount.mount_id, lazy=True)
     finally:
-        sleeper.kill()
-        sleeper.wait()
+        child.communicate()
     assert os.listdir(target) == []
 
 

@@ -25,32 +25,40 @@ def test_a_child_shares_the_mount_namespace():
     assert int(done.stdout) == mount_namespace()
 
 
+def start(program):
+    """A process that runs the program, which copies its input, and not still this one."""
+    child = subprocess.Popen(
+        [program, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    child.stdin.write(b"x")
+    assert child.stdout.read(1) == b"x"
+    return child
+
+
 def test_a_process_is_told_from_a_later_one_with_its_pid():
-    child = subprocess.Popen(["sleep", "60"])
+    child = start("cat")
     try:
-        start = process_start(child.pid)
-        assert start >= process_start(os.getpid())
-        assert is_alive(child.pid, start)
-        assert not is_alive(child.pid, start + 1)
-        assert command_line(child.pid) == "sleep 60"
+        began = process_start(child.pid)
+        assert began >= process_start(os.getpid())
+        assert is_alive(child.pid, began)
+        assert not is_alive(child.pid, began + 1)
+        assert command_line(child.pid) == "cat -"
     finally:
-        child.kill()
-        child.wait()
+        child.communicate()
     assert process_start(child.pid) is None
-    assert not is_alive(child.pid, start)
+    assert not is_alive(child.pid, began)
     assert command_line(child.pid) == ""
 
 
 def test_a_command_with_parentheses_and_spaces(tmp_path):
     program = tmp_path / "a) b (c"
-    shutil.copy(shutil.which("sleep"), program)
-    child = subprocess.Popen([program, "60"])
+    shutil.copy(shutil.which("cat"), program)
+    child = start(program)
     try:
         assert process_start(child.pid) >= process_start(os.getpid())
-        assert command_line(child.pid) == f"{program} 60"
+        assert command_line(child.pid) == f"{program} -"
     finally:
-        child.kill()
-        child.wait()
+        child.communicate()
 
 
 def test_capabilities_are_those_of_the_effective_set():
