@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from orlop.digest import digest_of, new_hash
@@ -69,7 +70,8 @@ class HashingIngest(ABC):
                 self._sealed = self._verify_digest(digest or self._expected)
                 self._sync()
             except (OSError, DigestMismatchError, SizeMismatchError):
-                self.abort()
+                with suppress(OSError):  # The first failure is the one to hear of.
+                    self.abort()
                 raise
         return self._sealed
 

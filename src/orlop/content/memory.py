@@ -68,7 +68,7 @@ class MemoryContent:
         if slot.digest != digest or (size is not None and len(slot.data) > size):
             slot.data.clear()
         slot.digest, slot.size = digest, size
-        return MemoryIngest(self, slot)
+        return MemoryIngest(slot, self._store, self._leave, self._drop)
 
     def delete(self, digest: Digest) -> bool:
         """Forget a blob; whether it was there."""
@@ -165,9 +165,17 @@ class _Slot:
 class MemoryIngest(HashingIngest):
     """An ingest of a `MemoryContent`."""
 
-    def __init__(self, store: MemoryContent, slot: _Slot) -> None:
-        self._store = store
+    def __init__(
+        self,
+        slot: _Slot,
+        store: Callable[[Digest, bytes], None],
+        leave: Callable[[_Slot], None],
+        drop: Callable[[_Slot], None],
+    ) -> None:
         self._slot = slot
+        self._store = store
+        self._leave = leave
+        self._drop = drop
         super().__init__(slot.reference, slot.digest, slot.size, (bytes(slot.data),))
 
     def _append(self, data: memoryview) -> int:
@@ -184,10 +192,10 @@ class MemoryIngest(HashingIngest):
         """Memory is as durable as it gets."""
 
     def _name(self, digest: Digest) -> None:
-        self._store._store(digest, bytes(self._slot.data))  # noqa: SLF001 - one module, one class
+        self._store(digest, bytes(self._slot.data))
 
     def _keep(self) -> None:
-        self._store._leave(self._slot)  # noqa: SLF001
+        self._leave(self._slot)
 
     def _discard(self) -> None:
-        self._store._drop(self._slot)  # noqa: SLF001
+        self._drop(self._slot)

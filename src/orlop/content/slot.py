@@ -124,8 +124,10 @@ class IngestSlot:
 
     def end(self, trash: Trash) -> None:
         """Drop the slot and all that is in it."""
-        place = trash.put(self.path)
-        self._lock.release()
+        try:
+            place = trash.put(self.path)
+        finally:
+            self._lock.release()
         if place is not None:
             trash.remove(place)
 

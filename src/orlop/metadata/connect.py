@@ -44,8 +44,8 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     return connection
 
 
-def prepare(path: str) -> None:
-    """Make the database, or lead it to today's schema, unless it is there.
+def prepare(path: str) -> apsw.Connection:
+    """A connection to the database, which was made if it was missing, and has today's schema.
 
     Raises:
         UnsupportedError: A newer version of orlop has written it.
@@ -57,8 +57,30 @@ def prepare(path: str) -> None:
         if not is_current(connection, path):
             with _exclusive(os.path.dirname(path)):
                 migrate(connection, path)
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+def inspect(path: str) -> apsw.Connection:
+    """A connection that only reads, to a database that exists and has today's schema.
+
+    Raises:
+        UnsupportedError: An older or newer version of orlop has written it.
+        InvalidError: It belongs to another program.
+    """
+    connection = connect(path, read_only=True)
+    try:
+        if not is_current(connection, path):
+            raise UnsupportedError(
+                f"database {path} has an older schema and is opened read-only",
+                hint="open it once for writing",
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def is_current(connection: apsw.Connection, path: str) -> bool:

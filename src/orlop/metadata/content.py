@@ -22,7 +22,6 @@ from orlop.digest import Digest
 from orlop.errors import InUseError
 from orlop.metadata.blobs import BlobRecord, Blobs
 from orlop.metadata.graph import is_kept
-from orlop.metadata.leases import Leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -106,10 +105,7 @@ class LeasedContent:
             media_type: What will be recorded that it is.
             children: What will be recorded that it names.
         """
-        with self._database.write() as tx:
-            self._lease.hold_in(tx, "ingest", reference)
-            if digest is not None:
-                self._lease.hold_in(tx, "blob", digest)
+        self._lease.hold_all([("ingest", reference), *(("blob", d) for d in (digest,) if d)])
         inner = self._content.ingest(reference, digest=digest, size=size, wait=wait)
         return LeasedIngest(self._records, inner, digest, media_type, tuple(children))
 
@@ -146,9 +142,10 @@ class LeasedContent:
         """Forget a blob and move it to the trash; whether it was there.
 
         Raises:
-            InUseError: An image or a lease keeps it.
+            InUseError: An image, a document or another lease keeps it.
         """
         with self._database.write() as tx:
+            self._lease.drop_in(tx, "blob", digest)
             if is_kept(tx, "blob", digest):
                 raise InUseError(f"content {digest} is in use")
             recorded = Blobs(tx).delete(digest)
@@ -172,7 +169,7 @@ class LeasedContent:
         """Drop the ingest of this name; see `ContentStore.abort`."""
         self._content.abort(reference)
         with self._database.write() as tx:
-            Leases(tx).drop(self._lease.id, "ingest", (reference,))
+            self._lease.drop_in(tx, "ingest", reference)
 
     def prune_ingests(self, before_ns: int, keep: Collection[str] = ()) -> int:
         """Drop the ingests that rest; see `ContentStore.prune_ingests`."""
@@ -287,7 +284,7 @@ class _Records:
     ) -> None:
         with self._database.write() as tx:
             self.add(tx, digest, size, media_type, children)
-            Leases(tx).drop(self._lease.id, "ingest", (reference,))
+            self._lease.drop_in(tx, "ingest", reference)
 
     def add(
         self,

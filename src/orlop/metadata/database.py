@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 import apsw
 
 from orlop.errors import InUseError, UnsupportedError
-from orlop.metadata.connect import BUSY_TIMEOUT, connect, is_current, prepare, transaction
+from orlop.metadata.connect import BUSY_TIMEOUT, connect, inspect, prepare, transaction
 from orlop.metadata.translate import translate
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Transaction:
         """Execute a statement once for each row of values."""
         self._connection.executemany(sql, rows)
 
-    def rows(self, sql: str, values: Values = ()) -> Iterator[Row]:
-        """The rows of a query, fetched as they are asked for."""
-        return iter(self._connection.execute(sql, values))
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """The rows of a query, all of them: none is read after the transaction."""
+        return self._connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row of a query, or None."""
@@ -111,16 +111,9 @@ class Database:
         database = cls(os.path.realpath(path), read_only=read_only)
         database._require_usable()
         with _opening, database._translated():
-            if read_only:
-                database._require_current()
-            else:
-                prepare(database.path)
+            begin = inspect if read_only else prepare
+            database._idle.append(begin(database.path))
         return database
-
-    @property
-    def busy(self) -> bool:
-        """Whether a thread of this process has a transaction."""
-        return self._busy > 0
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -153,7 +146,8 @@ class Database:
     def close(self) -> None:
         """Close what is idle now and the rest when its transaction ends."""
         self._closed = True
-        self.close_idle()
+        with self._pool:
+            self._drain()
 
     def __enter__(self) -> Self:
         return self
@@ -185,7 +179,8 @@ class Database:
         try:
             return connect(self.path, read_only=self.read_only)
         except BaseException:
-            self._busy -= 1
+            with self._pool:
+                self._busy -= 1
             raise
 
     def _put(self, connection: apsw.Connection, process: int) -> None:
@@ -229,22 +224,26 @@ class Database:
                 hint="start processes before the store is used, or by spawn",
             )
 
-    def _require_current(self) -> None:
-        connection = connect(self.path, read_only=True)
-        try:
-            if not is_current(connection, self.path):
-                raise UnsupportedError(
-                    f"database {self.path} has an older schema and is opened read-only",
-                    hint="open it once for writing",
-                )
-        finally:
-            connection.close()
+    def before_fork(self) -> None:
+        """Leave nothing open that the child would inherit, and let nothing be opened."""
+        self._pool.acquire()
+        self._drain()
 
-    def close_idle(self) -> None:
-        """Close the connections that no transaction uses."""
-        with self._pool:
-            while self._idle:
-                self._idle.pop().close()
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._pool.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on in the child, or refuse to if a transaction came with it."""
+        self._pool.release()
+        if self._busy:
+            _refused.add(self.path)
+        else:
+            self._turn = threading.Lock()
+
+    def _drain(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _abandon(connection: apsw.Connection) -> None:
@@ -254,13 +253,25 @@ def _abandon(connection: apsw.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
+_forking: list[Database] = []
+
+
 def _before_fork() -> None:
-    for database in list(_databases):
-        database.close_idle()
+    _forking.extend(_databases)
+    for database in _forking:
+        database.before_fork()
 
 
-def _in_child() -> None:
-    _refused.update(database.path for database in _databases if database.busy)
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop().after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_in_child)
+def _after_fork_in_child() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_child()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)

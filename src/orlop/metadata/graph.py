@@ -1,7 +1,7 @@
 """What keeps what: the marking of the collector.
 
     image ──► its target, manifest and config (blobs), its chain
-    mount ──► its chain, its image's chain
+    mount ──► its chain
     lease ──► what it lists
     blob  ──► the blobs that it names
     chain ──► the forms of its layers

@@ -89,9 +89,11 @@ class Images:
             after: Leave out this name and all before it.
             limit: How many at most; all where negative.
         """
+        # One bound on each side: SQLite would look at all names between two lower ones.
+        first, operator = (after, ">") if after >= prefix else (prefix, ">=")
         rows = self._tx.rows(
-            f"{_SELECT} WHERE name >= ? AND name < ? AND name > ? ORDER BY name LIMIT ?",
-            (prefix, prefix + _ABOVE_ALL, after, limit),
+            f"{_SELECT} WHERE name {operator} ? AND name < ? ORDER BY name LIMIT ?",
+            (first, prefix + _ABOVE_ALL, limit),
         )
         return map(_record, rows)
 

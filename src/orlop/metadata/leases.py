@@ -179,6 +179,7 @@ class Lease:
             created_at_ns=now_ns(),
             label=label,
         )
+        self._held: set[tuple[Kind, str]] = set()
         with database.write() as tx:
             Leases(tx).create(self.record)
 
@@ -193,8 +194,25 @@ class Lease:
         Raises:
             NotFoundError: The lease has ended.
         """
-        with self.database.write() as tx:
-            self.hold_in(tx, kind, *keys)
+        self.hold_all([(kind, key) for key in keys])
+
+    def hold_all(self, items: Iterable[tuple[Kind, str]]) -> None:
+        """Keep things of several kinds; those that are kept already cost nothing.
+
+        Raises:
+            NotFoundError: The lease has ended.
+        """
+        fresh = set(items) - self._held
+        if fresh:
+            with self.database.write() as tx:
+                for kind, key in fresh:
+                    self.hold_in(tx, kind, key)
+            self._held |= fresh
+
+    def drop_in(self, tx: Transaction, kind: Kind, *keys: str) -> None:
+        """Keep things no longer, as part of a transaction."""
+        self._held -= {(kind, key) for key in keys}
+        Leases(tx).drop(self.id, kind, keys)
 
     def hold_in(self, tx: Transaction, kind: Kind, *keys: str) -> None:
         """Keep things, as part of a transaction."""
@@ -202,6 +220,7 @@ class Lease:
 
     def release(self) -> None:
         """End the lease; what nothing else keeps is garbage."""
+        self._held.clear()
         with self.database.write() as tx:
             Leases(tx).delete(self.id)
 

@@ -34,11 +34,20 @@ def translate(error: apsw.Error, path: str) -> OrlopError | OSError | MemoryErro
     if isinstance(error, apsw.NoMemError):
         return MemoryError(str(error))
     if isinstance(error, apsw.CantOpenError):
-        return _os_error(errno.EACCES if os.path.exists(path) else errno.ENOENT, path)
+        return _os_error(_why_not_opened(path), path)
     for kind, number in _NUMBERS:
         if isinstance(error, kind):
             return _os_error(number, path)
     return OrlopError(f"database {path}: {error}")
+
+
+def _why_not_opened(path: str) -> int:
+    """SQLite does not say; the usual reasons can be seen."""
+    try:
+        read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    except OSError as error:
+        return error.errno or errno.EIO
+    return errno.EROFS if read_only else errno.EACCES
 
 
 def _os_error(number: int, path: str) -> OSError:
