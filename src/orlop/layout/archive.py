@@ -28,16 +28,12 @@ if TYPE_CHECKING:
 
     from orlop.tree import Entry, Node
 
-MAX_MEMBERS: Final = 100_000
-"""Most members of an archive; a layer has four at most."""
-
-MAX_NAMES_SIZE: Final = 16 << 20
-"""Most bytes of all member names and link targets together."""
+ARCHIVE_LIMITS: Final = TarLimits(max_entries=100_000, max_metadata_size=16 << 20)
+"""Bounds of an archive of images, in which a layer has four members at most."""
 
 MAX_LINK_HOPS: Final = 16
 """Most links between a name and its file."""
 
-_LIMITS: Final = TarLimits(max_entries=MAX_MEMBERS, max_metadata_size=MAX_NAMES_SIZE)
 # Enough for the headers of one member; bodies are hopped over.
 _CHUNK_SIZE: Final = 4096
 
@@ -50,6 +46,7 @@ class ArchiveFiles:
         fd: The file, open for reading; owned, and closed also when this fails. Its position is
             neither used nor moved.
         path: What to call it in messages.
+        limits: Bounds of what its headers may ask.
 
     Raises:
         InvalidArchiveError: It is no tar, is cut short, or has a name twice.
@@ -58,11 +55,11 @@ class ArchiveFiles:
         UnsupportedError: It has members that this reader does not know.
     """
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: Path, *, limits: TarLimits = ARCHIVE_LIMITS) -> None:
         self._fd = fd
         self._path = path
         try:
-            self._members = self._index()
+            self._members = self._index(limits)
         except BaseException:
             self.close()
             raise
@@ -96,10 +93,10 @@ class ArchiveFiles:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
-    def _index(self) -> dict[bytes, Node | bytes]:
+    def _index(self, limits: TarLimits) -> dict[bytes, Node | bytes]:
         """Each name with its node, or with the name that it is a hard link of."""
         members: dict[bytes, Node | bytes] = {}
-        for entry in _scan(self._fd, self._path):
+        for entry in _scan(self._fd, self._path, limits):
             path, member = _member_of(entry)
             before = members.get(path)
             if before is None:
@@ -111,7 +108,7 @@ class ArchiveFiles:
         return members
 
     def _resolve(self, name: str) -> Node:
-        path = _normalise(name.encode(), self._path)
+        path = _normalise(name.encode("utf-8", "surrogatepass"), self._path)
         for _ in range(MAX_LINK_HOPS):
             member = self._members.get(path)
             if member is None:
@@ -135,9 +132,9 @@ class ArchiveFiles:
         return _normalise(link.target, self._path, parent)
 
 
-def _scan(fd: int, path: Path) -> Iterator[Entry]:
+def _scan(fd: int, path: Path, limits: TarLimits) -> Iterator[Entry]:
     """The entries of the tar in the file, of which only headers are read."""
-    scanner = TarScanner(None, limits=_LIMITS, whiteouts=False)
+    scanner = TarScanner(None, limits=limits, whiteouts=False)
     end = os.fstat(fd).st_size
     try:
         while scanner.size < end:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidDocumentError
 from orlop.layout.choose import ListedImage
-from orlop.layout.documents import read_file
+from orlop.layout.documents import decoding, read_file
 from orlop.layout.source import LocalSource
 from orlop.mediatype import is_index, is_manifest
 from orlop.spec.descriptor import Descriptor
@@ -57,7 +57,9 @@ def _read_target(place: Place, files: Files) -> tuple[Descriptor, bytes]:
             f"is of no known version: {version[:60]!r}", where=f"{place.path}/version"
         )
     manifest = read_file(place, files, "manifest.json", MAX_DOCUMENT_SIZE)
-    return Descriptor.of(decode_document(manifest).media_type, manifest), manifest
+    with decoding(place, "manifest.json"):
+        media_type = decode_document(manifest).media_type
+    return Descriptor.of(media_type, manifest), manifest
 
 
 def _locate(descriptor: Descriptor) -> str:

@@ -52,6 +52,8 @@ class DirectoryFiles:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFoundError(f"{self._path} holds no {name}") from error
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise NotFoundError(f"{self._path} can hold no {name}") from error
             error.filename = f"{self._path}/{name}"
             raise
         return self._extent(name, fd)

@@ -12,6 +12,7 @@ from orlop.errors import (
     LimitExceededError,
     NotFoundError,
     SizeMismatchError,
+    UnsupportedError,
 )
 from orlop.layout.files import read_all
 from orlop.spec.json import MAX_DOCUMENT_SIZE
@@ -75,7 +76,10 @@ def decoding(place: Place, name: str) -> Iterator[None]:
     try:
         yield
     except InvalidDocumentError as error:
-        raise InvalidDocumentError(str(error), where=f"{place.path}/{name}") from error
+        where = f"{place.path}/{name}"
+        raise InvalidDocumentError(str(error), where=where, hint=error.hint) from error
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{place.path}/{name}: {error}", hint=error.hint) from error
 
 
 def read_document(extent: Extent, descriptor: Descriptor) -> bytes:

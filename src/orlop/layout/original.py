@@ -44,7 +44,7 @@ class Original:
     whole: bool
 
 
-def read_originals(place: Place, files: Files) -> list[Original]:
+def read_originals(place: Place, files: Files, *, limit: int = MAX_ORIGINALS) -> list[Original]:
     """Every manifest that is whole, in the order of `index.json`; none where there is no layout.
 
     Raises:
@@ -54,7 +54,7 @@ def read_originals(place: Place, files: Files) -> list[Original]:
     """
     if files.size(LAYOUT_FILE) is None or files.size(INDEX_FILE) is None:
         return []
-    reader = _Reader(files)
+    reader = _Reader(files, limit)
     return [
         original
         for top in read_index(place, files).manifests
@@ -63,9 +63,10 @@ def read_originals(place: Place, files: Files) -> list[Original]:
 
 
 class _Reader:
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, limit: int) -> None:
         self._files = files
-        self._left = MAX_ORIGINALS
+        self._limit = limit
+        self._left = limit
 
     def iter_below(self, top: Descriptor) -> Iterator[Original]:
         children = self._children(top)
@@ -98,7 +99,7 @@ class _Reader:
         self._left -= 1
         if self._left < 0:
             raise LimitExceededError(
-                "the archive has too many manifests", limit="MAX_ORIGINALS", value=MAX_ORIGINALS
+                "the archive has too many manifests", limit="MAX_ORIGINALS", value=self._limit
             )
         with self._files.open(blob_path(descriptor)) as extent:
             return read_document(extent, descriptor)

@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
+from contextlib import contextmanager
 
 import pytest
 
@@ -116,6 +118,24 @@ def layout(tmp_path):
         return write_files(tmp_path / name, layout_files(descriptors, blobs))
 
     return write
+
+
+@contextmanager
+def drop_privileges():
+    """Be nobody, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def unprivileged():
+    return drop_privileges
 
 
 class Kit:
