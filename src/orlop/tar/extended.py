@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orlop.tar.header import MalformedError
-from orlop.tar.pax import check_global, decode_records
+from orlop.tar.header import MalformedError, TooLargeError
+from orlop.tar.pax import decode_records, global_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,18 @@ EXTENDED_KINDS: Final = frozenset({b"x", b"g", b"L", b"K"})
 class ExtendedHeaders:
     """What extended headers said so far.
 
+    Args:
+        limits: Bounds of global headers and attributes.
+
     Attributes:
         pending: Whether there is something that the next member must take.
         active: Whether there is something that the next member must take, or a global record.
     """
 
-    __slots__ = ("_globals", "_link", "_name", "_records", "active", "pending")
+    __slots__ = ("_globals", "_limits", "_link", "_name", "_records", "active", "pending")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: TarLimits) -> None:
+        self._limits = limits
         self._globals: dict[bytes, bytes] = {}
         self._records: dict[bytes, bytes] | None = None
         self._name: bytes | None = None
@@ -40,17 +44,13 @@ class ExtendedHeaders:
         self.pending = False
         self.active = False
 
-    @property
-    def global_size(self) -> int:
-        """Bytes that the global records take in memory."""
-        return sum(len(keyword) + len(value) for keyword, value in self._globals.items())
-
     def take(self, kind: bytes, body: bytes) -> None:
         """Decode the body of an extended header.
 
         Raises:
             MalformedError: It is broken, or has no business beside those that wait already:
                 readers differ in what then holds.
+            TooLargeError: All global headers together are over `max_header_size`.
         """
         if kind == b"x":
             if self.pending:
@@ -66,11 +66,14 @@ class ExtendedHeaders:
     def _take_globals(self, body: bytes) -> None:
         if self.pending:
             raise MalformedError("a global header stands between a member and its own header")
-        records = decode_records(body)
-        check_global(records)
-        merged = self._globals | records
+        merged = self._globals | global_records(decode_records(body))
         self._globals = {keyword: value for keyword, value in merged.items() if value}
         self.active = bool(self._globals)
+        if (
+            sum(len(keyword) + len(value) for keyword, value in merged.items())
+            > self._limits.max_header_size
+        ):
+            raise TooLargeError("the global headers are too large", "max_header_size")
 
     def _take_long(self, kind: bytes, body: bytes) -> None:
         text = body.rstrip(b"\0")
@@ -84,7 +87,7 @@ class ExtendedHeaders:
         else:
             self._link = text
 
-    def apply(self, member: Member, limits: TarLimits) -> Mapping[bytes, bytes]:
+    def apply(self, member: Member) -> Mapping[bytes, bytes]:
         """Change a member by what waits for it, and return its own PAX records.
 
         Raises:
@@ -93,9 +96,9 @@ class ExtendedHeaders:
         """
         records = self._records or {}
         if self._globals:
-            member.extend({**self._globals, **records}, limits)
+            member.extend({**self._globals, **records}, self._limits)
         elif records:
-            member.extend(records, limits)
+            member.extend(records, self._limits)
         if self._name is not None:
             member.name = self._name
         if self._link is not None:

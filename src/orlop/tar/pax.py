@@ -29,6 +29,7 @@ LIBARCHIVE_XATTR: Final = b"LIBARCHIVE.xattr."
 
 _SPARSE_PAIR: Final = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 _NEWLINE: Final = 0x0A
+_GLOBAL: Final = frozenset({b"mtime", b"uid", b"gid"})
 _NOT_GLOBAL: Final = frozenset(
     {b"path", b"linkpath", b"size", b"SCHILY.devmajor", b"SCHILY.devminor", b"SCHILY.realsize"}
 )
@@ -80,15 +81,20 @@ def _add_to_pairs(pairs: list[bytes], keyword: bytes, value: bytes) -> None:
     pairs.append(value)
 
 
-def check_global(records: dict[bytes, bytes]) -> None:
-    """Refuse global records that would change where members lie or what they are called.
+def global_records(records: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """What a global header changes in members: times, owners and attributes.
 
     Raises:
-        MalformedError: There is such a record.
+        MalformedError: It would change where members lie or what they are.
     """
     for keyword in records:
         if keyword in _NOT_GLOBAL or keyword.startswith(SPARSE_PREFIX):
             raise MalformedError(f"a global PAX header sets {keyword!r}")
+    return {
+        keyword: value
+        for keyword, value in records.items()
+        if keyword in _GLOBAL or keyword.startswith((SCHILY_XATTR, LIBARCHIVE_XATTR))
+    }
 
 
 def decode_decimal(value: bytes, what: str, limit: int = MAX_SIZE) -> int:

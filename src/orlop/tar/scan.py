@@ -98,7 +98,7 @@ class TarScanner:
         self._end = 0
         self._name = b""
         self._memos = Memos()
-        self._extended = ExtendedHeaders()
+        self._extended = ExtendedHeaders(limits)
         self._extended_kind = b""
         self._extended_size = 0
         self._sparse: tuple[Member, GnuMap | PaxMap] | None = None
@@ -201,7 +201,7 @@ class TarScanner:
         member = Member(fields, self._memos)
         records: Mapping[bytes, bytes] | None = None
         if self._extended.active:
-            records = self._extended.apply(member, self._limits)
+            records = self._extended.apply(member)
         self._name = member.name
         if kind not in REGULAR_KINDS:
             return self._take_special(member)
@@ -239,6 +239,8 @@ class TarScanner:
         return 0
 
     def _take_special(self, member: Member) -> int:
+        if member.sparse:
+            raise MalformedError("a sparse map on a member that is no regular file")
         if member.kind == _VOLUME_LABEL and not member.size:
             return 0
         self._append(member, special_entry(member, self._limits, self._whiteouts))
