@@ -72,6 +72,7 @@ class Manifest:
         Spec: image-spec v1.1, manifest.md; CVE-2021-41190.
         """
         members = open_envelope(raw, media_type, what="manifest", foreign=_FOREIGN)
+        members.require("config")
         found = cls(
             media_type=decode_media_type(members, media_type, is_manifest, OCI_MANIFEST),
             config=Descriptor.decode(members.value("config"), "$.config"),

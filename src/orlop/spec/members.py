@@ -76,7 +76,7 @@ class Members:
     def optional_string(self, name: str) -> str | None:
         """The string, or None where there is none."""
         value = self._take(name)
-        if value is None or type(value) is str:
+        if value is None or isinstance(value, str):
             return value
         raise self.invalid(name, "is no string")
 
@@ -153,7 +153,7 @@ class Members:
         """The array of strings, empty where there is none; arguments as for `array`."""
         values = self.array(name, limit=limit, most=most)
         for at, value in enumerate(values):
-            if type(value) is not str:
+            if not isinstance(value, str):
                 raise self.invalid(name, f"element {at} is no string")
         return tuple(values)  # type: ignore[arg-type]
 
@@ -173,7 +173,7 @@ class Members:
         """The map from string to string, empty where there is none; arguments as for `array`."""
         found = self.mapping(name, limit=limit, most=most) or {}
         for key, value in found.items():
-            if type(value) is not str:
+            if not isinstance(value, str):
                 raise InvalidDocumentError("is no string", where=join(join(self.where, name), key))
         return found  # type: ignore[return-value]
 
@@ -235,7 +235,7 @@ def as_digest(text: object, where: str) -> Digest:
     Raises:
         InvalidDocumentError: It is none.
     """
-    if type(text) is not str:
+    if not isinstance(text, str):
         raise InvalidDocumentError("is no string", where=where)
     try:
         return Digest(text)
