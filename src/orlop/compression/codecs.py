@@ -41,14 +41,16 @@ class Codec:
 
     Attributes:
         new_decoder: Makes a decoder of the next member or frame.
-        error: What its decoders raise.
+        errors: What its decoders raise when a stream is broken.
     """
 
-    __slots__ = ("error", "new_decoder")
+    __slots__ = ("errors", "new_decoder")
 
-    def __init__(self, new_decoder: Callable[[], FrameDecoder], error: type[Exception]) -> None:
+    def __init__(
+        self, new_decoder: Callable[[], FrameDecoder], errors: tuple[type[Exception], ...]
+    ) -> None:
         self.new_decoder = new_decoder
-        self.error = error
+        self.errors = errors
 
 
 def open_codec(compression: Compression, limits: DecompressionLimits) -> Codec:
@@ -60,14 +62,12 @@ def open_codec(compression: Compression, limits: DecompressionLimits) -> Codec:
 
 
 def _gzip() -> Codec:
-    from isal import igzip_lib
+    from isal.igzip_lib import IsalError
 
-    def new_decoder() -> FrameDecoder:
-        decoder: FrameDecoder = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
-        return decoder
+    from orlop.compression.gzip import GzipDecoder, GzipHeaderError
 
-    error = cast("type[Exception]", igzip_lib.IsalError)  # a class; its stub says an instance
-    return Codec(new_decoder, error)
+    isal_error = cast("type[Exception]", IsalError)  # a class; its stub says an instance
+    return Codec(GzipDecoder, (isal_error, GzipHeaderError))
 
 
 def _zstd(limits: DecompressionLimits) -> Codec:
@@ -82,4 +82,4 @@ def _zstd(limits: DecompressionLimits) -> Codec:
     def new_decoder() -> FrameDecoder:
         return zstd.ZstdDecompressor(options=options)
 
-    return Codec(new_decoder, zstd.ZstdError)
+    return Codec(new_decoder, (zstd.ZstdError,))

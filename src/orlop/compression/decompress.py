@@ -83,9 +83,7 @@ class Decompressor:
     def _close_short(self) -> Iterator[bytes]:
         if is_cut_short(self._head):
             raise self._invalid("the compressed stream is cut short")
-        self.compression = detect(self._head)
-        if self.compression is not Compression.NONE:
-            raise self._invalid("the compressed stream is cut short")
+        self.compression = Compression.NONE
         self._count(len(self._head))
         return iter((self._head,) if self._head else ())
 
@@ -93,19 +91,26 @@ class Decompressor:
         self._taken += len(chunk)
         if self.compression is None:
             chunk = self._head + bytes(chunk)
-            if len(chunk) < DETECT_SIZE:
-                self._head = chunk
+            if not self._decide(chunk):
                 self._busy = False
                 return
-            self._head = b""
-            self.compression = detect(chunk[:DETECT_SIZE])
-            if self.compression is not Compression.NONE:
-                self._codec = open_codec(self.compression, self._limits)
         if self._codec is None:
             yield from self._pass_on(chunk)
         else:
             yield from self._decompress(memoryview(chunk), self._codec)
         self._busy = False
+
+    def _decide(self, head: bytes) -> bool:
+        """Whether the bytes so far tell the compression; otherwise they are kept."""
+        found = detect(head[:DETECT_SIZE])
+        if found is Compression.NONE and len(head) < DETECT_SIZE:
+            self._head = head
+            return False
+        self._head = b""
+        self.compression = found
+        if found is not Compression.NONE:
+            self._codec = open_codec(found, self._limits)
+        return True
 
     def _pass_on(self, chunk: bytes | memoryview) -> Iterator[bytes]:
         for start in range(0, len(chunk), PIECE_SIZE):
@@ -153,7 +158,7 @@ class Decompressor:
     def _step(self, decoder: FrameDecoder, part: memoryview, codec: Codec) -> bytes:
         try:
             piece = decoder.decompress(part, PIECE_SIZE)
-        except codec.error as error:
+        except codec.errors as error:
             if _ZSTD_WINDOW_MESSAGE in str(error):
                 raise LimitExceededError(
                     "the compressed stream wants too much memory",

@@ -36,9 +36,20 @@ def test_a_checksum_that_is_none(field):
     "field", ["mode_field", "uid_field", "gid_field", "size_field", "mtime_field"]
 )
 @pytest.mark.parametrize(
-    "value", [b"0000_17\0", b"+000017\0", b"-000017\0", b"0o00017\0", b"0000018\0", b"17\x0017\0\0\0",
-              b"1 7     ", b"\t    17\0", b"\xb2\xb3    \0\0", b"\0000017\0"]
-)  # fmt: skip
+    "value",
+    [
+        b"0000_17\0",
+        b"+000017\0",
+        b"-000017\0",
+        b"0o00017\0",
+        b"0000018\0",
+        b"17\x0017\0\0\0",
+        b"1 7     ",
+        b"\t    17\0",
+        b"\xb2\xb3    \0\0",
+        b"\x00000017\0",
+    ],
+)
 def test_garbage_in_numbers(field, value):
     refused(header(**{field: value}), match="is not a number")
 
