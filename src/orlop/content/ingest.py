@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
 
 
+def encode_reference(reference: str) -> bytes:
+    """The reference of an ingest in bytes.
+
+    Raises:
+        ValueError: It is empty, or no text that UTF-8 can say.
+    """
+    if not reference:
+        raise ValueError("an ingest needs a reference")
+    return reference.encode()
+
+
 class HashingIngest(ABC):
     """An ingest that hashes what it is given, and leaves only storage to its subclass.
 
@@ -43,6 +54,11 @@ class HashingIngest(ABC):
     def digest(self) -> Digest:
         """Digest of the bytes so far."""
         return digest_of(self._hash)
+
+    def pieces(self) -> Iterable[bytes]:
+        """What has arrived so far, in order; see `Ingest.pieces`."""
+        self._require_open()
+        return self._stored()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`; see `Ingest.write`."""

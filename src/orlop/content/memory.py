@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, final
 
-from orlop.content.ingest import HashingIngest
+from orlop.content.ingest import HashingIngest, encode_reference
 from orlop.content.protocol import MAX_READ_SIZE, Info, IngestStatus
 from orlop.content.verify import VerifyingReader, read_verified, size_mismatch
 from orlop.errors import InUseError, NotFoundError
@@ -60,8 +60,7 @@ class MemoryContent:
         wait: float | bool = True,
     ) -> MemoryIngest:
         """The ingest of this name; see `ContentStore.ingest`."""
-        if not reference:
-            raise ValueError("an ingest needs a reference")
+        encode_reference(reference)
         if digest is not None:
             digest.hasher()
         slot = self._occupy(reference, wait)

@@ -77,6 +77,9 @@ class Ingest(Protocol):
     def digest(self) -> Digest:
         """Digest of the bytes so far."""
 
+    def pieces(self) -> Iterable[bytes]:
+        """What has arrived so far, in order: for whoever works on the content as it comes."""
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`.
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Self, final
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id
 from orlop.content.directory import ensure_directory
+from orlop.content.ingest import encode_reference
 from orlop.content.protocol import IngestStatus
 from orlop.digest import Digest
 from orlop.errors import InUseError, InvalidDigestError
@@ -139,11 +140,9 @@ def slot_name(reference: str) -> str:
     """The name of the directory of an ingest.
 
     Raises:
-        ValueError: The reference is empty.
+        ValueError: The reference is empty, or no text that UTF-8 can say.
     """
-    if not reference:
-        raise ValueError("an ingest needs a reference")
-    return sha256(reference.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    return sha256(encode_reference(reference), usedforsecurity=False).hexdigest()
 
 
 def read_state(path: str) -> dict[str, object]:

@@ -71,7 +71,7 @@ class VerifyingReader(io.RawIOBase):
         left = self.size - self._position
         data = self._read_all(left) if size < 0 else self._read_some(min(size, left))
         if size != 0:
-            self._verify(ended=not data)
+            self._verify(ended=size < 0 or not data)
         return data
 
     def readall(self) -> bytes:

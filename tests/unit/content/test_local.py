@@ -1,0 +1,344 @@
+import errno
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from hashlib import sha256
+
+import pytest
+
+from orlop.content import LocalContent
+from orlop.digest import Digest
+from orlop.errors import DigestMismatchError, InUseError, NotFoundError, SizeMismatchError
+
+DATA = b"hello, hold"
+DIGEST = Digest.of(DATA)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def store(root):
+    return LocalContent(root)
+
+
+def put(store, data=DATA):
+    with store.ingest("put", digest=Digest.of(data)) as ingest:
+        ingest.write(data)
+        return ingest.commit()
+
+
+def slot(root, reference):
+    return root / "ingest" / sha256(reference.encode()).hexdigest()
+
+
+def begin(store, data, digest=None, reference="r"):
+    with store.ingest(reference, digest=digest) as ingest:
+        ingest.write(data)
+
+
+def edit_state(root, **changes):
+    path = slot(root, "r") / "state"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_layout_and_modes(store, root):
+    put(store)
+    begin(store, b"half")
+    blob = root / "blobs" / "sha256" / DIGEST.encoded
+    assert str(blob) == store.path_of(DIGEST)
+    assert stat.S_IMODE(blob.stat().st_mode) == 0o400
+    assert sorted(os.listdir(slot(root, "r"))) == ["data", "lock", "state"]
+    assert os.listdir(root / "trash") == []
+    for path in [root, *root.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == 0o700 if path.is_dir() else mode in {0o400, 0o600}
+
+
+def test_making_a_store_touches_nothing(store, root):
+    assert store.stat(DIGEST) is None
+    assert list(store.iter_digests()) == list(store.statuses()) == []
+    assert store.prune_ingests(2**62) == store.empty_trash() == 0
+    with pytest.raises(NotFoundError):
+        store.abort("r")
+    assert not root.exists()
+
+
+def test_damaged_blob_is_not_handed_out(store, root):
+    put(store)
+    path = root / "blobs" / "sha256" / DIGEST.encoded
+    path.chmod(0o600)
+    path.write_bytes(DATA[:-1] + b"?")
+    with pytest.raises(DigestMismatchError):
+        store.read(DIGEST, len(DATA))
+    path.write_bytes(DATA[:-1])
+    with pytest.raises(SizeMismatchError):
+        store.read(DIGEST, len(DATA))
+    assert put(store) == DIGEST
+    assert store.read(DIGEST, len(DATA)) == DATA
+
+
+def test_blob_is_no_link(store, root):
+    put(store)
+    path = root / "blobs" / "sha256" / DIGEST.encoded
+    path.rename(root / "elsewhere")
+    path.symlink_to(root / "elsewhere")
+    with pytest.raises(OSError, match="symbolic") as caught:
+        store.open(DIGEST)
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_prefix_is_hashed_again(store, root):
+    begin(store, DATA[:5], DIGEST)
+    (slot(root, "r") / "data").write_bytes(b"jello")
+    with store.ingest("r", digest=DIGEST) as ingest:
+        assert ingest.digest == Digest.of(b"jello")
+        ingest.write(DATA[5:])
+        with pytest.raises(DigestMismatchError):
+            ingest.commit()
+    assert not slot(root, "r").exists()
+
+
+def test_after_another_boot_only_what_was_durable_is_kept(store, root):
+    begin(store, DATA[:8])
+    edit_state(root, boot_id="another", durable=5)
+    with store.ingest("r") as ingest:
+        assert ingest.offset == 5
+        ingest.write(DATA[5:])
+        assert ingest.commit() == DIGEST
+
+
+def test_closing_makes_durable(store, root):
+    begin(store, DATA[:8])
+    edit_state(root, boot_id="another")
+    with store.ingest("r") as ingest:
+        assert ingest.offset == 8
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        b"",
+        b"[]",
+        b"{",
+        b'{"reference": 1}',
+        b"[" * 100_000,
+        b'{"digest": "evil", "size": -1}',
+    ],
+)
+def test_broken_state_begins_anew(store, root, state):
+    begin(store, b"what is this", DIGEST)
+    path = slot(root, "r") / "state"
+    if state is None:
+        path.unlink()
+    else:
+        path.write_bytes(state)
+    assert list(store.statuses()) == []
+    with store.ingest("r", digest=DIGEST) as ingest:
+        assert ingest.offset == 0
+        ingest.write(DATA)
+        ingest.commit()
+    assert store.read(DIGEST, len(DATA)) == DATA
+
+
+def test_state_with_nonsense_in_it(store, root):
+    begin(store, DATA, DIGEST)
+    edit_state(root, digest="evil", size=True, durable="x", boot_id=None)
+    (status,) = store.statuses()
+    assert (status.digest, status.offset) == (None, len(DATA))
+    with store.ingest("r", digest=DIGEST) as ingest:
+        assert ingest.offset == 0
+
+
+def test_slot_without_data_is_begun(store, root):
+    begin(store, DATA)
+    (slot(root, "r") / "data").unlink()
+    (status,) = store.statuses()
+    assert status.offset == 0
+    with store.ingest("r") as ingest:
+        assert ingest.offset == 0
+
+
+def test_prune_takes_broken_slots_and_leaves_strangers(store, root):
+    begin(store, DATA)
+    (slot(root, "r") / "state").unlink()
+    (root / "ingest" / "stranger").write_text("x")
+    (root / "ingest" / "empty").mkdir()
+    assert store.prune_ingests(2**62) == 2
+    assert os.listdir(root / "ingest") == ["stranger"]
+
+
+def test_two_stores_on_one_directory(store, root):
+    with store.ingest("r"), pytest.raises(InUseError, match=f"process {os.getpid()} "):
+        LocalContent(root).ingest("r", wait=False)
+
+
+def test_failed_fsync_condemns_the_file(store, root, tmp_path):
+    ingest = store.ingest("r", digest=DIGEST)
+    ingest.write(DATA)
+    read, write = os.pipe()
+    os.dup2(read, ingest._fd)  # A pipe cannot be synced, and says so.
+    with pytest.raises(OSError, match="Invalid argument"):
+        ingest.commit()
+    os.close(read)
+    os.close(write)
+    assert os.listdir(root / "ingest") == os.listdir(root / "trash") == []
+    assert store.stat(DIGEST) is None
+
+
+def test_full_disk_keeps_what_has_come(store, root):
+    """Storage that is full ends the write, not the ingest: a later writer goes on."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with store.ingest("r", digest=DIGEST, size=len(DATA)) as ingest:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (7, limits[1]))
+            with pytest.raises(OSError, match="too large") as caught:
+                ingest.write(DATA)
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            assert caught.value.errno == errno.EFBIG
+            assert ingest.offset == 7
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
+    with store.ingest("r", digest=DIGEST, size=len(DATA)) as ingest:
+        assert ingest.offset == 7
+        ingest.write(DATA[7:])
+        ingest.commit()
+
+
+def test_large_writes_are_written_back(store):
+    data = os.urandom(1 << 20)
+    with store.ingest("r") as ingest:
+        for _ in range(20):
+            ingest.write(data)
+        ingest.restart()
+        for _ in range(9):
+            ingest.write(data)
+        assert ingest.commit(9 << 20) == Digest.of(data * 9)
+
+
+def test_views_of_other_items_are_bytes(store):
+    with store.ingest("r") as ingest:
+        ingest.write(memoryview(bytearray(b"abcdefgh")).cast("I"))
+        ingest.write(memoryview(b"xaybzc")[::2].tobytes())
+        assert ingest.offset == 11
+        assert ingest.commit() == Digest.of(b"abcdefghxyz")
+
+
+def test_descriptors_are_given_back(store):
+    before = len(os.listdir("/proc/self/fd"))
+    put(store)
+    begin(store, DATA)
+    store.abort("r")
+    store.read(DIGEST, len(DATA))
+    with pytest.raises(SizeMismatchError):
+        store.open(DIGEST, 1)
+    with store.ingest("x"), pytest.raises(InUseError):
+        store.ingest("x", wait=False)
+    store.prune_ingests(2**62)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+WRITER = """
+import sys
+from orlop.content import LocalContent
+from orlop.digest import Digest
+root, digest, data = sys.argv[1], Digest(sys.argv[2]), open(sys.argv[3], "rb").read()
+store = LocalContent(root)
+print("ready", flush=True)
+while True:
+    with store.ingest("r", digest=digest, size=len(data)) as ingest:
+        while ingest.offset < len(data):
+            ingest.write(data[ingest.offset:ingest.offset + 5000])
+        ingest.commit()
+    assert store.stat(digest).size == len(data)
+    store.delete(digest)
+"""
+
+
+def test_killed_writers(store, root, tmp_path):
+    """Whatever a writer was doing when it was killed, the next one completes its work."""
+    data = os.urandom(300_000)
+    digest = Digest.of(data)
+    (tmp_path / "data").write_bytes(data)
+    delays = [number * 0.0007 for number in range(24)]
+    for delay in delays:
+        command = [sys.executable, "-c", WRITER, str(root), digest, str(tmp_path / "data")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"ready\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(delay)
+            process.kill()
+        if store.stat(digest) is not None:
+            assert store.read(digest, len(data)) == data
+        for status in store.statuses():
+            assert status.offset <= len(data)
+        with store.ingest("r", digest=digest, size=len(data), wait=False) as ingest:
+            assert ingest.digest == Digest.of(data[: ingest.offset])
+            ingest.write(data[ingest.offset :])
+            ingest.commit()
+        assert store.read(digest, len(data)) == data
+    store.empty_trash()
+    assert os.listdir(root / "ingest") == os.listdir(root / "trash") == []
+
+
+SHARER = """
+import sys
+from orlop.content import LocalContent
+from orlop.digest import Digest
+store, data = LocalContent(sys.argv[1]), b"x" * 100_000
+for number in range(20):
+    content = data + b"%d" % number
+    digest = Digest.of(content)
+    with store.ingest(digest, digest=digest) as ingest:
+        if store.stat(digest) is None:
+            print(number, flush=True)
+            ingest.write(content)
+            ingest.commit()
+"""
+
+
+def test_many_processes_fetch_once(store, root):
+    """Who waited for another writer finds the content there, and does not fetch it again."""
+    command = [sys.executable, "-c", SHARER, str(root)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
+    fetched = [int(line) for process in processes for line in process.communicate()[0].split()]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sorted(fetched) == list(range(20))
+    assert len(list(store.iter_digests())) == 20
+    assert os.listdir(root / "ingest") == []
+
+
+READ_ONLY = """
+import errno, sys
+from orlop.content import LocalContent
+from orlop.digest import Digest
+store, digest = LocalContent(sys.argv[1]), Digest(sys.argv[2])
+print(store.read(digest, store.stat(digest).size).decode(), list(store.iter_digests()) == [digest])
+for write in (lambda: store.ingest("new"), lambda: store.delete(digest)):
+    try:
+        write()
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.privileged
+def test_read_only_store(store, root):
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount read-only")
+    put(store)
+    script = (
+        'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" "$1" "$4"'
+    )
+    command = ["unshare", "-m", "sh", "-c", script, "-", str(root), sys.executable, READ_ONLY]
+    done = subprocess.run([*command, DIGEST], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"{DATA.decode()} True", "EROFS", "EROFS"]
