@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,13 @@ CAP_MKNOD: Final = 27
 def boot_id() -> str:
     """The random name of this boot; it differs after every restart of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@cache
+def kernel_version() -> tuple[int, int]:
+    """The kernel's release as two numbers; distributions may have added newer parts to it."""
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def mount_namespace() -> int:

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from orlop._sys.handle import Fd, HasFileno
-from orlop._sys.mount import clone_tree, set_attributes
+from orlop._sys.mount import set_attributes
 from orlop.drivers.erofs import mount_attributes
-from orlop.drivers.mounts import MountHandle, Place, explained, finish
+from orlop.drivers.mounts import MountHandle, Place, clone_open, explained, finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def mount_bind(
 
 
 def _clone(source: HasFileno, attributes: int) -> Fd:
-    mount = clone_tree(source)
+    mount = clone_open(source)
     try:
         set_attributes(mount, attributes)
     except BaseException:

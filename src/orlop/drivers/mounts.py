@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from orlop._sys import mount as kernel
-from orlop._sys.handle import Fd, fd_path
+from orlop._sys.handle import Fd, HasFileno, fd_path
 from orlop._sys.mountinfo import mount_identity
 from orlop.drivers.holders import holders_of
 from orlop.errors import InUseError, NotFoundError, OrlopError, UnsupportedError
@@ -89,14 +89,7 @@ class MountHandle:
                 if mount_identity(directory).mount_id != self.mount_id:
                     raise _not_there(self.target, self.mount_id)
                 return MountHandle(kernel.clone_tree(directory))
-        try:
-            return MountHandle(kernel.clone_tree(self._fd))
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-        raise UnsupportedError(
-            "this kernel cannot clone a detached mount", hint="attach it to a directory first"
-        )
+        return MountHandle(clone_open(self._fd))
 
     def close(self) -> None:
         """End a detached mount; an attached one stays."""
@@ -112,6 +105,24 @@ class MountHandle:
         at: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def clone_open(directory: HasFileno) -> Fd:
+    """Make a detached mount that shows an open directory: that of a detached mount, for instance.
+
+    Raises:
+        UnsupportedError: The kernel clones attached mounts only (before Linux 6.15).
+        OSError: The kernel failed otherwise.
+    """
+    try:
+        return kernel.clone_tree(directory)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    raise UnsupportedError(
+        "this kernel cannot clone a mount that is not attached",
+        hint="attach it to a directory first",
+    )
 
 
 def finish(fd: Fd, target: Place | None) -> MountHandle:

@@ -9,24 +9,31 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd, HasFileno, fd_path
-from orlop._sys.mount import MAX_STRING, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, FsContext
-from orlop._sys.process import in_initial_user_namespace
+from orlop._sys.mount import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, FsContext
+from orlop._sys.process import in_initial_user_namespace, kernel_version
 from orlop.drivers.bind import mount_bind
 from orlop.drivers.erofs import mount_attributes
 from orlop.drivers.mounts import MountHandle, Place, explained, finish, option_path
-from orlop.errors import LimitExceededError, UnsupportedError
+from orlop.drivers.overlay_classic import mount_classic
+from orlop.errors import LimitExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_LOWERS: Final = 500
 """Lower layers that the kernel takes in one overlay."""
 
 # What lies below is rebuilt under other inode numbers, and comes from strangers.
-_OPTIONS: Final = (("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"))
+_OPTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
+    {"index": "off", "metacopy": "off", "redirect_dir": "nofollow"}
+)
+
+# The first kernel that takes hundreds of layers, detached mounts among them.
+_LAYERS_OF_ALL_KINDS: Final = (6, 15)
 
 Layer = Place | HasFileno
 
@@ -39,6 +46,7 @@ def mount_overlay(
     work: Place | None = None,
     nodev: bool = True,
     nosuid: bool = True,
+    classic: bool | None = None,
 ) -> MountHandle:
     """Mount directories on top of each other and return the mount.
 
@@ -53,9 +61,11 @@ def mount_overlay(
         work: An empty directory on the same filesystem as `upper`, for the kernel.
         nodev: Device nodes inside are dead.
         nosuid: Set-user-id bits inside are ignored.
+        classic: Use `mount(2)` always (True), never (False), or where the kernel takes the layers
+            in no other way (None): then fewer fit, about 200.
 
     Raises:
-        LimitExceededError: More than `MAX_LOWERS` lowers.
+        LimitExceededError: More than `MAX_LOWERS` lowers, or than fit in one string.
         UnsupportedError: No right to mount, or a kernel that cannot.
         OSError: A directory is missing, or the kernel refuses it: EINVAL when it is no directory,
             or `upper` and `work` are on different filesystems; ELOOP when one holds another.
@@ -75,58 +85,59 @@ def mount_overlay(
     else:
         attributes = mount_attributes(nodev=nodev, nosuid=nosuid)
     try:
-        mount = _mount(lowers, writable, attributes)
+        mount = _mount(lowers, writable, attributes, classic=classic)
     except OSError as error:
         raise explained(error, "mount an overlay", target) from error
     return finish(mount, target)
 
 
-def _mount(lowers: Sequence[Layer], writable: Sequence[tuple[str, Place]], attributes: int) -> Fd:
+def _mount(
+    lowers: Sequence[Layer],
+    writable: Sequence[tuple[str, Place]],
+    attributes: int,
+    *,
+    classic: bool | None,
+) -> Fd:
+    options = dict(_OPTIONS)
+    if not in_initial_user_namespace():
+        options["userxattr"] = None
+    if not classic:
+        try:
+            return _mount_by_layers(lowers, writable, options, attributes)
+        except OSError as error:
+            modern = kernel_version() >= _LAYERS_OF_ALL_KINDS
+            if classic is False or error.errno != errno.EINVAL or modern:
+                raise
+            refused = error
+    words = [key if value is None else f"{key}={value}" for key, value in options.items()]
+    try:
+        return mount_classic(lowers, writable, words, attributes)
+    except OSError as error:
+        if classic or error.errno != errno.EINVAL:
+            raise
+        raise refused from None  # It says more than the old call can.
+
+
+def _mount_by_layers(
+    lowers: Sequence[Layer],
+    writable: Sequence[tuple[str, Place]],
+    options: Mapping[str, str | None],
+    attributes: int,
+) -> Fd:
     with ExitStack() as stack:
         context = stack.enter_context(FsContext("overlay"))
         context.string("source", "orlop")
-        for key, value in _OPTIONS:
-            context.string(key, value)
-        if not in_initial_user_namespace():
-            context.flag("userxattr")
+        for key, value in options.items():
+            if value is None:
+                context.flag(key)
+            else:
+                context.string(key, value)
         if not writable:
             context.flag("ro")
-        add_lowers(context, [_name(stack, lower) for lower in lowers])
-        for key, directory in writable:
+        for key, directory in [*(("lowerdir+", lower) for lower in lowers), *writable]:
             context.string(key, _name(stack, directory))
         context.create()
         return context.mount(attributes)
-
-
-def add_lowers(context: FsContext, names: Sequence[str], *, one_by_one: bool = True) -> None:
-    """Give an overlay its lower layers.
-
-    Args:
-        context: The overlay to be.
-        names: Their paths, the topmost first.
-        one_by_one: Use `lowerdir+` (Linux 6.7) and fall back when the kernel does not know it.
-
-    Raises:
-        UnsupportedError: The kernel wants them all in one string, and that is too long.
-        OSError: The kernel refuses one.
-    """
-    if one_by_one:
-        try:
-            context.string("lowerdir+", names[0])
-        except OSError as error:
-            if error.errno != errno.EINVAL or "Unknown parameter" not in str(error):
-                raise
-        else:
-            for name in names[1:]:
-                context.string("lowerdir+", name)
-            return
-    joined = ":".join(name.replace("\\", "\\\\").replace(":", "\\:") for name in names)
-    if len(os.fsencode(joined)) > MAX_STRING:
-        raise UnsupportedError(
-            f"this kernel takes no overlay of these {len(names)} directories",
-            hint="Linux 6.7 or later does; or use a merged index or a single directory",
-        )
-    context.string("lowerdir", joined)
 
 
 def _name(stack: ExitStack, layer: Layer) -> str:

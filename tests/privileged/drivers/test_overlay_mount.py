@@ -1,16 +1,17 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
-from orlop._sys.mount import MAX_STRING, FsContext
 from orlop._sys.mountinfo import mount_at
-from orlop.drivers import mount_erofs, mount_overlay, unmount
+from orlop.drivers import mount_erofs, mount_overlay, overlay, unmount
 from orlop.drivers.mounts import PRIVILEGE_HINT
-from orlop.drivers.overlay import MAX_LOWERS, add_lowers
-from orlop.errors import LimitExceededError, UnsupportedError
+from orlop.drivers.overlay import MAX_LOWERS
+from orlop.errors import LimitExceededError
 
 
 @pytest.fixture
@@ -157,25 +158,80 @@ class TestNamesFromImages:
             assert os.getxattr(mount.path / "dir", "trusted.overlay.opaque") == b"y"
 
 
-class TestKernelsBeforeLowersOneByOne:
-    def joined(self, names):
-        with FsContext("overlay") as context:
-            context.flag("ro")
-            add_lowers(context, names, one_by_one=False)
-            context.create()
-            return context.mount(0)
+def test_it_falls_back_only_where_the_kernel_is_older(lowers, target, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EINVAL, "the kernel knows no lowerdir+")
 
-    def test_they_are_joined(self, tmp_path):
-        names = ["a:b", "c\\d", "e"]
+    monkeypatch.setattr(overlay, "_mount_by_layers", refuse)
+    monkeypatch.setattr(overlay, "kernel_version", lambda: (6, 1))
+    with mount_overlay(lowers) as mount:
+        assert (mount.path / "same").read_text() == "0"
+    with pytest.raises(OSError, match="knows no"):
+        mount_overlay(lowers, classic=False)
+    with pytest.raises(NotADirectoryError):
+        mount_overlay([lowers[0], lowers[0] / "same"])
+    with pytest.raises(OSError, match="knows no"):  # what the old call says is no better
+        mount_overlay(lowers, upper=lowers[0], work="/proc")
+    monkeypatch.setattr(overlay, "kernel_version", lambda: (6, 15))
+    with pytest.raises(OSError, match="knows no"):
+        mount_overlay(lowers)
+
+
+class TestOneStringForAllLayers:
+    """The way of older kernels, which this one still has."""
+
+    def test_read_only(self, lowers, target):
+        mount = mount_overlay(lowers, target, classic=True)
+        assert sorted(os.listdir(target)) == ["0", "1", "same"]
+        assert (target / "same").read_text() == "0"
+        wanted = os.ST_RDONLY | os.ST_NODEV | os.ST_NOSUID
+        assert os.statvfs(target).f_flag & wanted == wanted
+        unmount(target, mount_id=mount.mount_id)
+
+    def test_writable(self, lowers, writable, target):
+        mount = mount_overlay(lowers, target, **writable, nodev=False, nosuid=False, classic=True)
+        assert not os.statvfs(target).f_flag & (os.ST_RDONLY | os.ST_NODEV | os.ST_NOSUID)
+        (target / "new").write_text("new")
+        unmount(target, mount_id=mount.mount_id)
+        assert (writable["upper"] / "new").read_text() == "new"
+
+    def test_a_detached_image(self, image, lowers, writable, target):
+        index, device = image
+        with mount_erofs(index, [device]) as below:
+            mount = mount_overlay([below, lowers[0]], target, **writable, classic=True)
+            assert os.listdir(below.path) == ["data"]
+        assert sorted(os.listdir(target)) == ["0", "data", "same"]
+        unmount(target, mount_id=mount.mount_id)
+
+    def test_names_need_no_quotes(self, tmp_path, target):
+        names = ["a:b", "c\\d", "e,f", "x" * 250]
         lowers = [layer(tmp_path / name, str(number)) for number, name in enumerate(names)]
-        with self.joined([str(lower) for lower in lowers]) as mount:
-            assert sorted(os.listdir(f"/proc/self/fd/{mount.fileno()}")) == ["0", "1", "2", "same"]
+        upper, work = layer(tmp_path / "u:,\\", "upper"), tmp_path / "w:,\\"
+        work.mkdir()
+        mount = mount_overlay(lowers, target, upper=upper, work=work, classic=True)
+        assert sorted(os.listdir(target)) == ["0", "1", "2", "3", "same", "upper"]
+        unmount(target, mount_id=mount.mount_id)
 
-    def test_too_long_a_string_is_refused(self, tmp_path):
-        name = "x" * (MAX_STRING // 2)
-        with pytest.raises(UnsupportedError, match="2 directories") as caught:
-            self.joined([f"{name}1", f"{name}2"])
+    def test_two_hundred_layers_fit_and_five_hundred_do_not(self, tmp_path):
+        lowers = [layer(tmp_path / f"lower{number}", str(number)) for number in range(200)]
+        with mount_overlay(lowers, classic=True) as mount:
+            assert len(os.listdir(mount.path)) == 201
+        with pytest.raises(LimitExceededError, match="MAX_OPTIONS") as caught:
+            mount_overlay(lowers[:1] * 500, classic=True)
         assert caught.value.hint
+
+    def test_what_is_shown_for_a_moment_is_gone(self, image, lowers, tmp_path, monkeypatch):
+        moments = tmp_path / "moments"
+        moments.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(moments))
+        index, device = image
+        with mount_erofs(index, [device]) as below:
+            mount_overlay([below, lowers[0]], classic=True).close()
+        with mount_erofs(index, [device]) as below, pytest.raises(FileNotFoundError):
+            mount_overlay([below, tmp_path / "none"], classic=True)
+        with mount_erofs(index, [device]) as below, pytest.raises(OSError, match="mount"):
+            mount_overlay([below, below], classic=True)
+        assert os.listdir(moments) == []
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -230,3 +286,24 @@ def test_without_privilege_it_is_unsupported_and_says_what_to_do(lowers, tmp_pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [PRIVILEGE_HINT] * 2
+
+
+def test_in_a_user_namespace(lowers, writable, target):
+    if shutil.which("unshare") is None:
+        pytest.skip("the program unshare is missing")
+    code = (
+        "import os, sys\n"
+        "from orlop.drivers import mount_overlay, unmount\n"
+        "first, second, upper, work, target = sys.argv[1:]\n"
+        "for options in ({}, {'upper': upper, 'work': work}):\n"
+        "    mount = mount_overlay([first, second], target, **options)\n"
+        "    print(sorted(os.listdir(target)))\n"
+        "    unmount(target, mount_id=mount.mount_id)\n"
+    )
+    places = [*lowers, writable["upper"], writable["work"], target]
+    command = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", code]
+    done = subprocess.run([*command, *places], capture_output=True, text=True, check=False)
+    if "unshare failed" in done.stderr:
+        pytest.skip(f"no user namespaces: {done.stderr.strip()}")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["['0', '1', 'same']"] * 2
