@@ -7,10 +7,10 @@ from orlop.metadata.derived import Chains, DerivedRecord, Forms
 from orlop.metadata.gc import Collected, collect
 from orlop.metadata.images import ImageRecord, Images
 from orlop.metadata.leases import Lease, LeaseRecord, Leases, Owner
-from orlop.metadata.mounts import MountRecord, Mounts
+from orlop.metadata.mounts import MountHolder, MountRecord, Mounts
 
 __all__ = [
     "BlobRecord", "Blobs", "Chains", "Collected", "Database", "DerivedRecord", "Forms",
     "ImageRecord", "Images", "Lease", "LeaseRecord", "LeasedContent", "LeasedIngest", "Leases",
-    "MountRecord", "Mounts", "Owner", "Transaction", "collect",
+    "MountHolder", "MountRecord", "Mounts", "Owner", "Transaction", "collect",
 ]  # fmt: skip

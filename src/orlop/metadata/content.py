@@ -213,6 +213,10 @@ class LeasedIngest:
         """Digest of the bytes so far."""
         return self._inner.digest
 
+    def pieces(self) -> Iterable[bytes]:
+        """What has arrived so far, in order; see `Ingest.pieces`."""
+        return self._inner.pieces()
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`; see `Ingest.write`."""
         self._inner.write(data)

@@ -197,6 +197,7 @@ class Database:
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
+        self._require_usable()
         if self._writer == threading.get_ident():
             raise ValueError("this thread has a transaction that writes already")
         if not self._turn.acquire(timeout=BUSY_TIMEOUT):

@@ -56,6 +56,20 @@ class Owner:
             boot_id=boot_id(),
         )
 
+    def is_live(self, created_at_ns: int, now_ns: int, expires_at_ns: int | None = None) -> bool:
+        """Whether the process is there; one in another PID namespace is believed for a while.
+
+        Args:
+            created_at_ns: When it was recorded.
+            now_ns: The time now.
+            expires_at_ns: Until when one that cannot be seen is believed to be there.
+        """
+        if self.boot_id != boot_id():
+            return False
+        if self.pid_namespace == _pid_namespace():
+            return is_alive(self.pid, self.start)
+        return now_ns < (expires_at_ns or created_at_ns + FOREIGN_LEASE_TIME)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
@@ -81,11 +95,7 @@ def is_live(record: LeaseRecord, now_ns: int) -> bool:
     owner = record.owner
     if owner is None:
         return record.expires_at_ns is None or now_ns < record.expires_at_ns
-    if owner.boot_id != boot_id():
-        return False
-    if owner.pid_namespace == _pid_namespace():
-        return is_alive(owner.pid, owner.start)
-    return now_ns < (record.expires_at_ns or record.created_at_ns + FOREIGN_LEASE_TIME)
+    return owner.is_live(record.created_at_ns, now_ns, record.expires_at_ns)
 
 
 @final
@@ -116,7 +126,7 @@ class Leases:
         Raises:
             AlreadyExistsError: There is one of this name.
         """
-        owner = record.owner or _NOBODY
+        owner = record.owner or NOBODY
         values = (
             record.id,
             owner.pid,
@@ -236,7 +246,7 @@ class Lease:
         self.release()
 
 
-_NOBODY: Final = Owner(pid=0, start=0, pid_namespace=0, boot_id="")
+NOBODY: Final = Owner(pid=0, start=0, pid_namespace=0, boot_id="")
 _COLUMNS: Final = "id, pid, pid_start, pid_namespace, boot_id, created_at_ns, expires_at_ns, label"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM leases"  # noqa: S608
 

@@ -1,4 +1,8 @@
-"""Mounts that orlop has made, and what they stand on."""
+"""Mounts that orlop has made, what they stand on, and who holds them.
+
+A mount is there as long as anybody holds it. A holder is a process, and ends with it; or it is
+nobody in particular (what a person mounted by the command), and ends when it is released.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
+from orlop.metadata.leases import NOBODY, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +32,6 @@ class MountRecord:
         boot_id: The boot in which it exists.
         mount_namespace: The mount namespace in which it exists, by inode number.
         mount_id: The kernel's unique ID of the mount; 0 where the kernel has none.
-        count: How many users it has.
-        owner_pid: The process that made it.
         created_at_ns: When it was made, in nanoseconds since 1970.
     """
 
@@ -41,16 +44,36 @@ class MountRecord:
     boot_id: str
     mount_namespace: int
     mount_id: int = 0
-    count: int = 1
-    owner_pid: int
     created_at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountHolder:
+    """Somebody who needs a mount.
+
+    Attributes:
+        id: Its name, unique.
+        mount: The mount.
+        owner: The process that it ends with; None where it ends only by release.
+        created_at_ns: Since when, in nanoseconds since 1970.
+    """
+
+    id: str
+    mount: str
+    owner: Owner | None
+    created_at_ns: int
+
+    def is_live(self, now_ns: int) -> bool:
+        """Whether the holder still counts."""
+        return self.owner is None or self.owner.is_live(self.created_at_ns, now_ns)
 
 
 _COLUMNS: Final = (
     "id, chain_id, image_name, image_id, target, driver, boot_id, mount_namespace,"
-    " mount_id, count, owner_pid, created_at_ns"
+    " mount_id, created_at_ns"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM mounts"  # noqa: S608
+_HOLDER_COLUMNS: Final = "id, mount, pid, pid_start, pid_namespace, boot_id, created_at_ns"
 
 
 @final
@@ -91,7 +114,7 @@ class Mounts:
         """
         self._tx.execute("DELETE FROM mounts WHERE id = ?", (record.id,))
         self._tx.execute(
-            f"INSERT INTO mounts ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            f"INSERT INTO mounts ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
             (
                 record.id,
                 record.chain_id,
@@ -102,14 +125,37 @@ class Mounts:
                 record.boot_id,
                 record.mount_namespace,
                 record.mount_id,
-                record.count,
-                record.owner_pid,
                 record.created_at_ns,
             ),
         )
 
+    def hold(self, holder: MountHolder) -> None:
+        """Record a holder of a mount that is recorded."""
+        owner = holder.owner or NOBODY
+        self._tx.execute(
+            f"INSERT INTO mount_holders ({_HOLDER_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608
+            (
+                holder.id,
+                holder.mount,
+                owner.pid,
+                owner.start,
+                owner.pid_namespace,
+                owner.boot_id,
+                holder.created_at_ns,
+            ),
+        )
+
+    def holders(self, id: str) -> tuple[MountHolder, ...]:  # noqa: A002
+        """Who holds a mount, the first one first."""
+        sql = f"SELECT {_HOLDER_COLUMNS} FROM mount_holders WHERE mount = ? ORDER BY created_at_ns, id"  # noqa: E501, S608
+        return tuple(map(_holder, self._tx.rows(sql, (id,))))
+
+    def release(self, holder_id: str) -> bool:
+        """Forget a holder; whether it was there."""
+        return self._tx.execute("DELETE FROM mount_holders WHERE id = ?", (holder_id,)) > 0
+
     def delete(self, id: str) -> bool:  # noqa: A002
-        """Forget a mount; whether it was there."""
+        """Forget a mount with its holders; whether it was there."""
         return self._tx.execute("DELETE FROM mounts WHERE id = ?", (id,)) > 0
 
 
@@ -124,7 +170,12 @@ def _record(row: Row) -> MountRecord:
         boot_id=row[6],
         mount_namespace=row[7],
         mount_id=row[8],
-        count=row[9],
-        owner_pid=row[10],
-        created_at_ns=row[11],
+        created_at_ns=row[9],
+    )
+
+
+def _holder(row: Row) -> MountHolder:
+    owner = Owner(pid=row[2], start=row[3], pid_namespace=row[4], boot_id=row[5])
+    return MountHolder(
+        id=row[0], mount=row[1], owner=owner if owner.pid else None, created_at_ns=row[6]
     )

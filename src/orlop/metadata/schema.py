@@ -104,13 +104,22 @@ CREATE TABLE mounts (
     boot_id         TEXT NOT NULL,
     mount_namespace INTEGER NOT NULL,
     mount_id        INTEGER NOT NULL,
-    count           INTEGER NOT NULL,
-    owner_pid       INTEGER NOT NULL,
     created_at_ns   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mounts_by_chain ON mounts (chain_id);
 CREATE INDEX mounts_by_image ON mounts (image_name);
 CREATE UNIQUE INDEX mounts_by_target ON mounts (target, boot_id, mount_namespace);
+
+CREATE TABLE mount_holders (
+    id            TEXT NOT NULL PRIMARY KEY,
+    mount         TEXT NOT NULL REFERENCES mounts (id) ON DELETE CASCADE,
+    pid           INTEGER NOT NULL,
+    pid_start     INTEGER NOT NULL,
+    pid_namespace INTEGER NOT NULL,
+    boot_id       TEXT NOT NULL,
+    created_at_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mount_holders_by_mount ON mount_holders (mount);
 """
 
 STEPS: Final = (_FETCHED, _DERIVED)
