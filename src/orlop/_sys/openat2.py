@@ -131,6 +131,8 @@ class _Trail:
         name = b"."
         while pending:
             name = pending.pop()
+            if name == b".":
+                continue
             if name == b"..":
                 self._leave()
                 name = b"."

@@ -42,6 +42,8 @@ def root(tmp_path):
     os.symlink("../../../../secret", top / "a" / "b" / "far")
     os.symlink("../file", top / "a" / "b" / "inside")
     os.symlink("b", top / "a" / "to-b")
+    os.symlink("b/", top / "a" / "slash")
+    os.symlink("b/.", top / "a" / "dot")
     os.symlink("loop", top / "loop")
     os.symlink("new", top / "dangling")
     os.symlink("/proc/self/root", top / "magic")
@@ -71,6 +73,9 @@ def error_of(open_, *arguments, **options):
         (b"a/./b//../file", b"file"),
         (b"a/b/inside", b"file"),
         (b"a/to-b/inside", b"file"),
+        (b"a/slash/../file", b"file"),
+        (b"a/dot/../file", b"file"),
+        (b"a/slash/inside", b"file"),
         (b"../secret", b"decoy"),
         (b"../../../secret", b"decoy"),
         (b"absolute", b"decoy"),
