@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from orlop.digest import Digest
 from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
 from orlop.layout.classic import make_manifest
-from orlop.layout.names import names_of, unique
+from orlop.layout.documents import Budget
+from orlop.layout.names import unique
 from orlop.layout.oci import blob_path
 from orlop.layout.original import Original, read_originals
 from orlop.layout.place import position_of
@@ -25,7 +26,7 @@ from orlop.layout.source import LocalSource
 from orlop.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orlop.layout.files import Files
     from orlop.layout.place import Place
@@ -39,7 +40,7 @@ class _Offer:
 
     image_id: Digest
     saved: SavedImage
-    originals: tuple[Original, ...]
+    originals: Sequence[Original]
     names: tuple[str, ...]
 
 
@@ -75,14 +76,17 @@ def list_docker(place: Place, files: Files) -> list[ListedImage]:
 
 
 def _read_offers(place: Place, files: Files) -> list[_Offer]:
-    originals = read_originals(place, files)
-    return [_offer(image, originals) for image in read_saved(place, files)]
+    budget = Budget()
+    originals: dict[Digest, list[Original]] = {}
+    for original in read_originals(place, files, budget):
+        originals.setdefault(original.image_id, []).append(original)
+    return [_offer(image, originals) for image in read_saved(place, files, budget)]
 
 
-def _offer(image: SavedImage, originals: Sequence[Original]) -> _Offer:
+def _offer(image: SavedImage, originals: Mapping[Digest, list[Original]]) -> _Offer:
     image_id = Digest.of(image.config)
-    fitting = tuple(one for one in originals if one.manifest.config.digest == image_id)
-    named = (name for one in fitting for name in names_of(one.top))
+    fitting = originals.get(image_id, [])
+    named = (name for original in fitting for name in original.names)
     names = unique((*named, *image.names))
     return _Offer(image_id=image_id, saved=image, originals=fitting, names=names)
 
@@ -94,16 +98,14 @@ def _choose(place: Place, offers: Sequence[_Offer]) -> _Offer:
     if len({offers[number].image_id for number in chosen}) > 1:
         listed = _listed(offers)
         raise ambiguous(place, [listed[number] for number in chosen])
-    offer = offers[chosen[0]]
-    if place.selector is None:
-        return replace(
-            offer, names=unique(name for number in chosen for name in offers[number].names)
-        )
-    return (
-        offer
-        if position_of(place.selector) is not None
-        else replace(offer, names=(_wanted(place.selector),))
-    )
+    return replace(offers[chosen[0]], names=_names(place, [offers[number] for number in chosen]))
+
+
+def _names(place: Place, chosen: Sequence[_Offer]) -> tuple[str, ...]:
+    """The name that was asked for, or all where none was."""
+    if place.selector is None or position_of(place.selector) is not None:
+        return unique(name for offer in chosen for name in offer.names)
+    return (_wanted(place.selector),)
 
 
 def _matches(place: Place, offers: Sequence[_Offer]) -> list[int]:
@@ -132,8 +134,9 @@ def _listed(offers: Sequence[_Offer]) -> list[ListedImage]:
 def _original_of(offer: _Offer) -> Descriptor | None:
     """The original manifest, or the index with it if that is whole; best one that has the name."""
     layers = len(offer.saved.diff_ids)
-    fitting = [one for one in offer.originals if len(one.manifest.layers) == layers]
-    fitting.sort(key=lambda one: set(offer.names).isdisjoint(names_of(one.top)))
+    fitting = [original for original in offer.originals if original.layers == layers]
     if not fitting:
         return None
-    return fitting[0].top if fitting[0].whole else fitting[0].descriptor
+    names = set(offer.names)
+    best = min(fitting, key=lambda original: names.isdisjoint(original.names))
+    return best.top if best.whole else best.descriptor

@@ -38,6 +38,34 @@ _MARKS: Final = {
     "dir": "version",
 }
 
+MAX_DOCUMENTS_SIZE: Final = 64 << 20
+"""Most bytes of all configs and manifests that are read to list an archive."""
+
+
+class Budget:
+    """How many bytes of documents may yet be read, of those that others have listed.
+
+    A list of a few bytes can name one document of megabytes a thousand times.
+    """
+
+    def __init__(self, size: int = MAX_DOCUMENTS_SIZE) -> None:
+        self._size = size
+        self._left = size
+
+    def spend(self, size: int) -> None:
+        """Take `size` bytes.
+
+        Raises:
+            LimitExceededError: So many are not left.
+        """
+        self._left -= size
+        if self._left < 0:
+            raise LimitExceededError(
+                "the documents of the archive are too large",
+                limit="MAX_DOCUMENTS_SIZE",
+                value=self._size,
+            )
+
 
 def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
     """The content of a file that the place must have.

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidReferenceError
-from orlop.layout.place import is_selector, position_of
-from orlop.reference import Reference
+from orlop.layout.place import is_selector
+from orlop.reference import DEFAULT_TAG, MAX_TAG_LENGTH, Reference
 from orlop.spec.layout import CONTAINERD_NAME, REF_NAME
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _SUFFIXES: Final = re.compile(r"(?:\.(?:tar|tgz|gz|zst|oci|docker))+$", re.IGNOR
 _NOT_IN_NAME: Final = re.compile(r"[^a-z0-9]+", re.ASCII)
 _NOT_IN_TAG: Final = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _MAX_NAME_LENGTH: Final = 128
-_MAX_TAG_LENGTH: Final = 128
 
 
 def full_name(text: str) -> str | None:
@@ -71,10 +70,9 @@ def unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _tag(text: str) -> str:
-    if position_of(text) is not None:
-        return "latest"
-    last = text.rpartition("/")[2].partition("@")[0]
-    tag = last.rpartition(":")[2] if "/" in text or ":" in text else last
-    if "/" in text and ":" not in last:
-        return "latest"
-    return _NOT_IN_TAG.sub("-", tag).lstrip(".-")[:_MAX_TAG_LENGTH] or "latest"
+    """The tag in a tag, a name or a position, made one that the grammar allows."""
+    _, slash, last = text.partition("@")[0].rpartition("/")
+    _, colon, tag = last.rpartition(":")
+    if slash and not colon:
+        return DEFAULT_TAG
+    return _NOT_IN_TAG.sub("-", tag).lstrip(".-")[:MAX_TAG_LENGTH] or DEFAULT_TAG

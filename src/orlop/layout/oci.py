@@ -42,7 +42,7 @@ def open_oci(place: Place, files: Files) -> LocalSource:
         NotFoundError: The layout holds no such image.
         AmbiguousError: It holds several.
     """
-    chosen = choose_images(place, read_index(place, files).manifests)
+    chosen = _choose(place, read_index(place, files).manifests)
     names = unique(name for image in chosen for name in names_of(image))
     return LocalSource(files=files, target=chosen[0], names=names, locate=blob_path)
 
@@ -53,7 +53,7 @@ def list_oci(place: Place, files: Files) -> list[ListedImage]:
     Raises:
         InvalidDocumentError: This is no layout, or its index is broken.
     """
-    return list_images_of(read_index(place, files).manifests)
+    return _listed(read_index(place, files).manifests)
 
 
 def read_index(place: Place, files: Files) -> Index:
@@ -77,25 +77,26 @@ def blob_path(descriptor: Descriptor) -> str:
     return f"blobs/{descriptor.digest.algorithm}/{descriptor.digest.encoded}"
 
 
-def choose_images(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:
+def _choose(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:
     """The descriptors that the selector means: one, or several of the same digest."""
     chosen = _matches(place, manifests)
     if not chosen:
-        raise not_found(place, list_images_of(manifests))
-    if len({image.digest for image in chosen}) > 1:
-        listed = list_images_of(manifests)
-        raise ambiguous(place, [listed[manifests.index(image)] for image in chosen])
-    return chosen
+        raise not_found(place, _listed(manifests))
+    if len({manifests[number].digest for number in chosen}) > 1:
+        listed = _listed(manifests)
+        raise ambiguous(place, [listed[number] for number in chosen])
+    return [manifests[number] for number in chosen]
 
 
-def _matches(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:
+def _matches(place: Place, manifests: Sequence[Descriptor]) -> list[int]:
+    """The positions of the descriptors that the selector fits."""
     position = at_position(place, len(manifests))
     if position is not None:
-        return [manifests[position]]
+        return [position]
     if place.selector is None:
-        return list(manifests)
+        return list(range(len(manifests)))
     for fits in (_has_ref_name, _has_containerd_name, _has_tag):
-        if chosen := [image for image in manifests if fits(image, place.selector)]:
+        if chosen := [at for at, image in enumerate(manifests) if fits(image, place.selector)]:
             return chosen
     return []
 
@@ -114,7 +115,7 @@ def _has_tag(image: Descriptor, selector: str) -> bool:
     return name is not None and Reference.parse(name).tag == selector
 
 
-def list_images_of(manifests: Sequence[Descriptor]) -> list[ListedImage]:
+def _listed(manifests: Sequence[Descriptor]) -> list[ListedImage]:
     """What chooses each descriptor: its ref.name, its containerd name, or its position."""
     selectors = selectors_of([list(_iter_selectors(image)) for image in manifests])
     return [

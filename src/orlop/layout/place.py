@@ -35,11 +35,19 @@ class Place:
         transport: One of `TRANSPORTS`.
         path: The directory or file.
         selector: Which of the images there: a tag, a name or `@N`; None for the only one.
+
+    Raises:
+        ValueError: There is no such transport.
     """
 
     transport: str
     path: Path
     selector: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no reader is for."""
+        if self.transport not in TRANSPORTS:
+            raise ValueError(f"no transport {self.transport!r}")
 
     def __str__(self) -> str:
         text = f"{self.transport}:{self.path}"

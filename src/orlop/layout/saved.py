@@ -28,10 +28,11 @@ from orlop.spec.manifest import MAX_LAYERS
 from orlop.spec.members import Members
 
 if TYPE_CHECKING:
+    from orlop.layout.documents import Budget
     from orlop.layout.files import Files
     from orlop.layout.place import Place
 
-MAX_SAVED_IMAGES: Final = 4096
+MAX_SAVED_IMAGES: Final = 1024
 """Most images of one archive."""
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -74,14 +75,15 @@ class _Element:
         )
 
 
-def read_saved(place: Place, files: Files) -> list[SavedImage]:
+def read_saved(place: Place, files: Files, budget: Budget) -> list[SavedImage]:
     """The images of an archive, in its order.
 
     Raises:
         InvalidDocumentError: `manifest.json` is missing or broken.
         UnsupportedError: The archive has the form of Docker before 1.10, without it.
         DigestMismatchError: A config is not what its name says.
-        LimitExceededError: A document is too large, or there are too many images.
+        LimitExceededError: A document is too large, all are over the budget, or there are too many
+            images.
     """
     if files.size(MANIFEST_FILE) is None and files.size(REPOSITORIES_FILE) is not None:
         raise UnsupportedError(
@@ -91,7 +93,7 @@ def read_saved(place: Place, files: Files) -> list[SavedImage]:
     raw = read_file(place, files, MANIFEST_FILE, MAX_DOCUMENT_SIZE)
     with decoding(place, MANIFEST_FILE):
         elements = [_Element.decode(members) for members in _decode_array(raw)]
-    return [_read_image(place, files, element) for element in elements]
+    return [_read_image(place, files, element, budget) for element in elements]
 
 
 def _decode_array(raw: bytes) -> list[Members]:
@@ -104,8 +106,9 @@ def _decode_array(raw: bytes) -> list[Members]:
     return [Members(image, f"$[{number}]") for number, image in enumerate(images)]
 
 
-def _read_image(place: Place, files: Files, element: _Element) -> SavedImage:
+def _read_image(place: Place, files: Files, element: _Element, budget: Budget) -> SavedImage:
     config = read_file(place, files, element.config, MAX_DOCUMENT_SIZE)
+    budget.spend(len(config))
     _verify_config(element.config, config)
     with decoding(place, element.config):
         diff_ids = ImageConfig.decode(config).diff_ids

@@ -17,8 +17,7 @@ from orlop.errors import (
     UnsupportedError,
 )
 from orlop.layout import Place, list_images, open_source
-from orlop.layout.directory import DirectoryFiles
-from orlop.layout.original import read_originals
+from orlop.layout.documents import Budget
 from orlop.spec.config import ImageConfig
 from orlop.spec.document import decode_document
 
@@ -397,25 +396,41 @@ def test_oversized_documents_are_not_read(save, image):
 
 
 def test_too_many_images_are_refused(save, image):
-    elements = [element("c", [])] * 4097
+    elements = [element("c", [])] * 1025
     with pytest.raises(LimitExceededError) as caught:
         open_source(save([("c", image.config)], elements))
     assert caught.value.limit == "MAX_SAVED_IMAGES"
 
 
-def test_more_originals_than_allowed_are_not_read(tmp_path, kit, index_of, image):
-    raw, described = index_of(image.described())
-    files = kit.layout_files([described, image.described()], [raw, *image.blobs])
-    path = kit.write_files(tmp_path / "l", files)
-    place = Place(transport="docker-archive", path=path)
-    held = DirectoryFiles(path)
-    assert [one.top.media_type for one in read_originals(place, held, limit=3)] == [
-        kit.INDEX, kit.MANIFEST,
-    ]  # fmt: skip
+def test_a_document_that_is_listed_again_and_again_is_not_read_so_often(save, hybrid, kit, image):
+    config = kit.encode({**json.loads(image.config), "author": "x" * (3 << 20)})
+    elements = [element("c", ["l", "l"])] * 25
     with pytest.raises(LimitExceededError) as caught:
-        read_originals(place, held, limit=2)
+        open_source(save([("c", config), ("l", b"")], elements, "@0"))
+    assert caught.value.limit == "MAX_DOCUMENTS_SIZE"
+    document = {**json.loads(image.manifest), "annotations": {"x": "x" * (3 << 20)}}
+    raw = kit.encode(document)
+    members, saved = hybrid(
+        image, descriptors=[kit.describe(kit.MANIFEST, raw)] * 25, blobs=[raw, *image.blobs]
+    )
+    with pytest.raises(LimitExceededError) as caught:
+        open_source(save(members, [saved]))
+    assert caught.value.limit == "MAX_DOCUMENTS_SIZE"
+
+
+def test_more_manifests_than_allowed_are_refused(save, hybrid, image):
+    members, saved = hybrid(image, descriptors=[image.described()] * 4097)
+    with pytest.raises(LimitExceededError) as caught:
+        open_source(save(members, [saved]))
     assert caught.value.limit == "MAX_ORIGINALS"
-    held.close()
+
+
+def test_a_budget_is_spent_to_its_last_byte():
+    budget = Budget(10)
+    budget.spend(4)
+    budget.spend(6)
+    with pytest.raises(LimitExceededError):
+        budget.spend(1)
 
 
 def test_a_layer_that_is_not_its_diff_id_is_left_to_its_reader(save, dialects, kit, image):

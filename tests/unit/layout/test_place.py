@@ -38,6 +38,11 @@ def test_what_is_no_place_is_refused(text):
         parse_place(text)
 
 
+def test_a_place_has_a_transport_that_is_known():
+    with pytest.raises(ValueError, match="docker"):
+        Place(transport="docker", path=Path("x"))
+
+
 @pytest.mark.parametrize("text", ["oci:dir:a/b:c", "dir:/a", "docker-archive:f.tar:@3"])
 def test_a_place_prints_as_it_is_written(text):
     assert str(parse_place(text)) == text
