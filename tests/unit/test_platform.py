@@ -82,6 +82,26 @@ def test_what_is_no_platform_is_refused(text):
         Platform.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("linux", "linux/arm/v6"),
+        ("macOS", "darwin/arm/v6"),
+        ("windows(10.0)", "windows(10.0)/arm/v6"),
+        ("amd64", "freebsd/amd64"),
+        ("linux/riscv64", "linux/riscv64"),
+    ],
+)
+def test_what_the_text_leaves_out_is_local(text, expected):
+    local = Platform(os="freebsd", architecture="armel")
+    assert str(Platform.parse(text, local)) == expected
+
+
+def test_system_that_is_not_known_is_not_completed():
+    with pytest.raises(InvalidPlatformError, match="no known system"):
+        Platform.parse("nonsense", Platform.parse("amd64"))
+
+
 def test_overlong_platform_is_refused():
     longest = "linux/" + "a" * (platform.MAX_PLATFORM_LENGTH - len("linux/"))
     assert Platform.parse(longest).architecture == longest[6:]
