@@ -69,7 +69,7 @@ def outcome(open_, *arguments, **options):
 
 
 @pytest.mark.usefixtures("_kernel")
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(
     tree=TREES, paths=st.lists(PATHS, min_size=20, max_size=40), flags=FLAGS, follow=st.booleans()
 )
