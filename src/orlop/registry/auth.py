@@ -96,7 +96,12 @@ class Authenticator:
         plan = self._choose(endpoint, challenges)
         with self._lock:
             self._plans[endpoint.origin, endpoint.repository] = plan
-        header = self._header(endpoint, plan, refused)
+        try:
+            header = self._header(endpoint, plan, refused)
+        except RefusedError as no_token:
+            if isinstance(no_token.error, AuthError):
+                no_token.error.hint = self.hint(endpoint)
+            raise
         if header is None or header == refused:
             raise self.refused(endpoint, "it refuses" if refused else "it wants")
         return header

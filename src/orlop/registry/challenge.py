@@ -29,7 +29,7 @@ _SCHEME: Final = re.compile(rf"({_WORD})(?=[ \t,]|$)")
 _PARAMETER: Final = re.compile(rf"({_WORD})[ \t]*=[ \t]*({_QUOTED}|{_WORD})(?=[ \t]*(?:,|$))")
 _LONE_TOKEN68: Final = re.compile(rf"{_TOKEN68}(?=[ \t]*(?:,|$))")
 _GAP: Final = re.compile(r"[ \t,]*")
-_REST: Final = re.compile(rf"(?:{_QUOTED}|[^,])*,?")
+_REST: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^,"])*,?')
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 

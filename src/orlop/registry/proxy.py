@@ -27,6 +27,11 @@ class Proxy:
     url: str
     authority: str | None = field(default=None, repr=False)
 
+    @property
+    def secure(self) -> bool:
+        """Whether the proxy itself is reached by https."""
+        return self.url.startswith("https:")
+
     @classmethod
     def parse(cls, text: str) -> Proxy:
         """The proxy that a URL, or `host:port` alone, describes.

@@ -64,7 +64,7 @@ class TokenServer:
     def _decode(self, request: TokenRequest, response: Response) -> Token:
         seconds = self._options.document_timeout
         if response.status != _OK:
-            what = f"token from {Origin.of(request.realm)}"
+            what = f"a token from {Origin.of(request.realm)}"
             raise refusal(response, what, seconds=seconds)
         with response:
             try:

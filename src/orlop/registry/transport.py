@@ -37,7 +37,7 @@ class Transport:
     def __init__(self, options: RegistryOptions) -> None:
         self._options = options
         self._lock = threading.Lock()
-        self._pools: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[Proxy | None, bool, bool], urllib3.PoolManager] = {}
 
     def send(
         self,
@@ -91,19 +91,22 @@ class Transport:
 
     def _pool(self, origin: Origin, show_client_cert: bool) -> urllib3.PoolManager:
         proxy = choose_proxy(self._options.environ, origin)
-        key = (proxy, show_client_cert)
+        show_client_cert = show_client_cert and self._options.client_cert is not None
+        key = (proxy, origin.secure, show_client_cert)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = self._new_pool(proxy, show_client_cert)
+                # Loading the system's certificates takes a while, so plain http does without.
+                needs_tls = origin.secure or (proxy is not None and proxy.secure)
+                context = _tls_context(self._options, show_client_cert) if needs_tls else None
+                pool = self._pools[key] = self._new_pool(proxy, context)
             return pool
 
-    def _new_pool(self, proxy: Proxy | None, show_client_cert: bool) -> urllib3.PoolManager:
+    def _new_pool(self, proxy: Proxy | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         import urllib3
 
         options = self._options
         timeout = urllib3.Timeout(connect=options.connect_timeout, read=options.read_timeout)
-        context = _tls_context(options, show_client_cert)
         if options.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if proxy is None:
@@ -141,6 +144,9 @@ class _Body:
 def _tls_context(options: RegistryOptions, show_client_cert: bool) -> ssl.SSLContext:
     import ssl
 
+    for path in (options.ca_file, options.client_cert, options.client_key):
+        if path is not None:
+            path.stat()  # whose error names the path, unlike that of the ssl module
     context = ssl.create_default_context()
     try:
         if options.ca_file is not None:

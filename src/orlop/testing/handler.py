@@ -42,11 +42,13 @@ class Server(ThreadingHTTPServer):
     def __init__(self, answerer: Answerer, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answerer = answerer
+        self.connections = 0
         self._tls = tls
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; the handshake is left to its thread."""
         connection, peer = super().get_request()
+        self.connections += 1
         if self._tls is not None:
             connection = self._tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
@@ -61,6 +63,9 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body go out together, and at once.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     server: Server
 
     def do_GET(self) -> None:

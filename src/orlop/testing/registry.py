@@ -85,6 +85,11 @@ class FaultyRegistry:
         """Where it gives tokens."""
         return f"{self.url}/token"
 
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._server.connections
+
     def reference(self, repository: str, tag: str = "latest") -> Reference:
         """The reference of an image here."""
         return Reference.parse(f"{self.address}/{repository}:{tag}")
