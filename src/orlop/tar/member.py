@@ -52,15 +52,31 @@ def _check_id(number: int, what: str) -> int:
     return number
 
 
+def _decode_devices(field: bytes) -> tuple[int, int]:
+    return decode_number(field[:8], "devmajor"), decode_number(field[8:], "devminor")
+
+
 class Memos:
     """What the headers of one archive decode to, kept because fields come again and again."""
 
-    __slots__ = ("mtimes", "owners", "sizes")
+    __slots__ = ("devices", "mtimes", "owners", "sizes")
 
     def __init__(self) -> None:
         self.owners = Memo(_decode_owner)
         self.mtimes = Memo(_decode_mtime)
         self.sizes = Memo(decode_size)
+        self.devices = Memo(_decode_devices)
+
+    def check(self, fields: tuple[bytes, ...]) -> int:
+        """The size that an extended header's fields have, all of whose numbers must be such.
+
+        Raises:
+            MalformedError: One of its numbers is none; other readers would end here.
+        """
+        self.owners[fields[1]]
+        self.mtimes[fields[3]]
+        self.devices[fields[8]]
+        return self.sizes[fields[2]]
 
 
 class Member:
@@ -77,18 +93,18 @@ class Member:
         size: Bytes of data that follow the header.
         mtime_ns: Time of last modification in nanoseconds since 1970.
         xattrs: Extended attributes.
-        major: Major device number in a PAX record, or None.
-        minor: Minor device number in a PAX record, or None.
+        major: Major device number.
+        minor: Minor device number.
         sparse: Whether PAX records say that it is a sparse file.
     """
 
     __slots__ = (
-        "_devices", "gid", "kind", "link", "magic", "major", "minor", "mtime_ns", "name",
+        "gid", "kind", "link", "magic", "major", "minor", "mtime_ns", "name",
         "permissions", "size", "sparse", "uid", "xattrs",
     )  # fmt: skip
 
     def __init__(self, fields: tuple[bytes, ...], memos: Memos) -> None:
-        name, owner, size, mtime, _, self.kind, link, magic, self._devices, prefix, star = fields
+        name, owner, size, mtime, _, self.kind, link, magic, devices, prefix, star = fields
         self.magic = magic
         self.name = decode_name(name, magic, prefix, star)
         self.link = link.partition(b"\0")[0]
@@ -96,8 +112,7 @@ class Member:
         self.size = memos.sizes[size]
         self.mtime_ns = memos.mtimes[mtime]
         self.xattrs: Mapping[bytes, bytes] = NO_XATTRS
-        self.major: int | None = None
-        self.minor: int | None = None
+        self.major, self.minor = memos.devices[devices]
         self.sparse = False
 
     def extend(self, records: Mapping[bytes, bytes], limits: TarLimits) -> None:
@@ -140,10 +155,6 @@ class Member:
             MalformedError: Major or minor is larger than Linux has them.
         """
         major, minor = self.major, self.minor
-        if major is None:
-            major = decode_number(self._devices[:8], "devmajor")
-        if minor is None:
-            minor = decode_number(self._devices[8:], "devminor")
         if not (0 <= major <= _MAX_MAJOR and 0 <= minor <= _MAX_MINOR):
             raise MalformedError(f"device number {major}:{minor} is out of range")
         return os.makedev(major, minor)

@@ -197,7 +197,7 @@ class TarScanner:
         check_sum(block, fields[4])
         kind = fields[5]
         if kind in EXTENDED_KINDS:
-            return self._begin_extended(kind, self._memos.sizes[fields[2]])
+            return self._begin_extended(kind, self._memos.check(fields))
         member = Member(fields, self._memos)
         records: Mapping[bytes, bytes] | None = None
         if self._extended.active:

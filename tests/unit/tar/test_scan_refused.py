@@ -33,8 +33,13 @@ def test_a_checksum_that_is_none(field):
 
 
 @pytest.mark.parametrize(
-    "field", ["mode_field", "uid_field", "gid_field", "size_field", "mtime_field"]
+    "field",
+    [
+        *("mode_field", "uid_field", "gid_field", "size_field", "mtime_field"),
+        *("major_field", "minor_field"),
+    ],
 )
+@pytest.mark.parametrize("kind", [b"0", b"3", b"x", b"L"])
 @pytest.mark.parametrize(
     "value",
     [
@@ -50,8 +55,8 @@ def test_a_checksum_that_is_none(field):
         b"\x00000017\0",
     ],
 )
-def test_garbage_in_numbers(field, value):
-    refused(header(**{field: value}), match="is not a number")
+def test_garbage_in_numbers(field, value, kind):
+    refused(header(kind=kind, **{field: value}), match="is not a number")
 
 
 @pytest.mark.parametrize("kind", [b"0", b"x", b"L"])
