@@ -4,18 +4,19 @@ from pathlib import Path
 import pytest
 
 from orlop._sys.mountinfo import iter_mounts
-from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers import probe_erofs
 from orlop.drivers.tiny import CONTENT, tiny_image
 
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
-    reason = "needs root and the right to mount"
+    reason = "needs root of the machine itself and the right to mount"
+    allowed = has_capability(CAP_SYS_ADMIN) and in_initial_user_namespace()
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.privileged)
-            item.add_marker(pytest.mark.skipif(not has_capability(CAP_SYS_ADMIN), reason=reason))
+            item.add_marker(pytest.mark.skipif(not allowed, reason=reason))
 
 
 def mounts_below(directory):

@@ -4,15 +4,23 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from orlop._sys.process import (
     CAP_SYS_ADMIN,
     boot_id,
     command_line,
     has_capability,
+    in_initial_user_namespace,
     is_alive,
+    kernel_version,
     mount_namespace,
     process_start,
 )
+
+
+def test_the_kernel_has_two_numbers():
+    assert ".".join(map(str, kernel_version())) == re.match(r"\d+\.\d+", os.uname().release)[0]
 
 
 def test_this_boot_has_a_name():
@@ -61,6 +69,7 @@ def test_a_command_with_parentheses_and_spaces(tmp_path):
         child.communicate()
 
 
+@pytest.mark.skipif(not in_initial_user_namespace(), reason="other users are not mapped here")
 def test_capabilities_are_those_of_the_effective_set():
     code = (
         "import os\n"
