@@ -151,6 +151,7 @@ class Kit:
     hex_of = staticmethod(hex_of)
     MANIFEST = MANIFEST
     INDEX = INDEX
+    FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 
 
 @pytest.fixture

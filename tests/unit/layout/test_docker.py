@@ -279,6 +279,27 @@ def test_of_an_index_with_platforms_missing_the_saved_one_is_taken(
         assert read_everything(source)[1] == image.layers
 
 
+def test_of_two_manifests_of_one_config_the_one_with_the_name_is_taken(save, hybrid, kit):
+    plain, compressed = kit.Image("same"), kit.Image("same", compressed=True)
+    assert plain.config == compressed.config
+    described = [plain.described(ref="a:1"), compressed.described(ref="b:1")]
+    members, saved = hybrid(plain, descriptors=described, blobs=plain.blobs + compressed.blobs)
+    for selector, image in {"a:1": plain, "b:1": compressed}.items():
+        with open_source(save(members, [saved], selector)) as source:
+            assert source.resolve().digest == Digest.of(image.manifest)
+
+
+def test_a_layer_that_is_not_distributed_may_be_missing(save, hybrid, kit, image):
+    document = json.loads(image.manifest)
+    document["layers"][0]["mediaType"] = kit.FOREIGN
+    raw = kit.encode(document)
+    described = [kit.describe(kit.MANIFEST, raw)]
+    blobs = [raw, image.config, image.layers[1]]
+    members, saved = hybrid(image, descriptors=described, blobs=blobs)
+    with open_source(save(members, [saved])) as source:
+        assert source.resolve().digest == Digest.of(raw)
+
+
 def test_a_manifest_is_made_where_the_original_is_missing(save, hybrid, image):
     members, saved = hybrid(image, blobs=[image.config, *image.layers])
     with open_source(save(members, [saved])) as source:
