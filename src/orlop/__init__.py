@@ -1,3 +1,29 @@
-"""Container storage for Python."""
+"""Container storage for Python: fetch, keep, read and mount OCI images, without a daemon.
+
+import orlop
+
+with orlop.open_store() as store:
+    image = store.pull("docker.io/library/debian:12")
+    with image.mount() as rootfs:
+        print((rootfs / "etc/os-release").read_text())
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from orlop.store import Image, Mount, Store, open_store
+
+__all__ = ["Image", "Mount", "Store", "__version__", "open_store"]
+
+
+def __getattr__(name: str) -> object:
+    """The façade, loaded when it is first asked for: importing one module costs that module."""
+    if name in __all__:
+        from orlop import store
+
+        return getattr(store, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""To be."""
+"""The command `orlop`: the only place for environment, terminal and exit codes."""

@@ -1,0 +1,87 @@
+"""How a command ends: the line on stderr, the hint below it, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Final
+
+from orlop.cli.render import clean
+from orlop.errors import (
+    AmbiguousError,
+    InUseError,
+    InvalidDigestError,
+    InvalidPlatformError,
+    InvalidReferenceError,
+    NotFoundError,
+    OrlopError,
+    VerificationError,
+)
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+VERIFICATION: Final = 4
+BUSY: Final = 5
+INTERRUPTED: Final = 130
+
+_CODES: Final = (
+    (NotFoundError, NOT_FOUND),
+    (VerificationError, VERIFICATION),
+    (InUseError, BUSY),
+    ((InvalidReferenceError, InvalidDigestError, InvalidPlatformError), USAGE),
+)
+_HINTS: Final = {
+    errno.ENOSPC: "free some space (`orlop rm`, `orlop gc`) and run it again: it goes on from here",
+    errno.EDQUOT: "free some of the quota, and run it again: it goes on from here",
+    errno.EACCES: "run it as the owner of the store, or name another store with --root",
+    errno.EPERM: "run it as root, or without what needs root",
+    errno.EROFS: "name a store that can be written with --root",
+}  # fmt: skip
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that stands for an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    for kinds, code in _CODES:
+        if isinstance(error, kinds):
+            return code
+    return FAILED
+
+
+def report(error: BaseException) -> int:
+    """Say on stderr what went wrong and what to do next, and return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    print(f"error: {clean(describe(error))}", file=sys.stderr)
+    hint = _hint(error)
+    if hint:
+        print(f"hint: {clean(hint)}", file=sys.stderr)
+    return exit_code(error)
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, OSError) and error.errno is not None:
+        names = [
+            os.fsdecode(name)
+            for name in (error.filename, error.filename2)
+            if isinstance(name, (str, bytes))
+        ]
+        return ": ".join([*names, error.strerror or os.strerror(error.errno)])
+    return str(error)
+
+
+def _hint(error: BaseException) -> str | None:
+    if isinstance(error, AmbiguousError) and error.candidates:
+        listed = f"one of {', '.join(error.candidates)}"
+        return f"{error.hint}: {listed}" if error.hint else f"say {listed}"
+    if isinstance(error, OrlopError):
+        return error.hint
+    if isinstance(error, OSError):
+        return _HINTS.get(error.errno or 0)
+    return None

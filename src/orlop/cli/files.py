@@ -1,0 +1,126 @@
+"""`orlop ls` and `orlop cat`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orlop.cli.render import Format, human_time, print_json
+from orlop.cli.settings import open_for_reading
+
+if TYPE_CHECKING:
+    from orlop.storage.files import ImageFiles
+    from orlop.tree import Node
+
+_PIECE = 1 << 20
+
+
+def list_files(
+    image: str,
+    path: str = "/",
+    /,
+    *,
+    long: Annotated[bool, Parameter(alias="-l", negative="")] = False,
+    recursive: Annotated[bool, Parameter(alias="-R", negative="")] = False,
+    format: Format = "table",  # noqa: A002
+) -> None:
+    """List files of an image, without mounting it.
+
+    Args:
+        image: A name, an ID or a unique prefix of an ID.
+        path: A directory or file in it; links are followed inside the image.
+        long: Show type, permissions, owner, size and time too.
+        recursive: List what is below, too, by paths from the root.
+        format: How to print: table or json; json has everything.
+    """
+    with open_for_reading() as store, store.image(image).files() as files:
+        entries = list(_entries(files, os.fsencode(path), recursive=recursive))
+    if format == "json":
+        print_json([_document(name, node) for name, node in entries])
+        return
+    for name, node in entries:
+        print(_long_line(name, node) if long else _shown(name))
+
+
+def concatenate(image: str, path: str, /, *more: str) -> None:
+    """Print files of an image to standard output, byte for byte, without mounting it.
+
+    Args:
+        image: A name, an ID or a unique prefix of an ID.
+        path: A file in it; links are followed inside the image.
+        more: Further ones.
+    """
+    sys.stdout.flush()
+    with open_for_reading() as store, store.image(image).files() as files:
+        for each in (path, *more):
+            with files.open(os.fsencode(each)) as file:
+                shutil.copyfileobj(file, sys.stdout.buffer, _PIECE)
+    sys.stdout.buffer.flush()
+
+
+def _entries(files: ImageFiles, path: bytes, *, recursive: bool) -> list[tuple[bytes, Node]]:
+    top = files.stat(path)
+    if not top.is_dir:
+        return [(path, top)]
+    if not recursive:
+        return files.list(path)
+    found, pending = [], [path.strip(b"/")]
+    while pending:
+        here = pending.pop()
+        below = [(here + b"/" + name if here else name, node) for name, node in files.list(here)]
+        found += below
+        pending += [name for name, node in below if node.is_dir]
+    return sorted(found, key=lambda entry: entry[0].split(b"/"))
+
+
+def _document(name: bytes, node: Node) -> dict[str, object]:
+    document: dict[str, object] = {
+        "name": os.fsdecode(name).encode("utf-8", "replace").decode(),
+        "type": _TYPES[stat.S_IFMT(node.mode)],
+        "mode": f"{stat.S_IMODE(node.mode):04o}",
+        "uid": node.uid,
+        "gid": node.gid,
+        "size": node.size,
+        "mtime_ns": node.mtime_ns,
+    }
+    if node.target:
+        document["target"] = node.target.decode("utf-8", "replace")
+    if node.rdev:
+        document["device"] = [os.major(node.rdev), os.minor(node.rdev)]
+    if node.xattrs:
+        document["xattrs"] = {
+            key.decode("utf-8", "replace"): value.hex() for key, value in node.xattrs.items()
+        }
+    return document
+
+
+def _long_line(name: bytes, node: Node) -> str:
+    size = f"{os.major(node.rdev)}, {os.minor(node.rdev)}" if node.rdev else str(node.size)
+    target = f" -> {_shown(node.target)}" if node.target else ""
+    owner = f"{node.uid}:{node.gid}"
+    mode = stat.filemode(node.mode)
+    return f"{mode} {owner:>11} {size:>11} {human_time(node.mtime_ns)} {_shown(name)}{target}"
+
+
+def _shown(name: bytes) -> str:
+    """A name for a terminal: as it is where it is harmless text, else with escapes."""
+    text = name.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+_TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}

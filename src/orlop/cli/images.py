@@ -1,0 +1,144 @@
+"""`orlop images`, `orlop inspect` and `orlop rm`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orlop.cli.render import (
+    Format,
+    human_age,
+    human_size,
+    human_time,
+    print_facts,
+    print_json,
+    print_rows,
+)
+from orlop.cli.settings import open_for_reading, open_store
+
+if TYPE_CHECKING:
+    from orlop.store import Image
+
+_DIGITS = 12
+
+
+def images(
+    *,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+    format: Format = "table",  # noqa: A002
+) -> None:
+    """List the images.
+
+    Args:
+        quiet: Print IDs alone.
+        format: How to print: table or json.
+    """
+    with open_for_reading() as store:
+        found = store.images()
+    if quiet:
+        for image_id in dict.fromkeys(image.id for image in found):
+            print(image_id)
+        return
+    now = time.time_ns()
+    rows = [
+        {
+            "name": image.name,
+            "id": image.id if format == "json" else image.id.encoded[:_DIGITS],
+            "platform": str(image.platform),
+            "size": image.size if format == "json" else human_size(image.size),
+            "pulled": image.updated_at_ns
+            if format == "json"
+            else human_age(image.updated_at_ns, now),
+        }
+        for image in found
+    ]
+    columns = {
+        "name": "name",
+        "id": "id",
+        "platform": "platform",
+        "size": "size",
+        "pulled": "pulled",
+    }
+    print_rows(format, rows, columns)
+
+
+def inspect(image: str, /, *, format: Format = "table") -> None:  # noqa: A002
+    """Show what is known about an image.
+
+    Args:
+        image: A name, an ID or a unique prefix of an ID.
+        format: How to print: table or json; json has the whole manifest and config.
+    """
+    with open_for_reading() as store:
+        found = store.image(image)
+        if format == "json":
+            print_json(_document(found))
+        else:
+            print_facts(_facts(found))
+
+
+def remove(
+    image: str,
+    /,
+    *more: str,
+    force: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+) -> None:
+    """Remove the names of images; `orlop gc` frees what nothing needs then.
+
+    Args:
+        image: A name, an ID or a unique prefix of an ID.
+        more: Further ones.
+        force: Remove all the names that an ID has.
+    """
+    with open_store() as store:
+        for name in (image, *more):
+            for removed in store.remove(name, force=force):
+                print(removed)
+
+
+def _document(image: Image) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "id": image.id,
+        "target": image.target.encode(),
+        "manifest_digest": image.manifest_digest,
+        "platform": str(image.platform),
+        "size": image.size,
+        "created_at_ns": image.created_at_ns,
+        "updated_at_ns": image.updated_at_ns,
+        "manifest": json.loads(image.manifest.raw),
+        "config": json.loads(image.config.raw),
+    }
+
+
+def _facts(image: Image) -> list[tuple[str, str]]:
+    config, manifest = image.config, image.manifest
+    facts = [
+        ("name", image.name),
+        ("id", image.id),
+        ("digest", image.target.digest),
+        ("manifest", image.manifest_digest),
+        ("platform", str(image.platform)),
+        ("created", config.created or ""),
+        ("pulled", human_time(image.updated_at_ns)),
+        ("size", human_size(image.size)),
+    ]
+    run = config.config
+    if run is not None:
+        facts += [
+            ("user", run.user),
+            ("entrypoint", _command(run.entrypoint)),
+            ("command", _command(run.cmd)),
+            ("directory", run.working_dir),
+            *(("environment", entry) for entry in run.env),
+            *(("label", f"{key}={value}") for key, value in run.labels.items()),
+        ]
+    facts += [("layer", f"{each.digest}  {human_size(each.size)}") for each in manifest.layers]
+    return [(name, value) for name, value in facts if value]
+
+
+def _command(words: tuple[str, ...] | None) -> str:
+    return json.dumps(list(words)) if words else ""

@@ -1,0 +1,105 @@
+"""The command line: which commands there are, and how each of them ends.
+
+Commands are registered by where they are, and imported when they are called: what a command does
+not use costs it nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from orlop import __version__
+from orlop.cli.failure import DONE, USAGE, report
+from orlop.cli.settings import Settings, current
+
+_IMAGES: Final = Group.create_ordered("Images")
+_FILES: Final = Group.create_ordered("Their files")
+_STORE: Final = Group.create_ordered("The store")
+
+_COMMANDS: Final = (
+    ("pull", "pull:pull", _IMAGES, "Bring an image into the store."),
+    ("images", "images:images", _IMAGES, "List the images."),
+    ("inspect", "images:inspect", _IMAGES, "Show what is known about an image."),
+    ("rm", "images:remove", _IMAGES, "Remove the names of images."),
+    ("ls", "files:list_files", _FILES, "List files of an image."),
+    ("cat", "files:concatenate", _FILES, "Print files of an image."),
+    ("mount", "mounts:mount", _FILES, "Mount an image, or list the mounts."),
+    ("umount", "mounts:unmount", _FILES, "Unmount what was mounted."),
+    ("gc", "store:collect", _STORE, "Free what no image needs."),
+    ("df", "store:usage", _STORE, "Show what the store occupies."),
+    ("info", "store:info", _STORE, "Show where the store is, and what this machine can do."),
+)
+
+app: Final = App(
+    name="orlop",
+    help="Container storage: fetch, keep, read and mount OCI images, without a daemon.",
+    version=__version__,
+    help_format="plaintext",
+)
+for _name, _place, _group, _help in _COMMANDS:
+    app.command(f"orlop.cli.{_place}", name=_name, group=_group, help=_help)
+
+
+@app.meta.default
+def _common(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    root: Annotated[Path | None, Parameter(help="The store [env: ORLOP_ROOT].")] = None,
+    run: Annotated[Path | None, Parameter(help="Its mount points [env: ORLOP_RUN].")] = None,
+) -> object:
+    """Take the options that all commands share, and run the command."""
+    current.set(Settings.of(root, run))
+    return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 done, 1 failed, 2 wrong usage, 3 not found, 4 verification failed, 5 busy, 130 interrupted.
+
+    Args:
+        arguments: Those of the process where None.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = app.meta(
+            sys.argv[1:] if arguments is None else arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _report_usage(error)
+    except BrokenPipeError:
+        # Whoever read this has seen enough; nothing more may be written to the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        if _wants_traceback(error):
+            raise
+        return report(error)
+    return result if isinstance(result, int) else DONE
+
+
+def _report_usage(error: CycloptsError) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    chain = " ".join(("orlop", *(error.command_chain or ())))
+    print(f"hint: see `{chain} --help`", file=sys.stderr)
+    return USAGE
+
+
+def _wants_traceback(error: BaseException) -> bool:
+    """Whether an error is one of the program: neither the user's nor the machine's."""
+    from orlop.errors import OrlopError
+
+    return not isinstance(error, (OrlopError, OSError, KeyboardInterrupt))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

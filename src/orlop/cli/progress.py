@@ -1,0 +1,65 @@
+"""Progress bars for people: one a layer, on stderr, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orlop.transfer import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from orlop.digest import Digest
+    from orlop.transfer import Progress
+
+_WORDS = {
+    Stage.WAIT: "waiting",
+    Stage.FETCH: "fetching",
+    Stage.UNPACK: "unpacking",
+    Stage.PRESENT: "present",
+    Stage.DONE: "done",
+    Stage.MERGE: "merging",
+}
+
+
+class Display:
+    """The bars of one pull."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[Digest, TaskID] = {}
+
+    def update(self, step: Progress) -> None:
+        """Show a step."""
+        if step.stage is Stage.MERGE:
+            return
+        task = self._tasks.get(step.digest)
+        if task is None:
+            task = self._bars.add_task(step.digest.encoded[:12], total=step.total, word="")
+            self._tasks[step.digest] = task
+        self._bars.update(task, completed=step.done, word=_WORDS[step.stage])
+
+
+@contextmanager
+def display(*, quiet: bool) -> Iterator[Display | None]:
+    """Bars while the block runs; None where nobody would see them."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TextColumn("{task.fields[word]}"),
+        console=Console(stderr=True),
+    ) as bars:
+        yield Display(bars)

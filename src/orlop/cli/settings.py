@@ -1,0 +1,59 @@
+"""What the options that all commands share say: which store."""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orlop.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Which store a command works on.
+
+    Attributes:
+        root: Where it is; where this user's store is by default where None.
+        run: Its mount points; likewise.
+    """
+
+    root: Path | None = None
+    run: Path | None = None
+
+    @classmethod
+    def of(cls, root: Path | None, run: Path | None) -> Settings:
+        """The settings of the options, else of `ORLOP_ROOT` and `ORLOP_RUN`."""
+        return cls(root or _from_environment("ORLOP_ROOT"), run or _from_environment("ORLOP_RUN"))
+
+
+current: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039
+
+
+def open_store(*, read_only: bool = False) -> Store:
+    """The store that the command works on.
+
+    Args:
+        read_only: The command only reads: a store that cannot be written is good enough.
+    """
+    from orlop.store import open_store as open_at
+
+    settings = current.get()
+    return open_at(settings.root, settings.run, read_only=read_only)
+
+
+def open_for_reading() -> Store:
+    """The store, for a command that need not write: read-only where it cannot be written."""
+    from orlop.store import default_places
+
+    root = current.get().root or default_places().root
+    database = root / "orlop.db"
+    return open_store(read_only=not (os.access(root, os.W_OK) and os.access(database, os.W_OK)))
+
+
+def _from_environment(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None

@@ -1,0 +1,93 @@
+"""`orlop gc`, `orlop df` and `orlop info`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from orlop.cli.render import Format, human_size, print_facts, print_json, print_rows, print_table
+from orlop.cli.settings import open_for_reading, open_store
+
+if TYPE_CHECKING:
+    from orlop.storage.usage import Usage
+
+
+def collect(*, format: Format = "table") -> None:  # noqa: A002
+    """Free what no image, mount or running pull needs.
+
+    Args:
+        format: How to print: table or json.
+    """
+    with open_store() as store:
+        collected = store.collect()
+    counts: dict[str, object] = asdict(collected)
+    if format == "json":
+        print_json(counts)
+        return
+    freed = [(name, str(count)) for name, count in counts.items() if count]
+    if freed:
+        print_facts(freed)
+    else:
+        print("nothing to free")
+
+
+def usage(*, format: Format = "table") -> None:  # noqa: A002
+    """Show what the store occupies on the disk, and what `orlop gc` would free.
+
+    Args:
+        format: How to print: table or json.
+    """
+    with open_for_reading() as store:
+        found = store.usage()
+    if format == "json":
+        print_json({**asdict(found), "total": found.total})
+        return
+    print_table(_shares(found), ["what", "count", "size", "reclaimable"])
+
+
+def _shares(found: Usage) -> list[list[str]]:
+    shares = {
+        "blobs": found.blobs,
+        "layers": found.layers,
+        "stacks": found.stacks,
+        "unfinished": found.ingests,
+    }
+    rows = [
+        [name, str(share.count), human_size(share.size), human_size(share.reclaimable)]
+        for name, share in shares.items()
+    ]
+    rows.append(["all", "", human_size(found.total), ""])
+    rows.append(["free on disk", "", human_size(found.free), ""])
+    return rows
+
+
+def info(*, format: Format = "table") -> None:  # noqa: A002
+    """Show where the store is, and what this machine can do and why not.
+
+    Args:
+        format: How to print: table or json.
+    """
+    import sys
+
+    from orlop import __version__
+    from orlop.storage.places import FORMAT_VERSION
+
+    with open_store() as store:
+        capabilities = store.capabilities()
+        places = {"root": str(store.root), "run": str(store.run), "driver": store.best_driver()}
+    facts: dict[str, object] = {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "format": FORMAT_VERSION,
+        **places,
+    }
+    if format == "json":
+        print_json({**facts, "machine": capabilities.encode()})
+        return
+    print_facts([(name, str(value)) for name, value in facts.items()])
+    print()
+    rows = [
+        {"what": name.replace("_", " "), "works": "yes" if each.works else "no", "why": each.reason}
+        for name, each in capabilities
+    ]
+    print_rows(format, rows, {"what": "this machine", "works": "works", "why": "why"})

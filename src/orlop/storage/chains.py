@@ -1,0 +1,232 @@
+"""What is kept of each stack of layers: the merged index, or the merged tree as a directory.
+
+    chains/<algorithm>/<hex>/     by chainID
+      index.erofs     metadata of the whole stack; its files lie in the layers' tars
+      rootfs/         the whole stack as one directory
+      top/            an empty directory with the attributes of the stack's root, which overlay
+                      takes from the topmost of its directories
+
+All follow from the changesets alone, and are written again where they are not there, come from
+another version of the writer, or may have been lost with the last boot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from orlop._sys.process import boot_id
+from orlop.digest import Digest, empty_digest
+from orlop.fsimage.erofs import Device, write_index
+from orlop.metadata.derived import Chains, DerivedRecord
+from orlop.rootfs import write_tree
+from orlop.spec.config import chain_id
+from orlop.storage.staging import publish, staging_directory
+from orlop.tree import Merger, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orlop.metadata.database import Database
+    from orlop.metadata.leases import Lease
+    from orlop.storage.forms import FormStore
+    from orlop.storage.places import Places
+
+INDEX: Final = "index.erofs"
+ROOTFS: Final = "rootfs"
+TOP: Final = "top"
+WRITER_VERSION: Final = 1
+"""Version of what this module writes; overlays tell its indexes apart by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Layers, base first, and the name of their stack.
+
+    Attributes:
+        chain_id: The chainID; the digest of nothing for a stack of no layers.
+        diff_ids: The layers.
+    """
+
+    chain_id: Digest
+    diff_ids: tuple[Digest, ...]
+
+    @classmethod
+    def of(cls, diff_ids: Sequence[Digest]) -> Stack:
+        """The stack of these layers."""
+        return cls(chain_id(diff_ids) or empty_digest(), tuple(diff_ids))
+
+
+class ChainStore:
+    """The merged indexes and directories of a store's stacks.
+
+    Args:
+        places: Where they lie.
+        database: Where they are recorded.
+        forms: The layers that they are made of.
+    """
+
+    def __init__(self, places: Places, database: Database, forms: FormStore) -> None:
+        self._places = places
+        self._database = database
+        self._forms = forms
+
+    def path(self, stack: Stack, kind: str) -> Path:
+        """Where something is, or would be."""
+        return self._places.chain(stack.chain_id) / kind
+
+    def find(self, stack: Stack, kind: str) -> Path | None:
+        """The path of something that may be used now; None where it must be built."""
+        with self._database.read() as tx:
+            record = Chains(tx).get(stack.chain_id, kind)
+        if record is None or record.writer_version != WRITER_VERSION:
+            return None
+        if not record.durable and record.boot_id != boot_id():
+            return None
+        path = self.path(stack, kind)
+        return path if path.exists() else None
+
+    def devices(self, stack: Stack) -> list[Path]:
+        """The tars that the index's files lie in, in the order of its device table."""
+        return [self._forms.path(diff_id, "tar") for diff_id in dict.fromkeys(stack.diff_ids)]
+
+    def tree(self, stack: Stack) -> Node:
+        """The merged tree.
+
+        Raises:
+            NotFoundError: The changeset of a layer is missing or damaged.
+            InvalidLayerError: The layers do not fit on each other.
+        """
+        merger = Merger()
+        for diff_id in stack.diff_ids:
+            changeset = self._forms.changeset(diff_id)
+            merger.apply(changeset.removals(), changeset.additions())
+        return merger.root
+
+    def build_index(self, stack: Stack, lease: Lease) -> Path:
+        """Write the merged index; success means that it may be mounted over the layers' tars.
+
+        Raises:
+            NotFoundError: A layer's form is missing.
+            InvalidLayerError: The layers do not fit on each other.
+            LimitExceededError: The tree is larger than an index can be.
+            OSError: It could not be written.
+        """
+        with staging_directory(self._places, lease.id) as staging:
+            path = staging / INDEX
+            with open(path, "xb") as output:
+                size = self.write_index(stack, output)
+            self._publish(stack, path, INDEX, size, lease)
+        return self.path(stack, INDEX)
+
+    def write_index(self, stack: Stack, output: BinaryIO) -> int:
+        """Write the merged index anywhere; its size in bytes. Raises as `build_index`."""
+        root = self.tree(stack)
+        devices = [
+            Device(diff_id, self._forms.size(diff_id)) for diff_id in dict.fromkeys(stack.diff_ids)
+        ]
+        with _Tars(self._forms) as tars:
+            uuid = index_uuid(stack)
+            return write_index(root, devices, output, uuid=uuid, read=tars.read).size
+
+    def build_rootfs(self, stack: Stack, lease: Lease, *, ownership: bool) -> Path:
+        """Write the merged tree as a directory, out of the layers' tars.
+
+        Args:
+            stack: The layers.
+            lease: What keeps the directory until an image does.
+            ownership: Give each file its owner; needs root.
+
+        Raises:
+            NotFoundError: A layer's form is missing.
+            InvalidLayerError: The layers do not fit on each other.
+            OSError: It could not be written.
+        """
+        size = sum(self._forms.size(diff_id) for diff_id in stack.diff_ids)
+        return self._write(stack, self.tree(stack), ROOTFS, size, lease, ownership=ownership)
+
+    def build_top(self, stack: Stack, lease: Lease) -> Path:
+        """Write the empty directory that gives an overlay of the layers its root's attributes.
+
+        Raises:
+            NotFoundError: The changeset of a layer is missing or damaged.
+            OSError: It could not be written.
+        """
+        root = self.tree(stack)
+        assert root.children is not None
+        root.children.clear()
+        return self._write(stack, root, TOP, 0, lease, ownership=True)
+
+    def _write(
+        self, stack: Stack, root: Node, kind: str, size: int, lease: Lease, *, ownership: bool
+    ) -> Path:
+        with staging_directory(self._places, lease.id) as staging, _Tars(self._forms) as tars:
+            path = staging / kind
+            path.mkdir(mode=0o700)
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                write_tree(
+                    root,
+                    handle,
+                    tars.open,
+                    ownership=ownership,
+                    xattrs="strict" if ownership else "drop",
+                )
+            finally:
+                os.close(handle)
+            self._publish(stack, path, kind, size, lease)
+        return self.path(stack, kind)
+
+    def _publish(self, stack: Stack, path: Path, kind: str, size: int, lease: Lease) -> None:
+        record = DerivedRecord(
+            source=stack.chain_id,
+            kind=kind,
+            size=size,
+            boot_id=boot_id(),
+            writer_version=WRITER_VERSION,
+        )
+        with self._database.write() as tx:
+            lease.hold_in(tx, "chain", stack.chain_id)
+            Chains(tx).put(record)
+            Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
+        publish(path, self.path(stack, kind))
+
+
+def index_uuid(stack: Stack) -> bytes:
+    """The UUID of a stack's merged index: 16 bytes that follow from chainID and writer version.
+
+    Spec: RFC 9562, section 5.8 (version 8).
+    """
+    name = f"orlop merged index {WRITER_VERSION} {stack.chain_id}".encode()
+    uuid = bytearray(hashlib.sha256(name).digest()[:16])
+    uuid[6] = uuid[6] & 0x0F | 0x80
+    uuid[8] = uuid[8] & 0x3F | 0x80
+    return bytes(uuid)
+
+
+class _Tars:
+    """The tars of layers, opened when first asked for and closed together."""
+
+    def __init__(self, forms: FormStore) -> None:
+        self._forms = forms
+        self._open: dict[Digest, int] = {}
+
+    def open(self, diff_id: Digest) -> int:
+        fd = self._open.get(diff_id)
+        if fd is None:
+            fd = os.open(self._forms.path(diff_id, "tar"), os.O_RDONLY | os.O_CLOEXEC)
+            self._open[diff_id] = fd
+        return fd
+
+    def read(self, diff_id: Digest, offset: int, size: int) -> bytes:
+        return os.pread(self.open(diff_id), size, offset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self._open.values():
+            os.close(fd)

@@ -1,0 +1,77 @@
+"""Freeing what nothing needs, in a store with forms, chains and staging directories."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orlop._sys.process import boot_id
+from orlop._sys.sync import syncfs
+from orlop.content import DigestDirectory
+from orlop.metadata import Chains, Collected, Forms, Leases
+from orlop.metadata import collect as collect_records
+from orlop.storage.staging import lease_of, remove_path
+
+if TYPE_CHECKING:
+    from orlop.metadata import DerivedRecord
+    from orlop.storage.storage import Storage
+
+__all__ = ["Collected", "collect"]
+
+
+def collect(storage: Storage) -> Collected:
+    """Free what no image, mount or lease needs; may be killed at any time, and run beside others.
+
+    Raises:
+        OSError: Something could not be removed.
+    """
+    storage.mounts.clean()
+    places, trash = storage.places, storage.content.trash
+    collected = collect_records(
+        storage.database,
+        storage.content,
+        forms=DigestDirectory(str(places.root / "forms"), trash),
+        chains=DigestDirectory(str(places.root / "chains"), trash),
+    )
+    _clear_staging(storage)
+    mark_durable(storage)
+    return collected
+
+
+def _clear_staging(storage: Storage) -> None:
+    """Remove the staging directories of leases that are no more."""
+    with storage.database.read() as tx:
+        leases = {record.id for record in Leases(tx).list()}
+    for name in os.listdir(storage.places.staging):
+        if lease_of(name) not in leases:
+            remove_path(storage.places.staging / name)
+
+
+def mark_durable(storage: Storage) -> int:
+    """Wait until what was derived in this boot is on the disk, and record that; how many records.
+
+    From then on it outlives a crash of the machine without being verified or built again.
+
+    Raises:
+        OSError: Something could not be written to the disk.
+    """
+    with storage.database.read() as tx:
+        forms = [each for each in Forms(tx).list() if _may_be_marked(each)]
+        chains = [each for each in Chains(tx).list() if _may_be_marked(each)]
+    if not forms and not chains:
+        return 0
+    handle = os.open(storage.places.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs(handle)
+    finally:
+        os.close(handle)
+    with storage.database.write() as tx:
+        for form in forms:
+            Forms(tx).mark_durable(form.source, form.kind, form.boot_id)
+        for chain in chains:
+            Chains(tx).mark_durable(chain.source, chain.kind, chain.boot_id)
+    return len(forms) + len(chains)
+
+
+def _may_be_marked(record: DerivedRecord) -> bool:
+    return not record.durable and record.boot_id == boot_id()

@@ -1,0 +1,175 @@
+"""What is kept of each layer besides its blob: its forms.
+
+    forms/<algorithm>/<hex>/      by diffID
+      tar          the uncompressed layer
+      diff/        the layer as a directory in overlay form
+      base/        the same, where it is right only below all other layers
+      changeset    what the layer does; beside any of them
+
+A form may be used when its record says so: it is durable, or was written in this boot. Otherwise
+it is verified first (a tar is hashed, a changeset is), and dropped where that fails or cannot be
+done; whoever needs it builds it again from the blob.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import file_digest
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from orlop._sys.process import boot_id
+from orlop.digest import Digest
+from orlop.errors import InvalidLayerError, NotFoundError
+from orlop.metadata.derived import DerivedRecord, Forms
+from orlop.storage.staging import publish
+from orlop.tree import EncodedChangeset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from orlop.metadata.database import Database
+    from orlop.metadata.leases import Lease
+    from orlop.storage.places import Places
+    from orlop.storage.unpack import UnpackedLayer
+
+FormKind: TypeAlias = Literal["tar", "diff", "base"]
+
+CHANGESET: Final = "changeset"
+WRITER_VERSION: Final = 1
+"""Version of what this module writes; forms of another one are built again."""
+
+
+class FormStore:
+    """The forms of a store's layers.
+
+    Args:
+        places: Where they lie.
+        database: Where they are recorded.
+    """
+
+    def __init__(self, places: Places, database: Database) -> None:
+        self._places = places
+        self._database = database
+
+    def path(self, diff_id: Digest, kind: str) -> Path:
+        """Where a form is, or would be."""
+        return self._places.form(diff_id) / kind
+
+    def find(self, diff_id: Digest, kind: str) -> DerivedRecord | None:
+        """The record of a form that may be used now; None where it must be built.
+
+        A form that may have been lost with the last boot is verified, which reads all of it.
+        """
+        with self._database.read() as tx:
+            record = Forms(tx).get(diff_id, kind)
+        if record is None or record.writer_version != WRITER_VERSION:
+            return None
+        path = self.path(diff_id, kind)
+        if not path.exists():
+            return None
+        if record.durable or record.boot_id == boot_id():
+            return record
+        return record if self._verify(path, record) else None
+
+    def usable(self, diff_id: Digest, *kinds: FormKind) -> FormKind | None:
+        """The first of these forms that a layer has, with its changeset; None if it has none."""
+        if self.find(diff_id, CHANGESET) is None:
+            return None
+        return next((kind for kind in kinds if self.find(diff_id, kind) is not None), None)
+
+    def size(self, diff_id: Digest) -> int:
+        """Length of the uncompressed layer, in bytes.
+
+        Raises:
+            NotFoundError: It has no form here.
+        """
+        with self._database.read() as tx:
+            records = [record for record in Forms(tx).list(diff_id) if record.kind != CHANGESET]
+        if not records:
+            raise NotFoundError(f"layer {diff_id} is not unpacked", hint="pull the image again")
+        return records[0].size
+
+    def changeset(self, diff_id: Digest) -> EncodedChangeset:
+        """What a layer does.
+
+        Raises:
+            NotFoundError: It is not kept here, or no longer whole.
+        """
+        with self._database.read() as tx:
+            record = Forms(tx).get(diff_id, CHANGESET)
+        try:
+            data = self.path(diff_id, CHANGESET).read_bytes()
+        except FileNotFoundError:
+            record = None
+        if record is not None and record.digest == Digest.of(data):
+            try:
+                return EncodedChangeset(data, diff_id)
+            except InvalidLayerError:
+                pass
+        raise NotFoundError(
+            f"the changeset of layer {diff_id} is missing or damaged", hint="pull the image again"
+        )
+
+    def publish(self, layer: UnpackedLayer, built: Path, kind: FormKind, lease: Lease) -> None:
+        """Name what was built: a form of this kind, and its changeset.
+
+        The records come first, under the lease, so that no collector takes the files for garbage
+        between the two.
+
+        Args:
+            layer: What was built.
+            built: The file or directory, in a staging directory of its own.
+            kind: Which form it is.
+            lease: What keeps it until an image does.
+        """
+        changeset = built.with_name(CHANGESET)
+        changeset.write_bytes(layer.changeset)
+        records = (
+            self._record(layer.diff_id, kind, layer.size, layer.diff_id if kind == "tar" else None),
+            self._record(
+                layer.diff_id, CHANGESET, len(layer.changeset), Digest.of(layer.changeset)
+            ),
+        )
+        with self._database.write() as tx:
+            lease.hold_in(tx, "form", layer.diff_id)
+            for record in records:
+                Forms(tx).put(record)
+        folder = self._places.form(layer.diff_id)
+        publish(changeset, folder / CHANGESET)
+        publish(built, folder / kind)
+
+    def mark_durable(self, diff_ids: Iterable[Digest], boot: str) -> None:
+        """Record that forms written in this boot are on the disk; after a `syncfs`."""
+        with self._database.write() as tx:
+            forms = Forms(tx)
+            for diff_id in diff_ids:
+                for record in list(forms.list(diff_id)):
+                    forms.mark_durable(diff_id, record.kind, boot)
+
+    def _record(
+        self, diff_id: Digest, kind: str, size: int, digest: Digest | None
+    ) -> DerivedRecord:
+        return DerivedRecord(
+            source=diff_id,
+            kind=kind,
+            size=size,
+            digest=digest,
+            boot_id=boot_id(),
+            writer_version=WRITER_VERSION,
+        )
+
+    def _verify(self, path: Path, record: DerivedRecord) -> bool:
+        """Whether a form of another boot is what was written; if so, it is marked durable."""
+        if record.digest is None or not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != record.size:
+                return False
+            found = file_digest(file, record.digest.algorithm)
+            os.fsync(file.fileno())
+        if f"{found.name}:{found.hexdigest()}" != record.digest:
+            return False
+        with self._database.write() as tx:
+            Forms(tx).mark_durable(record.source, record.kind, record.boot_id)
+        return True

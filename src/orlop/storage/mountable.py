@@ -1,0 +1,166 @@
+"""What a stack is mounted from: made when it is missing, in the way that suits the machine.
+
+| driver      | what is mounted                          | needs                             |
+| ----------- | ---------------------------------------- | --------------------------------- |
+| `erofs`     | the merged index over the layers' tars   | EROFS with 512-byte blocks, root  |
+| `overlay`   | the layers' directories, one on another  | overlay, root                     |
+| `directory` | the merged tree as a directory           | nothing; with root it is bound    |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
+from orlop.drivers.overlay import MAX_LOWERS
+from orlop.drivers.probe import probe_erofs
+from orlop.errors import UnsupportedError
+from orlop.storage.chains import INDEX, ROOTFS, TOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orlop.digest import Digest
+    from orlop.metadata import Lease
+    from orlop.storage.chains import ChainStore, Stack
+    from orlop.storage.forms import FormStore
+    from orlop.storage.places import Places
+
+Driver: TypeAlias = Literal["erofs", "overlay", "directory"]
+
+DRIVERS: Final[tuple[Driver, ...]] = ("erofs", "overlay", "directory")
+
+
+@dataclass(frozen=True, slots=True)
+class Mountable:
+    """Something that shows a stack.
+
+    Attributes:
+        driver: How it is mounted.
+        paths: For `erofs` the index and its devices; for `overlay` the directories, the topmost
+            first; for `directory` the one directory.
+    """
+
+    driver: Driver
+    paths: tuple[Path, ...]
+
+    def mount(self, *, nodev: bool = True, nosuid: bool = True) -> MountHandle:
+        """A detached, read-only mount.
+
+        Raises:
+            UnsupportedError: No right to mount, or a kernel that cannot.
+            OSError: A file is missing, or the kernel failed.
+        """
+        if self.driver == "erofs":
+            return mount_erofs(self.paths[0], self.paths[1:], nodev=nodev, nosuid=nosuid)
+        if self.driver == "overlay":
+            return mount_overlay(self.paths, nodev=nodev, nosuid=nosuid)
+        return mount_bind(self.paths[0], nodev=nodev, nosuid=nosuid)
+
+
+class Mountables:
+    """Makes stacks mountable.
+
+    Args:
+        places: Where the store is.
+        forms: The layers.
+        chains: What is derived from stacks.
+    """
+
+    def __init__(self, places: Places, forms: FormStore, chains: ChainStore) -> None:
+        self._places = places
+        self._forms = forms
+        self._chains = chains
+
+    @property
+    def can_mount(self) -> bool:
+        """Whether this process has the right to mount."""
+        return has_capability(CAP_SYS_ADMIN)
+
+    def best_driver(self) -> Driver:
+        """What suits this machine and this process; EROFS is tried on the store's filesystem."""
+        if not self.can_mount:
+            return "directory"
+        if any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True)):
+            return "erofs"
+        return "overlay"
+
+    def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
+        """What can be mounted here without further work, by this driver or any; else None."""
+        usable = DRIVERS if self.can_mount else ("directory",)
+        wanted = usable if driver is None else (driver,)
+        return next((found for each in wanted if (found := self._find(stack, each))), None)
+
+    def prepare(self, stack: Stack, driver: Driver, lease: Lease) -> Mountable | None:
+        """Make a stack mountable by this driver, out of the forms that its layers have.
+
+        For `directory` nothing is made before somebody mounts it; the result is None then. Where
+        an overlay cannot be had, a merged directory takes its place.
+
+        Raises:
+            NotFoundError: A layer lacks the form that is needed.
+            InvalidLayerError: The layers do not fit on each other.
+            OSError: Something could not be written.
+        """
+        if driver == "erofs":
+            return self._find(stack, "erofs") or self._build_index(stack, lease)
+        if driver == "overlay":
+            found = self._find(stack, "overlay")
+            if found is None and self._lowers(stack) is not None:
+                self._chains.build_top(stack, lease)
+                found = self._find(stack, "overlay")
+            return found or self.prepare_directory(stack, lease)
+        return self._find(stack, "directory")
+
+    def prepare_directory(self, stack: Stack, lease: Lease) -> Mountable:
+        """Write a stack out as one directory, unless that was done before.
+
+        Raises:
+            NotFoundError: A layer has no tar.
+            InvalidLayerError: The layers do not fit on each other.
+            OSError: Something could not be written.
+        """
+        path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
+            stack, lease, ownership=self.can_mount
+        )
+        return Mountable("directory", (path,))
+
+    def refuse_target(self, mountable: Mountable) -> UnsupportedError:
+        """The error for who wants a mount and has no right to it."""
+        return UnsupportedError(
+            "mounting needs root (CAP_SYS_ADMIN)",
+            hint=f"run it as root, or use the directory {mountable.paths[0]}",
+        )
+
+    def _build_index(self, stack: Stack, lease: Lease) -> Mountable:
+        index = self._chains.build_index(stack, lease)
+        return Mountable("erofs", (index, *self._chains.devices(stack)))
+
+    def _find(self, stack: Stack, driver: Driver) -> Mountable | None:
+        if driver == "erofs":
+            index, devices = self._chains.find(stack, INDEX), self._chains.devices(stack)
+            if index is None or not all(map(self._has_tar, stack.diff_ids)):
+                return None
+            return Mountable("erofs", (index, *devices))
+        if driver == "overlay":
+            top, lowers = self._chains.find(stack, TOP), self._lowers(stack)
+            return Mountable("overlay", (top, *lowers)) if top and lowers is not None else None
+        path = self._chains.find(stack, ROOTFS)
+        return Mountable("directory", (path,)) if path else None
+
+    def _has_tar(self, diff_id: Digest) -> bool:
+        return self._forms.find(diff_id, "tar") is not None
+
+    def _lowers(self, stack: Stack) -> list[Path] | None:
+        """The layers' directories, the topmost first; None where one cannot be had."""
+        if len(stack.diff_ids) >= MAX_LOWERS:
+            return None
+        lowers = []
+        for number, diff_id in enumerate(stack.diff_ids):
+            kind = self._forms.usable(diff_id, *(("diff", "base") if number == 0 else ("diff",)))
+            if kind is None:
+                return None
+            lowers.append(self._forms.path(diff_id, kind))
+        return lowers[::-1]

@@ -1,0 +1,254 @@
+"""Mounts that are counted: one mount for any number of holders, gone with the last of them.
+
+A row of the database stands for one mount at one target, in one boot and mount namespace; each of
+its holders has a row too. The row is there before the mount and after it, so that a process that
+is killed in between leaves at most a row of nothing, which the next one drops. Nothing is ever
+unmounted that does not have the unique mount id of its row.
+
+The target's lock is held while a mount is made or taken away.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.lock import FileLock
+from orlop._sys.process import boot_id, mount_namespace
+from orlop.digest import Digest
+from orlop.drivers import is_mounted, mount_bind, unmount
+from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
+from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
+
+if TYPE_CHECKING:
+    from orlop.drivers import MountHandle
+    from orlop.metadata import Database, ImageRecord
+    from orlop.storage.mountable import Mountable
+    from orlop.storage.places import Places
+
+_LOCK_TIMEOUT: Final = 60.0
+
+
+class MountTable:
+    """The mounts of a store.
+
+    Args:
+        places: Where the store is.
+        database: Where they are recorded.
+    """
+
+    def __init__(self, places: Places, database: Database) -> None:
+        self._places = places
+        self._database = database
+
+    def entries(self) -> list[tuple[MountRecord, tuple[MountHolder, ...]]]:
+        """The mounts of this boot with their holders, as recorded."""
+        with self._database.read() as tx:
+            mounts = [record for record in Mounts(tx).list() if record.boot_id == boot_id()]
+            return [(record, Mounts(tx).holders(record.id)) for record in mounts]
+
+    def hold(
+        self,
+        image: ImageRecord,
+        mountable: Mountable,
+        target: Path | None,
+        *,
+        owner: Owner | None,
+    ) -> tuple[MountRecord, str]:
+        """Mount an image, or hold its mount together with others.
+
+        Args:
+            image: What is mounted.
+            mountable: From what.
+            target: Where; None for a place of orlop's own, which all who ask for it share.
+            owner: The process that the hold ends with; None where it ends by `unmount` alone.
+
+        Returns:
+            The mount, and the name of the hold.
+
+        Raises:
+            AlreadyExistsError: Something of orlop's is mounted at the target.
+            InUseError: Another process is mounting there and does not end.
+            UnsupportedError: No right to mount, or a kernel that cannot.
+            OSError: The target is missing or no directory, or mounting failed.
+        """
+        shared = target is None
+        target = self.own_place(image) if target is None else target.resolve()
+        with self._lock(target):
+            found = self._living(target)
+            if found is None:
+                if not shared and not target.is_dir():
+                    raise NotADirectoryError(
+                        20 if target.exists() else 2, "no directory to mount at", str(target)
+                    )
+                record = self._mount(image, mountable, target, shared=shared)
+            elif shared and found.chain_id == image.chain_id:
+                record = found
+            else:
+                raise AlreadyExistsError(
+                    f"{found.image_name} is mounted at {target} already",
+                    hint=f"unmount it first: orlop umount {target}",
+                )
+            return record, self._add_holder(record, owner)
+
+    def release(self, record: MountRecord, holder: str, *, lazy: bool = False) -> None:
+        """Give up a hold; the last one takes the mount away.
+
+        Raises:
+            InUseError: It was the last one, and files below the mount are open; the hold stays.
+            OSError: Unmounting failed.
+        """
+        with self._lock(Path(record.target)):
+            others = [other for other in self._live_holders(record) if other.id != holder]
+            if not others:
+                self._take_away(record, lazy=lazy)
+            with self._database.write() as tx:
+                Mounts(tx).release(holder)
+                if not others:
+                    Mounts(tx).delete(record.id)
+
+    def unmount(self, record: MountRecord, *, lazy: bool = False) -> bool:
+        """Release one hold that nobody in particular has; whether the mount is gone now.
+
+        Raises:
+            InUseError: Only processes that are alive hold it; or files below it are open.
+            OSError: Unmounting failed.
+        """
+        with self._lock(Path(record.target)):
+            holders = self._live_holders(record)
+            free = [holder for holder in holders if holder.owner is None]
+            if holders and not free:
+                pids = ", ".join(str(holder.owner.pid) for holder in holders if holder.owner)
+                raise InUseError(
+                    f"{record.target} is held by process {pids}", hint="end it, and try again"
+                )
+            last = len(holders) <= 1
+            if last:
+                self._take_away(record, lazy=lazy)
+            with self._database.write() as tx:
+                if last:
+                    Mounts(tx).delete(record.id)
+                else:
+                    Mounts(tx).release(free[0].id)
+            return last
+
+    def find(self, target: Path) -> MountRecord | None:
+        """The mount at a target in this boot and mount namespace, or None."""
+        with self._database.read() as tx:
+            return Mounts(tx).at(str(target), boot_id(), mount_namespace())
+
+    def clean(self) -> int:
+        """Take away the mounts whose holders are all gone, and forget those that are; how many.
+
+        What is in use stays for the next time.
+        """
+        cleaned = 0
+        for record, _ in self.entries():
+            if record.mount_namespace != mount_namespace():
+                continue
+            with self._lock(Path(record.target)):
+                if self._live_holders(record) and self._is_there(record):
+                    continue
+                try:
+                    self._take_away(record, lazy=False)
+                except InUseError:
+                    continue
+                with self._database.write() as tx:
+                    Mounts(tx).delete(record.id)
+                cleaned += 1
+        return cleaned
+
+    def own_place(self, image: ImageRecord) -> Path:
+        """Where an image is mounted when nobody says where."""
+        assert image.chain_id is not None
+        return self._places.mounts / image.chain_id.encoded
+
+    def _lock(self, target: Path) -> FileLock:
+        return FileLock(self._places.lock(Digest.of(os.fsencode(target))), timeout=_LOCK_TIMEOUT)
+
+    def _living(self, target: Path) -> MountRecord | None:
+        """The mount that is recorded at a target, if it is there; else its row is dropped."""
+        record = self.find(target)
+        if record is None or self._is_there(record):
+            return record
+        with self._database.write() as tx:
+            Mounts(tx).delete(record.id)
+        return None
+
+    def _is_there(self, record: MountRecord) -> bool:
+        return is_mounted(record.target, mount_id=record.mount_id)
+
+    def _mount(
+        self, image: ImageRecord, mountable: Mountable, target: Path, *, shared: bool
+    ) -> MountRecord:
+        with self._detached(image, mountable) as handle:
+            record = MountRecord(
+                id=os.urandom(16).hex(),
+                chain_id=image.chain_id,
+                image_name=image.name,
+                image_id=image.image_id,
+                target=str(target),
+                driver=mountable.driver,
+                boot_id=boot_id(),
+                mount_namespace=mount_namespace(),
+                mount_id=handle.mount_id,
+                created_at_ns=time.time_ns(),
+            )
+            with self._database.write() as tx:
+                Mounts(tx).put(record)
+            try:
+                if shared:
+                    self._make_place(target)
+                handle.attach(target)
+            except BaseException:
+                with self._database.write() as tx:
+                    Mounts(tx).delete(record.id)
+                raise
+        return record
+
+    def _detached(self, image: ImageRecord, mountable: Mountable) -> MountHandle:
+        """A new mount of the image: a clone of one that is there, since each real one costs."""
+        for record, _ in self.entries():
+            if (
+                record.chain_id == image.chain_id
+                and record.driver == mountable.driver
+                and record.mount_namespace == mount_namespace()
+                and self._is_there(record)
+            ):
+                try:
+                    return mount_bind(record.target)
+                except (OSError, NotFoundError):
+                    break
+        return mountable.mount()
+
+    def _make_place(self, target: Path) -> None:
+        """Make a mount point of orlop's own; a mapped root must be able to pass."""
+        for path in (self._places.run, self._places.mounts, target):
+            path.mkdir(mode=0o711, exist_ok=True, parents=True)
+
+    def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
+        holder = MountHolder(
+            id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=time.time_ns()
+        )
+        with self._database.write() as tx:
+            Mounts(tx).hold(holder)
+        return holder.id
+
+    def _live_holders(self, record: MountRecord) -> list[MountHolder]:
+        now = time.time_ns()
+        with self._database.read() as tx:
+            return [holder for holder in Mounts(tx).holders(record.id) if holder.is_live(now)]
+
+    def _take_away(self, record: MountRecord, *, lazy: bool) -> None:
+        try:
+            unmount(record.target, mount_id=record.mount_id, lazy=lazy)
+        except NotFoundError:
+            pass
+        target = Path(record.target)
+        if target.parent == self._places.mounts:
+            try:
+                target.rmdir()
+            except OSError:
+                pass

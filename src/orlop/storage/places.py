@@ -1,0 +1,155 @@
+"""Where everything lies in a store, and the file that says which format it has.
+
+    ROOT/                         0700
+      format.json                 format version and feature flags
+      orlop.db                    the records; what is not named there is garbage
+      blobs/<algorithm>/<hex>     content as it was fetched
+      ingest/<id>/                content on its way in
+      forms/<algorithm>/<hex>/    derived from one layer, by diffID: tar, changeset, diff/
+      chains/<algorithm>/<hex>/   derived from a stack of layers, by chainID: index.erofs, rootfs/
+      staging/<lease>-<n>/        a form or chain being built, under the lease in its name
+      locks/<nn>                  who builds, by the first two digits of a digest
+      trash/                      what is being removed
+    RUN/                          0711
+      mounts/<hex>/               mount points, nothing else
+
+Lock rules: one thread holds at most one of `locks/`, takes it before an ingest, and takes neither
+while a database transaction is open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
+from orlop.spec.json import decode_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orlop.digest import Digest
+
+FORMAT_VERSION: Final = 1
+KNOWN_FEATURES: Final = frozenset[str]()
+"""Feature flags that this version understands; a store that has others is refused."""
+
+_MAX_FORMAT_SIZE: Final = 65536
+_FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of one store.
+
+    Attributes:
+        root: The store; only its owner may enter.
+        run: Its mount points; others may pass through.
+    """
+
+    root: Path
+    run: Path
+
+    @property
+    def database(self) -> Path:
+        """The records."""
+        return self.root / "orlop.db"
+
+    @property
+    def staging(self) -> Path:
+        """What is being built."""
+        return self.root / "staging"
+
+    @property
+    def trash(self) -> Path:
+        """What is being removed."""
+        return self.root / "trash"
+
+    @property
+    def mounts(self) -> Path:
+        """The mount points that orlop chooses itself."""
+        return self.run / "mounts"
+
+    def blob(self, digest: Digest) -> Path:
+        """The file of a blob."""
+        return self.root / "blobs" / digest.algorithm / digest.encoded
+
+    def form(self, diff_id: Digest) -> Path:
+        """The directory of what is derived from a layer."""
+        return self.root / "forms" / diff_id.algorithm / diff_id.encoded
+
+    def chain(self, chain_id: Digest) -> Path:
+        """The directory of what is derived from a stack of layers."""
+        return self.root / "chains" / chain_id.algorithm / chain_id.encoded
+
+    def lock(self, digest: Digest) -> Path:
+        """The lock file of whoever builds something named by this digest."""
+        return self.root / "locks" / digest.encoded[:2].lower()
+
+
+def prepare(places: Places) -> None:
+    """Make the store's folders, and its format file where there is none.
+
+    Idempotent, and safe when several processes do it at once.
+
+    Raises:
+        UnsupportedError: The store has another format version or unknown feature flags.
+        InvalidDocumentError: Its format file is damaged.
+        OSError: It cannot be made.
+    """
+    places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_format(places, missing_ok=True)
+    for name in _FOLDERS:
+        (places.root / name).mkdir(mode=0o700, exist_ok=True)
+    path = places.root / "format.json"
+    if not path.exists():
+        _write_format(path)
+
+
+def check_format(places: Places, *, missing_ok: bool = False) -> None:
+    """Succeed if this version may work on the store.
+
+    Raises:
+        NotFoundError: There is no store.
+        UnsupportedError: The store has another format version or unknown feature flags.
+        InvalidDocumentError: Its format file is damaged.
+    """
+    path = places.root / "format.json"
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(_MAX_FORMAT_SIZE + 1)
+    except FileNotFoundError:
+        if missing_ok:
+            return
+        raise NotFoundError(
+            f"no store at {places.root}", hint="pull an image, or say where with --root"
+        ) from None
+    document = decode_json(raw, limit=_MAX_FORMAT_SIZE, what=str(path))
+    version, features = document.get("version"), document.get("features", [])
+    if not isinstance(version, int) or not isinstance(features, list):
+        raise InvalidDocumentError("not the format file of a store", where=str(path))
+    unknown = [str(feature) for feature in features if feature not in KNOWN_FEATURES]
+    if version != FORMAT_VERSION or unknown:
+        what = f"the features {', '.join(unknown)}" if unknown else f"format version {version}"
+        raise UnsupportedError(
+            f"the store at {places.root} has {what}, which this version of orlop does not know",
+            hint="use a newer orlop, or another store with --root",
+        )
+
+
+def _write_format(path: Path) -> None:
+    """Put the format file in place, durably; the first writer wins."""
+    temporary = path.with_name(f".format-{os.getpid()}")
+    data = json.dumps({"version": FORMAT_VERSION, "features": sorted(KNOWN_FEATURES)}) + "\n"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

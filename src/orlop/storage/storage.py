@@ -1,0 +1,83 @@
+"""The parts of one store, opened together."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from orlop.content import LocalContent
+from orlop.metadata import Database
+from orlop.storage.chains import ChainStore
+from orlop.storage.forms import FormStore
+from orlop.storage.mountable import Mountables
+from orlop.storage.mounts import MountTable
+from orlop.storage.places import check_format, prepare
+
+if TYPE_CHECKING:
+    from orlop.storage.places import Places
+
+
+class Storage:
+    """Blobs, records and what is derived from them, in one place; made by `open`.
+
+    Attributes:
+        places: Where everything lies.
+        database: The records.
+        content: The blobs.
+    """
+
+    def __init__(self, places: Places, database: Database) -> None:
+        self.places = places
+        self.database = database
+        self.content = LocalContent(places.root)
+
+    @classmethod
+    def open(cls, places: Places, *, read_only: bool = False) -> Self:
+        """Open a store, and make it where there is none.
+
+        Args:
+            places: Where it is.
+            read_only: Write nothing; the store exists, and was closed clean if its filesystem is
+                read-only.
+
+        Raises:
+            NotFoundError: There is no store, and nothing may be written.
+            UnsupportedError: Another version of orlop made it.
+            InvalidError: It is damaged.
+            OSError: It cannot be opened or made.
+        """
+        if read_only:
+            check_format(places)
+        else:
+            prepare(places)
+        return cls(places, Database.open(places.database, read_only=read_only))
+
+    @cached_property
+    def forms(self) -> FormStore:
+        """What is derived from layers."""
+        return FormStore(self.places, self.database)
+
+    @cached_property
+    def chains(self) -> ChainStore:
+        """What is derived from stacks of layers."""
+        return ChainStore(self.places, self.database, self.forms)
+
+    @cached_property
+    def mountables(self) -> Mountables:
+        """What stacks are mounted from."""
+        return Mountables(self.places, self.forms, self.chains)
+
+    @cached_property
+    def mounts(self) -> MountTable:
+        """What is mounted."""
+        return MountTable(self.places, self.database)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,232 @@
+"""An image of a store, as an application holds it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orlop.metadata import Lease
+from orlop.metadata.leases import Owner
+from orlop.platform import Platform
+from orlop.spec.config import ImageConfig
+from orlop.spec.descriptor import Descriptor
+from orlop.spec.manifest import Manifest
+from orlop.storage.chains import Stack
+from orlop.storage.files import open_files
+from orlop.store.mount import Mount
+from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import BinaryIO
+
+    from orlop.digest import Digest
+    from orlop.metadata import ImageRecord
+    from orlop.storage.files import ImageFiles
+    from orlop.storage.mountable import Driver, Mountable
+    from orlop.storage.storage import Storage
+    from orlop.tree import Node
+
+
+class Image:
+    """A named image of a store.
+
+    It is what the name meant when it was looked up; what the store does later does not change it.
+    Paths inside it are text or bytes; text is encoded as UTF-8.
+    """
+
+    def __init__(self, storage: Storage, record: ImageRecord) -> None:
+        self._storage = storage
+        self._record = record
+
+    def __repr__(self) -> str:
+        return f"<Image {self.name} {self.id}>"
+
+    @property
+    def name(self) -> str:
+        """The name, in full."""
+        return self._record.name
+
+    @property
+    def id(self) -> Digest:
+        """The image ID: the digest of the config."""
+        return self._record.image_id
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its blobs, as they are stored (compressed)."""
+        return self._record.size
+
+    @property
+    def created_at_ns(self) -> int:
+        """When the name was first given, in nanoseconds since 1970."""
+        return self._record.created_at_ns
+
+    @property
+    def updated_at_ns(self) -> int:
+        """When the name was last given or moved, in nanoseconds since 1970."""
+        return self._record.updated_at_ns
+
+    @property
+    def platform(self) -> Platform:
+        """What it runs on."""
+        return Platform.parse(self._record.platform)
+
+    @cached_property
+    def target(self) -> Descriptor:
+        """What the name was resolved to: an index, or the manifest."""
+        return Descriptor.decode(json.loads(self._record.target))
+
+    @property
+    def manifest_digest(self) -> Digest:
+        """The digest of the manifest."""
+        return self._record.manifest_digest or self._record.target_digest
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            NotFoundError: It is missing from the store.
+            VerificationError: It is damaged.
+        """
+        return Manifest.decode(self._document(self.manifest_digest))
+
+    @cached_property
+    def config(self) -> ImageConfig:
+        """The config.
+
+        Raises:
+            NotFoundError: It is missing from the store.
+            VerificationError: It is damaged.
+        """
+        config = self.manifest.config
+        return ImageConfig.decode(self._storage.content.read(config.digest, config.size))
+
+    def mount(
+        self,
+        target: str | PathLike[str] | None = None,
+        *,
+        driver: Driver | None = None,
+        keep: bool = False,
+    ) -> Mount:
+        """Show the image as a read-only directory.
+
+            with image.mount() as rootfs:
+                print((rootfs / "etc/os-release").read_text())
+
+        Args:
+            target: An existing directory to show it at; None for a place of orlop's own, which
+                all who ask for it share.
+            driver: What mounts it; what is there already, or what suits the machine, where None.
+            keep: Outlive this process, until somebody unmounts it.
+
+        Raises:
+            AlreadyExistsError: Another image of this store is mounted at the target.
+            NotFoundError: A layer's blob is missing from the store.
+            UnsupportedError: A target or a driver needs the right to mount, or another kernel.
+            OSError: The target is missing or no directory, or something could not be written.
+        """
+        from pathlib import Path
+
+        with Lease(self._storage.database, f"mount {self.name}") as lease:
+            lease.hold("chain", self._stack.chain_id)
+            mountable = self._mountable(driver, lease)
+            if mountable.driver == "directory" and not self._storage.mountables.can_mount:
+                if target is not None or driver not in {None, "directory"}:
+                    raise self._storage.mountables.refuse_target(mountable)
+                return Mount(self._storage, mountable.paths[0], None, "")
+            record, holder = self._storage.mounts.hold(
+                self._record,
+                mountable,
+                None if target is None else Path(target),
+                owner=None if keep else Owner.current(),
+            )
+        return Mount(self._storage, Path(record.target), record, holder)
+
+    def files(self) -> ImageFiles:
+        """Its files, read without mounting anything; a context manager.
+
+        Raises:
+            NotFoundError: Its layers are not unpacked.
+        """
+        return open_files(self._stack, self._storage.forms, self._storage.chains)
+
+    def stat(self, path: str | bytes, *, follow: bool = True) -> Node:
+        """What is at a path.
+
+        Raises:
+            NotFoundError: There is nothing.
+        """
+        with self.files() as files:
+            return files.stat(_encode(path), follow=follow)
+
+    def list(self, path: str | bytes = b"/") -> list[tuple[bytes, Node]]:
+        """The entries of a directory, in byte order of their names.
+
+        Raises:
+            NotFoundError: There is no such directory.
+        """
+        with self.files() as files:
+            return files.list(_encode(path))
+
+    def read(self, path: str | bytes) -> bytes:
+        """The whole content of a file; `files` has `open` for long ones.
+
+        Raises:
+            NotFoundError: There is nothing.
+            UnsupportedError: It is no regular file.
+        """
+        with self.files() as files, self._open(files, path) as file:
+            return file.read()
+
+    def remove(self) -> None:
+        """Take the name away; what nothing else needs goes with the next collection.
+
+        Raises:
+            NotFoundError: It is gone already, or means another image by now.
+        """
+        from orlop.store.store import remove_name
+
+        remove_name(self._storage, self._record)
+
+    @property
+    def _stack(self) -> Stack:
+        from orlop.metadata import Chains
+
+        chain_id = self._record.chain_id
+        if chain_id is not None:
+            with self._storage.database.read() as tx:
+                diff_ids = Chains(tx).layers(chain_id)
+            if diff_ids:
+                return Stack(chain_id, tuple(diff_ids))
+        return Stack.of(self.config.diff_ids)
+
+    @staticmethod
+    def _open(files: ImageFiles, path: str | bytes) -> BinaryIO:
+        return files.open(_encode(path))
+
+    def _document(self, digest: Digest) -> bytes:
+        info = self._storage.content.stat(digest)
+        return self._storage.content.read(digest, info.size if info else 0)
+
+    def _mountable(self, driver: Driver | None, lease: Lease) -> Mountable:
+        """What the image is mounted from, made now if need be."""
+        mountables = self._storage.mountables
+        if driver is None:
+            found = mountables.find(self._stack)
+            if found is not None:
+                return found
+        driver = driver or mountables.best_driver()
+        options = PullOptions(driver=driver)
+        pull = Pull(self._storage, None, lease, options, Reporter(None), Cancellation())
+        if mountables.find(self._stack, driver) is None:
+            pull.obtain_layers(self.manifest.layers, self.config.diff_ids)
+        return mountables.prepare(self._stack, driver, lease) or mountables.prepare_directory(
+            self._stack, lease
+        )
+
+
+def _encode(path: str | bytes) -> bytes:
+    return path.encode() if isinstance(path, str) else path

@@ -1,0 +1,69 @@
+"""What a name or an ID means."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from orlop.digest import Digest
+from orlop.errors import AmbiguousError, InvalidDigestError, InvalidReferenceError, NotFoundError
+from orlop.metadata import Images
+from orlop.reference import Reference
+
+if TYPE_CHECKING:
+    from orlop.metadata import ImageRecord, Transaction
+
+_PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
+
+
+def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
+    """The records of one image: exact ID first, then name, then unique prefix of an ID.
+
+    An ID may have several names; a name has one record.
+
+    Raises:
+        NotFoundError: Nothing is called that.
+        AmbiguousError: A prefix fits several IDs.
+    """
+    prefix = _PREFIX.fullmatch(name_or_id)
+    found = _with_id(tx, name_or_id, prefix) or _with_name(tx, name_or_id)
+    if not found and prefix is not None:
+        found = _with_prefix(tx, name_or_id, prefix.group(1))
+    if not found:
+        raise NotFoundError(
+            f"no image is called {name_or_id!r}", hint="`orlop images` lists what there is"
+        )
+    return found
+
+
+def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> list[ImageRecord]:
+    text = name_or_id
+    if prefix is not None and len(prefix.group(1)) == 64:
+        text = f"sha256:{prefix.group(1)}"
+    try:
+        digest = Digest(text)
+    except InvalidDigestError:
+        return []
+    return list(Images(tx).with_id(digest)) or list(Images(tx).with_target(digest))
+
+
+def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
+    found = Images(tx).get(name)
+    if found is None:
+        try:
+            found = Images(tx).get(str(Reference.parse(name).with_default_tag()))
+        except InvalidReferenceError:
+            return []
+    return [found] if found else []
+
+
+def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRecord]:
+    found = list(Images(tx).with_id_prefix(digits, limit=100))
+    ids = list(dict.fromkeys(record.image_id for record in found))
+    if len(ids) > 1:
+        raise AmbiguousError(
+            f"{name_or_id!r} fits {len(ids)} images",
+            candidates=[each[:19] for each in ids[:10]],
+            hint="give more digits",
+        )
+    return found

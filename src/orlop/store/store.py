@@ -1,0 +1,304 @@
+"""A store of images on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from orlop._sys.process import boot_id
+from orlop.errors import AmbiguousError, NotFoundError
+from orlop.metadata import Images, Lease
+from orlop.platform import Platform
+from orlop.reference import Reference
+from orlop.storage.collect import Collected, collect
+from orlop.storage.places import Places
+from orlop.storage.storage import Storage
+from orlop.storage.usage import Usage, measure
+from orlop.store.image import Image
+from orlop.store.lookup import find_image
+from orlop.store.mount import MountInfo
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from orlop.drivers.probe import Capabilities
+    from orlop.metadata import ImageRecord
+    from orlop.storage.build import LayerLimits
+    from orlop.storage.mountable import Driver, Mountables
+    from orlop.transfer import ProgressCallback, SourceOptions
+
+
+def open_store(
+    root: str | PathLike[str] | None = None,
+    run: str | PathLike[str] | None = None,
+    *,
+    read_only: bool = False,
+) -> Store:
+    """Open a store, and make it where there is none.
+
+    Args:
+        root: Where it is; `/var/lib/orlop` for root, `$XDG_DATA_HOME/orlop` for others.
+        run: Its mount points; `/run/orlop` for root, `$XDG_RUNTIME_DIR/orlop` for others.
+        read_only: Write nothing.
+
+    Raises:
+        NotFoundError: There is none, and nothing may be written.
+        UnsupportedError: Another version of orlop made it.
+        OSError: It cannot be opened or made.
+    """
+    places = default_places()
+    return Store(
+        Places(
+            places.root if root is None else Path(root).absolute(),
+            places.run if run is None else Path(run).absolute(),
+        ),
+        read_only=read_only,
+    )
+
+
+def default_places() -> Places:
+    """Where the store of this user is, if nobody says otherwise.
+
+    `ORLOP_ROOT` and `ORLOP_RUN` are for the command to read; this looks only at who one is and at
+    the directories that the desktop's rules name.
+    """
+    if os.geteuid() == 0:
+        return Places(Path("/var/lib/orlop"), Path("/run/orlop"))
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    run = os.environ.get("XDG_RUNTIME_DIR")
+    return Places(data / "orlop", Path(run, "orlop") if run else data / "orlop-run")
+
+
+class Store:
+    """Images, their layers and their mounts; a context manager, safe for several threads.
+
+    Any number of processes may have the same store open.
+
+    Args:
+        places: Where it is.
+        read_only: Write nothing; listing, inspecting and reading files work.
+
+    Raises:
+        NotFoundError: There is none, and nothing may be written.
+        UnsupportedError: Another version of orlop made it.
+        OSError: It cannot be opened or made.
+    """
+
+    def __init__(self, places: Places, *, read_only: bool = False) -> None:
+        self._storage = Storage.open(places, read_only=read_only)
+
+    @property
+    def root(self) -> Path:
+        """Where the store is."""
+        return self._storage.places.root
+
+    @property
+    def run(self) -> Path:
+        """Where its mount points are."""
+        return self._storage.places.run
+
+    def close(self) -> None:
+        """Let go of the store; mounts and images stay."""
+        self._storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pull(
+        self,
+        source: str,
+        *,
+        platform: str | Platform | None = None,
+        tag: str | None = None,
+        driver: Driver | None = None,
+        jobs: int | None = None,
+        limits: LayerLimits | None = None,
+        options: SourceOptions | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Image:
+        """Bring an image into the store; success means that it is whole, durable and mountable.
+
+        What an earlier pull left when it was interrupted is gone on with. What is here is not
+        fetched again.
+
+        Args:
+            source: A reference to a registry, `oci:DIR[:TAG]`, `oci-archive:FILE`,
+                `docker-archive:FILE` or `dir:DIR`.
+            platform: Which image of several; this machine's where None.
+            tag: The name that the image gets; its own, or one after the place, where None. A name
+                that is taken moves here.
+            driver: What is to mount it; what suits the machine where None.
+            jobs: Layers that are brought in at once; 3 where None.
+            limits: What layers may grow to, and hold.
+            options: How registries are reached; anonymously and by HTTPS where None.
+            progress: Called with each step.
+
+        Raises:
+            InvalidReferenceError: The source or the tag is no reference.
+            NotFoundError: There is no such image, or none for the platform.
+            RegistryError: The registry refuses, or cannot be reached.
+            VerificationError: What came is not what was promised; nothing was named.
+            InvalidError: What came is broken; nothing was named.
+            LimitExceededError: What came is too large; nothing was named.
+            UnsafePathError: A layer is hostile; nothing was named.
+            OSError: Something could not be written; what came is kept for the next time.
+        """
+        from orlop.transfer import (
+            Cancellation,
+            Pull,
+            PullOptions,
+            Reporter,
+            SourceOptions,
+            open_source,
+            select,
+        )
+        from orlop.transfer.pull import DEFAULT_JOBS
+
+        wanted = Platform.parse(platform) if isinstance(platform, str) else platform
+        name = None if tag is None else str(Reference.parse(tag).with_default_tag())
+        host = Platform.of_machine(os.uname().machine)
+        chosen = driver or self._mountables.best_driver()
+        options = options or SourceOptions()
+        with (
+            open_source(source, options) as (opened, fallback),
+            Lease(self._storage.database, f"pull {source}") as lease,
+        ):
+            selection = select(opened, host, wanted)
+            pull_options = PullOptions(
+                driver=chosen,
+                jobs=jobs or DEFAULT_JOBS,
+                **({"limits": limits} if limits else {}),
+            )
+            pull = Pull(
+                self._storage, opened, lease, pull_options, Reporter(progress), Cancellation()
+            )
+            names = (name,) if name else tuple(opened.names) or (fallback,)
+            return Image(self._storage, pull.run(selection, names))
+
+    def images(self) -> list[Image]:
+        """All images, in the order of their names."""
+        with self._storage.database.read() as tx:
+            return [Image(self._storage, record) for record in Images(tx).list()]
+
+    def image(self, name_or_id: str) -> Image:
+        """The image that a name, an ID or a unique prefix of an ID means.
+
+        Args:
+            name_or_id: Looked up as an exact ID, then as a name, then as a prefix of an ID.
+
+        Raises:
+            NotFoundError: There is none.
+            AmbiguousError: A prefix fits several images.
+        """
+        with self._storage.database.read() as tx:
+            return Image(self._storage, find_image(tx, name_or_id)[0])
+
+    def remove(self, name_or_id: str, *, force: bool = False) -> list[str]:
+        """Take an image's name away, and say which names went.
+
+        Args:
+            name_or_id: As for `image`.
+            force: Take all the names of an ID away.
+
+        Raises:
+            NotFoundError: There is no such image.
+            AmbiguousError: An ID has several names, which are told; or a prefix fits several.
+        """
+        with self._storage.database.write() as tx:
+            records = find_image(tx, name_or_id)
+            if len(records) > 1 and not force:
+                raise AmbiguousError(
+                    f"{name_or_id} has several names",
+                    candidates=[record.name for record in records],
+                    hint="remove the names one by one, or all of them by --force",
+                )
+            for record in records:
+                Images(tx).delete(record.name)
+        return [record.name for record in records]
+
+    def collect(self) -> Collected:
+        """Free what no image, mount or lease needs; safe beside pulls and readers.
+
+        Mounts whose holders are all gone are taken away first.
+
+        Raises:
+            OSError: Something could not be removed.
+        """
+        return collect(self._storage)
+
+    def usage(self) -> Usage:
+        """What the store occupies, and how much of it a collection would free."""
+        return measure(self._storage)
+
+    def capabilities(self) -> Capabilities:
+        """What this machine can mount for this store, and why not; found out by trying."""
+        from orlop.drivers.probe import probe
+
+        return probe(self._storage.places.staging)
+
+    def best_driver(self) -> Driver:
+        """What mounts images here if nobody says otherwise."""
+        return self._mountables.best_driver()
+
+    def mounts(self) -> list[MountInfo]:
+        """The mounts of this boot."""
+        return [
+            MountInfo(
+                target=record.target,
+                image=record.image_name or "",
+                driver=record.driver,
+                pids=tuple(holder.owner.pid for holder in holders if holder.owner),
+                kept=sum(holder.owner is None for holder in holders),
+                created_at_ns=record.created_at_ns,
+            )
+            for record, holders in self._storage.mounts.entries()
+            if record.boot_id == boot_id()
+        ]
+
+    def unmount(self, target: str | PathLike[str], *, lazy: bool = False) -> bool:
+        """Release a mount that outlives its process; whether it is gone now.
+
+        Args:
+            target: Where it is, or what `image` takes: the image's mount at orlop's own place.
+            lazy: Take it away also while it is in use.
+
+        Raises:
+            NotFoundError: Nothing of this store is mounted there.
+            InUseError: It is in use, or processes hold it.
+        """
+        record = self._storage.mounts.find(Path(os.path.abspath(target)))
+        if record is None:
+            record = self._storage.mounts.find(self._own_place(os.fspath(target)))
+        if record is None:
+            raise NotFoundError(
+                f"nothing of this store is mounted at {os.fspath(target)}",
+                hint="`orlop mount` without arguments lists what is",
+            )
+        return self._storage.mounts.unmount(record, lazy=lazy)
+
+    @property
+    def _mountables(self) -> Mountables:
+        return self._storage.mountables
+
+    def _own_place(self, name_or_id: str) -> Path:
+        try:
+            with self._storage.database.read() as tx:
+                record = find_image(tx, name_or_id)[0]
+        except NotFoundError:
+            return Path("/nowhere")
+        return self._storage.mounts.own_place(record)
+
+
+def remove_name(storage: Storage, record: ImageRecord) -> None:
+    """Take the name of an image away, if it still means that image.
+
+    Raises:
+        NotFoundError: It does not.
+    """
+    with storage.database.write() as tx:
+        if not Images(tx).delete(record.name, target_digest=record.target_digest):
+            raise NotFoundError(f"{record.name} is gone, or another image by now")

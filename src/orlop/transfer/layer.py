@@ -1,0 +1,198 @@
+"""One layer on its way in: fetched, verified, unpacked and recorded, each at most once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.lock import FileLock
+from orlop.errors import InUseError, NeedsParentsError, NotFoundError, OrlopError
+from orlop.storage.build import FormBuild, NoBuild
+from orlop.transfer.progress import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orlop.digest import Digest
+    from orlop.metadata import Lease, LeasedContent, LeasedIngest
+    from orlop.spec.descriptor import Descriptor
+    from orlop.storage.build import LayerLimits
+    from orlop.storage.forms import FormKind, FormStore
+    from orlop.storage.places import Places
+    from orlop.transfer.parallel import Cancellation
+    from orlop.transfer.progress import Reporter
+    from orlop.transfer.source import BlobStream, ImageSource
+
+CHUNK_SIZE: Final = 1 << 20
+"""Stored bytes that are taken at a time."""
+
+_LOCK_PAUSE: Final = 0.1
+
+
+class LayerFetcher:
+    """Brings layers into a store; safe to be used by several threads and processes.
+
+    Args:
+        source: Where the layers come from; None where only what is stored may be used.
+        places: Where they go.
+        content: The blobs, kept by the lease.
+        forms: What is derived from layers.
+        lease: What keeps everything until an image does.
+        kind: The form that is wanted.
+        cancellation: Asked at every step whether to go on.
+        report: Told of every step.
+        limits: What layers may grow to, and hold.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource | None,
+        *,
+        places: Places,
+        content: LeasedContent,
+        forms: FormStore,
+        lease: Lease,
+        kind: FormKind,
+        cancellation: Cancellation,
+        report: Reporter,
+        limits: LayerLimits,
+    ) -> None:
+        self._source = source
+        self._places = places
+        self._content = content
+        self._forms = forms
+        self._lease = lease
+        self._kind = kind
+        self._cancellation = cancellation
+        self._report = report
+        self._limits = limits
+
+    def obtain(self, descriptor: Descriptor, diff_id: Digest, *, lowest: bool) -> None:
+        """Bring one layer in; success means that its blob and its form are here, and leased.
+
+        What is here is not fetched, and what is unpacked not unpacked. While another thread or
+        process brings the same layer in, this waits.
+
+        Args:
+            descriptor: The layer's blob.
+            diff_id: What it must be when uncompressed.
+            lowest: Whether it lies below all others.
+
+        Raises:
+            VerificationError: The blob or what is in it is not what was promised; nothing is kept.
+            NeedsParentsError: The layer cannot be a directory of its own; its blob is kept.
+            InvalidLayerError: The layer is broken; nothing is kept.
+            UnsafePathError: The layer is hostile; nothing is kept.
+            LimitExceededError: The layer is larger than is allowed; nothing is kept.
+            NotFoundError: The blob is not here, and there is nowhere to fetch it from.
+            RegistryError: It could not be fetched; what came is kept for the next time.
+            OSError: It could not be written; what came is kept for the next time.
+            CancelledError: The work was stopped; what came is kept for the next time.
+        """
+        with self._lock(diff_id, descriptor):
+            self._lease.hold("form", diff_id)
+            unpacked = self._is_unpacked(diff_id, lowest=lowest)
+            stored = self._content.claim(descriptor.digest) is not None
+            if unpacked and stored:
+                self._report(Stage.PRESENT, descriptor.digest, descriptor.size, descriptor.size)
+                return
+            with self._build(descriptor, diff_id, lowest=lowest, needed=not unpacked) as build:
+                if stored:
+                    self._unpack(descriptor, build)
+                else:
+                    self._fetch(descriptor, build)
+        self._report(Stage.DONE, descriptor.digest, descriptor.size, descriptor.size)
+
+    @contextmanager
+    def _lock(self, diff_id: Digest, descriptor: Descriptor) -> Iterator[None]:
+        """Be the only one who works at this layer; Ctrl-C is not kept waiting."""
+        lock = FileLock(self._places.lock(diff_id), timeout=0)
+        while not lock.held:
+            try:
+                lock.acquire()
+            except InUseError:
+                self._report(Stage.WAIT, descriptor.digest, 0, descriptor.size)
+                self._cancellation.sleep(_LOCK_PAUSE)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _unpack(self, descriptor: Descriptor, build: FormBuild | NoBuild) -> None:
+        """Make the form of a blob that is here."""
+        done = 0
+        with self._content.open(descriptor.digest, descriptor.size) as blob:
+            while chunk := blob.read(CHUNK_SIZE):
+                self._cancellation.check()
+                build.feed(chunk)
+                done += len(chunk)
+                self._report(Stage.UNPACK, descriptor.digest, done, descriptor.size)
+        build.finish()
+        build.publish()
+
+    def _fetch(self, descriptor: Descriptor, build: FormBuild | NoBuild) -> None:
+        """Fetch a blob, and make its form meanwhile."""
+        if self._source is None:
+            raise NotFoundError(
+                f"layer {descriptor.digest} is not stored", hint="pull the image again"
+            )
+        with self._content.ingest(
+            descriptor.digest,
+            digest=descriptor.digest,
+            size=descriptor.size,
+            media_type=descriptor.media_type,
+        ) as ingest:
+            for piece in ingest.pieces():
+                self._cancellation.check()
+                build.feed(piece)
+            if ingest.offset < descriptor.size:
+                with self._source.open(descriptor, ingest.offset) as stream:
+                    self._copy(stream, ingest, descriptor, build)
+            ingest.seal()
+            try:
+                build.finish()
+            except NeedsParentsError:
+                ingest.commit()
+                raise
+            except OrlopError:
+                ingest.abort()
+                raise
+            ingest.commit()
+        build.publish()
+
+    def _copy(
+        self,
+        stream: BlobStream,
+        ingest: LeasedIngest,
+        descriptor: Descriptor,
+        build: FormBuild | NoBuild,
+    ) -> None:
+        skip = ingest.offset - stream.offset
+        while chunk := stream.read(CHUNK_SIZE):
+            self._cancellation.check()
+            if skip:
+                chunk, skip = chunk[skip:], max(0, skip - len(chunk))
+            ingest.write(chunk)
+            build.feed(chunk)
+            self._report(Stage.FETCH, descriptor.digest, ingest.offset, descriptor.size)
+
+    def _is_unpacked(self, diff_id: Digest, *, lowest: bool) -> bool:
+        if self._kind == "diff" and lowest:
+            return self._forms.usable(diff_id, "diff", "base") is not None
+        return self._forms.usable(diff_id, self._kind) is not None
+
+    def _build(
+        self, descriptor: Descriptor, diff_id: Digest, *, lowest: bool, needed: bool
+    ) -> FormBuild | NoBuild:
+        if not needed:
+            return NoBuild()
+        return FormBuild(
+            self._places,
+            self._forms,
+            self._lease,
+            blob=descriptor.digest,
+            diff_id=diff_id,
+            kind=self._kind,
+            lowest=lowest,
+            limits=self._limits,
+        )

@@ -1,0 +1,211 @@
+"""Pulling: one image from wherever it is into a store, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from orlop.errors import NeedsParentsError, UnsupportedError
+from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_index, is_manifest
+from orlop.metadata import Chains, ImageRecord, Images, Lease, LeasedContent
+from orlop.spec.document import decode_document
+from orlop.spec.index import Index
+from orlop.storage.build import LayerLimits
+from orlop.storage.chains import Stack
+from orlop.transfer.layer import LayerFetcher
+from orlop.transfer.parallel import Cancellation, run_all
+from orlop.transfer.progress import Stage
+
+if TYPE_CHECKING:
+    from orlop.digest import Digest
+    from orlop.spec.descriptor import Descriptor
+    from orlop.storage.forms import FormKind
+    from orlop.storage.mountable import Driver
+    from orlop.storage.storage import Storage
+    from orlop.transfer.progress import Reporter
+    from orlop.transfer.select import Selection
+    from orlop.transfer.source import ImageSource
+
+DEFAULT_JOBS: Final = 3
+"""Layers that are brought in at once."""
+MAX_JOBS: Final = 64
+"""Layers that may be brought in at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullOptions:
+    """How an image is brought in.
+
+    Attributes:
+        driver: What is to mount it: `erofs`, `overlay` or `directory`.
+        jobs: How many layers are brought in at once, 1 to `MAX_JOBS`.
+        limits: What layers may grow to, and hold.
+    """
+
+    driver: Driver
+    jobs: int = DEFAULT_JOBS
+    limits: LayerLimits = field(default_factory=LayerLimits)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.jobs <= MAX_JOBS:
+            raise ValueError(f"jobs must be 1 to {MAX_JOBS}, not {self.jobs}")
+
+
+class Pull:
+    """One pull, under one lease.
+
+    Args:
+        storage: Where the image goes.
+        source: Where it comes from; None where all of it is stored, and only a form is missing.
+        lease: What keeps everything until the image's name does.
+        options: How.
+        report: Told of every step.
+        cancellation: Stops the pull from outside.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        source: ImageSource | None,
+        lease: Lease,
+        options: PullOptions,
+        report: Reporter,
+        cancellation: Cancellation,
+    ) -> None:
+        self._storage = storage
+        self._source = source
+        self._lease = lease
+        self._options = options
+        self._report = report
+        self._cancellation = cancellation
+        self._content = LeasedContent(storage.content, storage.database, lease)
+
+    def run(self, selection: Selection, names: tuple[str, ...]) -> ImageRecord:
+        """Bring an image in and name it; success means that it is whole, durable and mountable.
+
+        Args:
+            selection: The image, with its documents.
+            names: What it is to be called; a name that is taken moves here.
+
+        Returns:
+            The record of the first name.
+
+        Raises:
+            OrlopError: As `LayerFetcher.obtain` and `Mountables.prepare`.
+            OSError: Something could not be written.
+        """
+        for layer in selection.manifest.layers:
+            _check_supported(layer)
+        self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
+        self._store_documents(selection)
+        self._report(Stage.MERGE, selection.manifest_descriptor.digest)
+        stack = Stack.of(selection.config.diff_ids)
+        self._storage.mountables.prepare(stack, self._options.driver, self._lease)
+        return self._record(selection, stack, names)
+
+    def obtain_layers(self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...]) -> None:
+        """Bring all layers in, with the forms that the driver needs.
+
+        Where a layer cannot be a directory of its own, all of them become tars, and the image one
+        merged directory.
+
+        Raises:
+            OrlopError: As `LayerFetcher.obtain`.
+        """
+        if self._options.driver == "overlay":
+            try:
+                self._obtain(layers, diff_ids, "diff")
+            except NeedsParentsError:
+                self._cancellation = Cancellation()
+            else:
+                return
+        self._obtain(layers, diff_ids, "tar")
+
+    def _obtain(
+        self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...], kind: FormKind
+    ) -> None:
+        fetcher = LayerFetcher(
+            self._source,
+            places=self._storage.places,
+            content=self._content,
+            forms=self._storage.forms,
+            lease=self._lease,
+            kind=kind,
+            cancellation=self._cancellation,
+            report=self._report,
+            limits=self._options.limits,
+        )
+        tasks = {
+            (layer.digest, diff_id): partial(fetcher.obtain, layer, diff_id, lowest=number == 0)
+            for number, (layer, diff_id) in reversed(
+                list(enumerate(zip(layers, diff_ids, strict=True)))
+            )
+        }
+        largest_first = sorted(tasks.items(), key=lambda item: -item[1].args[0].size)
+        run_all(
+            [task for _, task in largest_first],
+            jobs=self._options.jobs,
+            cancellation=self._cancellation,
+        )
+
+    def _store_documents(self, selection: Selection) -> None:
+        """Store indexes, manifest and config, and what each of them names."""
+        for descriptor, raw in selection.documents:
+            children: tuple[Digest, ...] = ()
+            if is_manifest(descriptor.media_type) or is_index(descriptor.media_type):
+                children = _children(raw, descriptor.media_type)
+            if self._content.claim(descriptor.digest) is None:
+                self._content.put(
+                    raw,
+                    digest=descriptor.digest,
+                    media_type=descriptor.media_type,
+                    children=children,
+                )
+            else:
+                self._content.describe(descriptor.digest, descriptor.media_type, children)
+
+    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRecord:
+        now = time.time_ns()
+        target = selection.target
+        blobs = {descriptor.digest: descriptor.size for descriptor, _ in selection.documents}
+        blobs.update((layer.digest, layer.size) for layer in selection.manifest.layers)
+        records = [
+            ImageRecord(
+                name=name,
+                target=json.dumps(target.encode(), separators=(",", ":")),
+                target_digest=target.digest,
+                manifest_digest=selection.manifest_descriptor.digest,
+                image_id=selection.documents[-1][0].digest,
+                chain_id=stack.chain_id,
+                platform=str(selection.config.platform),
+                size=sum(blobs.values()),
+                created_at_ns=now,
+                updated_at_ns=now,
+            )
+            for name in names
+        ]
+        with self._storage.database.write() as tx:
+            Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
+            for record in records:
+                Images(tx).put(record)
+        return records[0]
+
+
+def _children(raw: bytes, media_type: str) -> tuple[Digest, ...]:
+    document = decode_document(raw, media_type)
+    if isinstance(document, Index):
+        return tuple(child.digest for child in document.manifests)
+    return (document.config.digest, *(layer.digest for layer in document.layers))
+
+
+def _check_supported(layer: Descriptor) -> None:
+    if is_encrypted(layer.media_type):
+        raise UnsupportedError(f"layer {layer.digest} is encrypted ({layer.media_type})")
+    if layer.media_type in {EROFS_LAYER, EROFS_LAYER_ZSTD}:
+        raise UnsupportedError(
+            f"layer {layer.digest} is a filesystem image ({layer.media_type}), which the kernel "
+            "is not given unless orlop wrote it"
+        )

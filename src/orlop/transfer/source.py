@@ -1,0 +1,51 @@
+"""What a pull asks of the place that an image comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from orlop.spec.descriptor import Descriptor
+
+
+class BlobStream(Protocol):
+    """The stored bytes of one blob, in order, not verified."""
+
+    @property
+    def offset(self) -> int:
+        """Where in the blob the stream begins, in bytes; 0 where a server refuses ranges."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class ImageSource(Protocol):
+    """One image, in a registry, a layout or an archive; several threads may read from it."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The full references that the place itself gives the image; may be none."""
+
+    def resolve(self) -> Descriptor:
+        """The image's top-level manifest or index."""
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A whole document, bounded and verified."""
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> BlobStream:
+        """A stream of a blob, from `offset` where the place can."""
+
+    def close(self) -> None:
+        """Let go of the place."""
