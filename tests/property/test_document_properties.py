@@ -25,7 +25,7 @@ scalars = scalars.filter(lambda value: value not in (float("inf"), float("-inf")
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=8,
+    max_leaves=5,
 )
 unknown = st.dictionaries(st.integers(0, 99).map("com.example.{}".format), values, max_size=2)
 annotations = st.dictionaries(words, words, max_size=3)

@@ -50,8 +50,8 @@ def decode_json(
         raise InvalidDocumentError(f"{what} is no JSON object", where="$")
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         _check_depth(document, what)
-    if findings.duplicates:
-        _refuse_duplicate(document, findings.duplicates)
+    if findings.twins:
+        _refuse_twins(document, *findings.twins)
     if findings.out_of_range or any(escape in raw for escape in _SURROGATES):
         _refuse_unspeakable(document)
     return document
@@ -85,19 +85,22 @@ def join(where: str, key: str) -> str:
 
 
 class _Findings:
-    """What the parser meets and cannot place, since it knows no paths."""
+    """What the parser meets and cannot place, since it knows no paths.
 
-    __slots__ = ("duplicates", "out_of_range")
+    The last object with twins is enough: whatever replaced it would have had twins and come later.
+    """
+
+    __slots__ = ("out_of_range", "twins")
 
     def __init__(self) -> None:
-        self.duplicates: dict[int, tuple[dict[str, object], str]] = {}
+        self.twins: tuple[dict[str, object], str] | None = None
         self.out_of_range = False
 
     def members(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         """Make an object of its members, and keep in mind which key came twice."""
         found = dict(pairs)
         if len(found) < len(pairs):
-            self.duplicates[id(found)] = found, _first_twice(pairs)
+            self.twins = found, _first_twice(pairs)
         return found
 
     def number(self, text: str) -> float:
@@ -161,14 +164,9 @@ def _check_depth(document: dict[str, object], what: str) -> None:
     raise _too_deep(what)
 
 
-def _refuse_duplicate(
-    document: dict[str, object], duplicates: dict[int, tuple[dict[str, object], str]]
-) -> None:
-    """Say where the first object with twins is; the outermost such object is never lost."""
-    for where, value in walk_json(document):
-        if id(value) in duplicates:
-            _, key = duplicates[id(value)]
-            raise InvalidDocumentError(f"key {key[:100]!r} comes twice", where=where)
+def _refuse_twins(document: dict[str, object], found: dict[str, object], key: str) -> None:
+    where = next(where for where, value in walk_json(document) if value is found)
+    raise InvalidDocumentError(f"key {key[:100]!r} comes twice", where=where)
 
 
 def _refuse_unspeakable(document: dict[str, object]) -> None:

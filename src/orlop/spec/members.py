@@ -13,7 +13,7 @@ from orlop.mediatype import valid
 from orlop.spec.json import join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container
 
 MAX_STRINGS: Final = 65536
 MAX_INT64: Final = 2**63 - 1
@@ -115,7 +115,11 @@ class Members:
 
     def digest(self, name: str) -> Digest:
         """The digest that must be there."""
-        return as_digest(self.string(name), join(self.where, name))
+        text = self.string(name)
+        try:
+            return Digest(text)
+        except InvalidDigestError as error:
+            raise self.invalid(name, str(error)) from error
 
     def optional_media_type(self, name: str) -> str | None:
         """The media type, or None where there is none.
@@ -204,7 +208,7 @@ class Members:
                 f"{join(self.where, name)} has {count} elements", limit=limit, value=most
             )
 
-    def refuse(self, names: Iterable[str], message: str) -> None:
+    def refuse(self, names: Container[str], message: str) -> None:
         """Refuse the object where it has one of these members, in whatever case.
 
         Args:
@@ -216,10 +220,16 @@ class Members:
                 raise self.invalid(key, message)
 
     def unknown(self) -> dict[str, object]:
-        """What nobody has asked for.
+        """What nobody has asked for, which is no error and is kept.
+
+        The exception are keys that differ from a known one in nothing but case. Go's decoder, and
+        so most of the tools that read the same document, takes them for the known one and lets
+        the last of the two win; a strict reader sees another document than they do.
 
         Raises:
-            InvalidDocumentError: A key differs from a known one in nothing but case.
+            InvalidDocumentError: A key is a known one in another case.
+
+        Spec: image-spec v1.1, considerations.md, "Extensibility".
         """
         if self._left:
             known = {name.casefold(): name for name in self._asked}
