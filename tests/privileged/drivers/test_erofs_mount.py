@@ -1,13 +1,18 @@
 import errno
 import os
+import threading
 
 import pytest
 
+from orlop.digest import Digest
 from orlop.drivers import erofs as module
 from orlop.drivers import is_mounted, mount_erofs, unmount
 from orlop.drivers.probe import probe_erofs
 from orlop.drivers.tiny import CONTENT
 from orlop.errors import InvalidImageError, NotFoundError, SizeMismatchError, UnsupportedError
+from orlop.fsimage.erofs import Device, write_index
+from orlop.tree import Node, directory
+from orlop.tree.node import S_IFREG
 
 ways = pytest.mark.parametrize("loop", [None, True])
 
@@ -263,3 +268,39 @@ def patch(path, offset, data):
 def lists(image):
     index, *devices = image
     return index, devices
+
+
+@pytest.mark.parametrize(("count", "loop"), [(120, None), (10, True)])
+def test_many_devices_keep_their_order(image, tmp_path, count, loop):
+    contents = [f"layer {number}".encode().ljust(512, b"\n") for number in range(count)]
+    root, devices, paths = directory(), [], []
+    for number, content in enumerate(contents):
+        source = Digest.of(content)
+        root.children[b"%d" % number] = Node(S_IFREG | 0o644, size=512, source=source)
+        devices.append(Device(source, 512))
+        paths.append(tmp_path / f"layer{number}")
+        paths[-1].write_bytes(content)
+    with open(tmp_path / "many.erofs", "wb") as output:
+        write_index(root, devices, output, uuid=bytes(16))
+    with mount_erofs(tmp_path / "many.erofs", paths, loop=loop) as mount:
+        assert [(mount.path / str(number)).read_bytes() for number in range(count)] == contents
+
+
+def test_threads_that_mount_through_loop_devices_at_once(image, tmp_path):
+    index, device = image
+    errors = []
+
+    def work():
+        try:
+            for _ in range(5):
+                with mount_erofs(index, [device], loop=True) as mount:
+                    assert (mount.path / "data").read_bytes() == CONTENT
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
