@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 CAP_SYS_ADMIN: Final = 21
-CAP_MKNOD: Final = 27
 
 
 @cache
