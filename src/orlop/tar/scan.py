@@ -6,6 +6,7 @@ sparse files of every kind. Bodies of files are passed over: an entry says where
 Where two readers of tar could see two different archives, the archive is refused:
 
 - an extended header of PAX together with a GNU long name on one member, or two of a kind;
+- an extended header whose padding is not zero, since some read on in it;
 - data behind a member that is no regular file (a hard link, symlink, directory, device or fifo);
 - a name that ends in a slash on a regular file, but for V7, whose directories look so;
 - a single zero block that is followed by anything but another one;
@@ -235,7 +236,10 @@ class TarScanner:
     def _take_extended(self, body: bytes) -> int:
         self._step = self._take_header
         self._want = BLOCK_SIZE
-        self._extended.take(self._extended_kind, body[: self._extended_size])
+        size = self._extended_size
+        if body.count(0, size) != len(body) - size:
+            raise MalformedError("the padding of an extended header is not zero")
+        self._extended.take(self._extended_kind, body[:size])
         return 0
 
     def _take_special(self, member: Member) -> int:

@@ -190,6 +190,11 @@ def test_extended_headers_that_readers_take_differently(extended):
     refused(extended, member(b"f", magic=GNU), match="extended headers|global header stands")
 
 
+@pytest.mark.parametrize("extended", [pax((b"path", b"f")), long_name(b"f")])
+def test_padding_of_extended_headers_that_some_would_read(extended):
+    refused(extended[:-1] + b"x", member(b"f", magic=GNU), match="padding")
+
+
 def test_long_names_that_are_none():
     refused(member(b"L", b"\0\0", b"L"), member(), match="long name")
     refused(member(b"L", b"a\0b\0", b"L"), member(), match="long name")
