@@ -153,6 +153,7 @@ class ContentStoreContract:
         with store.ingest("r", digest=digest) as ingest:
             assert ingest.offset == written
             assert ingest.digest == Digest.of(HELLO[:written])
+            assert b"".join(ingest.pieces()) == HELLO[:written]
             ingest.write(HELLO[written:])
             assert ingest.commit(len(HELLO), DIGEST) == DIGEST
         assert store.read(DIGEST, len(HELLO)) == HELLO
