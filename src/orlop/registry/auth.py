@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import AuthError, InvalidError
 from orlop.registry.failure import RefusedError
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from orlop.registry.challenge import Challenge
     from orlop.registry.credential import Credential, CredentialStore
     from orlop.registry.endpoint import Endpoint
+
+
+MAX_SCOPES: Final = 32
+"""How many scopes a registry may want a token to have."""
+_INSUFFICIENT: Final = "insufficient_scope"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,15 @@ class Authenticator:
             raise self.refused(endpoint, "it refuses" if refused else "it wants")
         return header
 
+    def widens(self, endpoint: Endpoint, challenges: Sequence[Challenge]) -> bool:
+        """Whether a challenge wants a scope that the token refused was not asked for."""
+        with self._lock:
+            plan = self._plans.get((endpoint.origin, endpoint.repository))
+        return plan is not None and any(
+            challenge.parameters.get("error") == _INSUFFICIENT and challenge.scopes - plan.scopes
+            for challenge in challenges
+        )
+
     def refused(self, endpoint: Endpoint, verb: str = "it refuses") -> AuthError:
         """The error that says where credentials were looked for."""
         return AuthError(
@@ -118,8 +132,12 @@ class Authenticator:
     def hint(self, endpoint: Endpoint) -> str:
         """What to do when a registry wants other credentials."""
         places = self._credentials.places if self._credentials else ()
-        looked = f"looked in {', '.join(places)}" if places else "no place to look was given"
-        return f"log in to {endpoint.domain} first (credentials: {looked})"
+        looked = (
+            f"credentials were looked for in {', '.join(places)}"
+            if places
+            else ("no credentials were given")
+        )
+        return f"log in to {endpoint.domain} with `docker login` or `podman login` ({looked})"
 
     def _choose(self, endpoint: Endpoint, challenges: Sequence[Challenge]) -> _Plan:
         """Bearer when it is offered, else Basic."""
@@ -140,6 +158,8 @@ class Authenticator:
     ) -> _Plan:
         known = self._plans.get((endpoint.origin, endpoint.repository))
         scopes = challenge.scopes | (known.scopes if known else frozenset())
+        if len(scopes) > MAX_SCOPES:
+            raise AuthError(f"{endpoint.domain} wants a token for more than {MAX_SCOPES} scopes")
         return _Plan(
             credential=credential,
             realm=_checked_realm(endpoint, challenge.parameters["realm"]),

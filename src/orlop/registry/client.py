@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orlop import mediatype
-from orlop.errors import AuthError, LimitExceededError, NotFoundError, RegistryError
+from orlop.errors import (
+    AuthError,
+    LimitExceededError,
+    NotFoundError,
+    RegistryError,
+    SizeMismatchError,
+)
 from orlop.registry import document
 from orlop.registry.blob import BlobStream
 from orlop.registry.endpoint import Endpoint
@@ -17,6 +23,7 @@ from orlop.registry.session import Session
 from orlop.spec.json import MAX_DOCUMENT_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
     from orlop.spec.descriptor import Descriptor
 
 _LIMIT_NAME: Final = "MAX_DOCUMENT_SIZE"
+_ACCEPT: Final = {"Accept": document.ACCEPT}
+_FORBIDDEN: Final = 403
 
 
 class RegistryClient:
@@ -89,13 +98,15 @@ class RegistryClient:
                 value=MAX_DOCUMENT_SIZE,
             )
         endpoint = Endpoint.of(reference, self._options.plain_http)
-        url = (
-            endpoint.manifest_url(descriptor.digest)
-            if _is_manifest(descriptor)
-            else endpoint.blob_url(descriptor.digest)
-        )
-        what = f"{descriptor.digest} in {reference.name}"
-        response, raw = self._read(endpoint, url, what, limit=descriptor.size)
+        what = f"document {descriptor.digest} in {reference.name}"
+        if _is_manifest(descriptor):
+            url, headers = endpoint.manifest_url(descriptor.digest), _ACCEPT
+        else:
+            url, headers = endpoint.blob_url(descriptor.digest), {}
+        try:
+            response, raw = self._read(endpoint, url, what, headers, limit=descriptor.size)
+        except LimitExceededError as error:
+            raise SizeMismatchError(what, expected=descriptor.size, actual="more") from error
         document.check_document(response, raw, descriptor)
         return raw
 
@@ -132,7 +143,7 @@ class RegistryClient:
                 endpoint.manifest_url(_name(reference)),
                 _image(reference),
                 method="HEAD",
-                headers={"Accept": document.ACCEPT},
+                headers=_ACCEPT,
             ) as response:
                 response.discard()
                 return document.from_headers(response, reference.digest)
@@ -142,7 +153,7 @@ class RegistryClient:
         except NotFoundError:
             return None
         except AuthError as error:
-            if error.status == _UNAUTHORIZED:
+            if error.status != _FORBIDDEN:
                 raise
             return None
         except RegistryError as error:
@@ -152,16 +163,16 @@ class RegistryClient:
 
     def _get(self, endpoint: Endpoint, reference: Reference) -> Document:
         url = endpoint.manifest_url(_name(reference))
-        response, raw = self._read(endpoint, url, _image(reference), limit=MAX_DOCUMENT_SIZE)
+        response, raw = self._read(
+            endpoint, url, _image(reference), _ACCEPT, limit=MAX_DOCUMENT_SIZE
+        )
         return document.from_body(response, raw, reference.digest)
 
     def _read(
-        self, endpoint: Endpoint, url: str, what: str, *, limit: int
+        self, endpoint: Endpoint, url: str, what: str, headers: Mapping[str, str], *, limit: int
     ) -> tuple[Response, bytes]:
         def ask() -> tuple[Response, bytes]:
-            with self._session.request(
-                endpoint, url, what, headers={"Accept": document.ACCEPT}
-            ) as response:
+            with self._session.request(endpoint, url, what, headers=headers) as response:
                 seconds = self._options.document_timeout
                 return response, response.read_all(limit, _LIMIT_NAME, seconds=seconds)
 
@@ -179,9 +190,6 @@ class RegistryClient:
     ) -> None:
         """Close the client."""
         self.close()
-
-
-_UNAUTHORIZED: Final = 401
 
 
 def _name(reference: Reference) -> Digest | str:

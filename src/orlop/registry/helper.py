@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from orlop.registry.credential import Credential
 from orlop.registry.text import shown
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping
 
 MAX_HELPER_OUTPUT: Final = 64 << 10
@@ -79,6 +79,8 @@ def _run(
     command: list[str], text: bytes, environ: Mapping[str, str], timeout: float
 ) -> tuple[int, bytes]:
     """Status and output of a program, which is ended with all its children when it is too much."""
+    import subprocess
+
     process = subprocess.Popen(  # noqa: S603  the program is one of a user's own configuration
         command,
         stdin=subprocess.PIPE,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from orlop.errors import OrlopError
 
@@ -42,8 +40,24 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), MAX_RETRY_AFTER)
+    return _seconds_until(text, now) if text else None
+
+
+def backoff(used: int) -> float:
+    """Seconds to wait after `used` retries: exponential, half of it by chance, bounded."""
+    import random
+
+    delay = min(BASE_DELAY * 2.0 ** min(used, 16), MAX_DELAY)
+    return delay * (0.5 + random.random() / 2)  # noqa: S311  spreads load, guards nothing
+
+
+def _seconds_until(date: str, now: datetime | None) -> float | None:
+    """The bounded time to an HTTP date, None where it is none."""
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(date)
     except ValueError:
         return None
     if moment.tzinfo is None:
@@ -86,9 +100,3 @@ class RetryBudget:
         used = self._retries - self._left
         self._left -= 1
         self._sleep(backoff(used) if retry_after is None else retry_after)
-
-
-def backoff(used: int) -> float:
-    """Seconds to wait after `used` retries: exponential, half of it by chance, bounded."""
-    delay = min(BASE_DELAY * 2.0 ** min(used, 16), MAX_DELAY)
-    return delay * (0.5 + random.random() / 2)  # noqa: S311  spreads load, guards nothing

@@ -29,7 +29,6 @@ OK: Final = 200
 PARTIAL: Final = 206
 UNSATISFIABLE: Final = 416
 _UNAUTHORIZED: Final = 401
-_INSUFFICIENT: Final = "insufficient_scope"
 
 
 class Session:
@@ -122,8 +121,7 @@ class Session:
             if response.status != _UNAUTHORIZED or not _is_home(endpoint, response):
                 break
             challenges = parse_challenges(response.headers.get("www-authenticate", ()))
-            wider = any(c.parameters.get("error") == _INSUFFICIENT for c in challenges)
-            if not first and not wider:
+            if not first and not self._auth.widens(endpoint, challenges):
                 break
             response.discard()
             header = self._auth.answer(endpoint, challenges, header)

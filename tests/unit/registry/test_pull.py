@@ -15,6 +15,7 @@ from orlop.errors import (
     SizeMismatchError,
     TransportError,
 )
+from orlop.reference import Reference
 from orlop.registry import RegistrySource
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.json import MAX_DOCUMENT_SIZE
@@ -175,7 +176,7 @@ def test_no_such_blob(registry, client):
 def test_documents_are_bounded_by_their_descriptor(registry, client):
     top = registry.add_image("app", "1", [])
     registry.fail("manifest", faults.endless)
-    with pytest.raises(LimitExceededError, match="MAX_DOCUMENT_SIZE"):
+    with pytest.raises(SizeMismatchError, match=f"expected {top.size}, found more"):
         client.fetch_document(registry.reference("app", "1"), top)
 
 
@@ -285,6 +286,57 @@ def test_nothing_is_read_beyond_the_blob(registry, client):
     registry.fail("blob", faults.endless)
     with client.open_blob(registry.reference("app"), layer) as stream:
         assert read_all(stream) == LAYER
+
+
+def test_what_is_read_again_is_no_progress(registry, connect):
+    layer = registry.put_blob("app", LAYER)
+    size = iter(range(100_000, 200_000, 1000))
+
+    def one_more_each_time(_):
+        return faults.close_after(next(size))(faults.Reply.of(200, {}, LAYER))
+
+    registry.fail("blob", one_more_each_time)
+    with (
+        connect(retries=3).open_blob(registry.reference("app"), layer) as stream,
+        pytest.raises(TransportError),
+    ):
+        read_all(stream)
+    assert len(registry.seen) == 4
+
+
+def test_a_closed_stream(registry, client):
+    layer = registry.put_blob("app", LAYER)
+    with client.open_blob(registry.reference("app"), layer) as stream:
+        assert stream.read(10) == LAYER[:10]
+        with pytest.raises(ValueError, match="not positive"):
+            stream.read(0)
+    with pytest.raises(ValueError, match="closed"):
+        stream.read(10)
+
+
+def test_a_proxy(registry, connect):
+    top = registry.add_image("app", "1", [LAYER])
+    environ = {"HTTP_PROXY": f"http://user:canary@{registry.address}"}
+    client = connect(plain_http=True, environ=environ)
+    assert client.resolve(Reference.parse("registry.example.org/app:1")) == top
+    (seen,) = registry.seen
+    assert seen.target == "http://registry.example.org/v2/app/manifests/1"
+    assert seen.headers["proxy-authorization"].startswith("Basic ")
+
+
+def test_a_proxy_that_leads_nowhere(registry, connect):
+    environ = {"HTTPS_PROXY": f"http://user:canary@{registry.address}"}
+    with pytest.raises(TransportError, match="proxy") as caught:
+        connect(environ=environ, retries=0).resolve(Reference.parse("registry.example.org/app:1"))
+    assert "canary" not in str(caught.value)
+
+
+def test_no_proxy_leads_to_loopback(start, connect):
+    registry, proxy = start(), start()
+    top = registry.add_image("app", "1", [])
+    client = connect(environ={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url})
+    assert client.resolve(registry.reference("app", "1")) == top
+    assert proxy.seen == []
 
 
 def test_too_slow_a_download_ends(registry, connect):

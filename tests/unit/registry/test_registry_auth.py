@@ -6,6 +6,7 @@ import pytest
 from orlop import mediatype
 from orlop.errors import AuthError, LimitExceededError, RegistryError
 from orlop.registry import Credential, MemoryCredentials
+from orlop.registry.auth import MAX_SCOPES
 from orlop.registry.origin import Origin
 from orlop.registry.token import (
     DEFAULT_LIFETIME,
@@ -23,6 +24,11 @@ USER = Credential(username="user", password="canary-password")
 BASIC = Access(scheme="basic")
 BEARER = Access(scheme="bearer")
 PUBLIC = Access(scheme="bearer", anonymous=True)
+
+
+def insufficient(registry, scope):
+    challenge = f'Bearer realm="{registry.token_url}",scope="{scope}",error="insufficient_scope"'
+    return faults.header("WWW-Authenticate", challenge)(faults.status(401)(faults.Reply()))
 
 
 def keys(registry, credential=USER):
@@ -134,6 +140,35 @@ def test_a_scope_that_does_not_suffice_is_widened(start, connect):
     assert len(tokens_given(registry)) == 2
     assert "scope=repository%3Abase%3Apull" in tokens_given(registry)[1].target
     assert "scope=repository%3Aapp%3Apull" in tokens_given(registry)[1].target
+
+
+def test_a_scope_that_never_suffices_ends(start, connect):
+    registry = start(PUBLIC)
+    registry.add_image("app", "1", [])
+    numbers = iter(range(100))
+    registry.fail("head", lambda _: insufficient(registry, f"more:{next(numbers)}"))
+    with pytest.raises(AuthError):
+        connect().resolve(registry.reference("app", "1"))
+    assert len(registry.seen) == 5
+
+
+def test_a_scope_that_is_refused_is_not_asked_for_twice(start, connect):
+    registry = start(PUBLIC)
+    registry.add_image("app", "1", [])
+    registry.fail("head", lambda _: insufficient(registry, "repository:app:pull"))
+    with pytest.raises(AuthError):
+        connect().resolve(registry.reference("app", "1"))
+    assert len(tokens_given(registry)) == 1
+
+
+def test_too_many_scopes(start, connect):
+    registry = start(PUBLIC)
+    registry.add_image("app", "1", [])
+    scopes = " ".join(f"repository:{number}:pull" for number in range(MAX_SCOPES + 1))
+    registry.fail("head", lambda _: insufficient(registry, scopes))
+    with pytest.raises(AuthError, match=f"more than {MAX_SCOPES} scopes"):
+        connect().resolve(registry.reference("app", "1"))
+    assert tokens_given(registry) == []
 
 
 @pytest.mark.parametrize("methods", [{"POST"}, {"GET", "POST"}])
