@@ -140,14 +140,6 @@ class Member:
         self.xattrs = decode_xattrs(records, limits) or NO_XATTRS
 
     @property
-    def memory(self) -> int:
-        """Bytes that the member's names and attributes take."""
-        size = len(self.name) + len(self.link)
-        if self.xattrs:
-            size += sum(len(name) + len(value) for name, value in self.xattrs.items())
-        return size
-
-    @property
     def rdev(self) -> int:
         """The device number, as `os.makedev` makes it.
 

@@ -47,6 +47,27 @@ def decode_records(body: bytes) -> dict[bytes, bytes]:
     Raises:
         MalformedError: A record's length is wrong, it has no keyword, or two contradict.
     """
+    return _decode_lines(body) or _decode_any(body)
+
+
+def _decode_lines(body: bytes) -> dict[bytes, bytes] | None:
+    """The records where each is one line and all is in order, as nearly always; else None."""
+    lines = body.split(b"\n")
+    if lines.pop() or b"\0" in body:
+        return None
+    records = {}
+    for line in lines:
+        head, equals, value = line.partition(b"=")
+        length, _, keyword = head.partition(b" ")
+        if not keyword or not equals or length != b"%d" % (len(line) + 1):
+            return None
+        records[keyword] = value
+    if len(records) != len(lines) or _SPARSE_PAIR[0] in records or _SPARSE_PAIR[1] in records:
+        return None
+    return records
+
+
+def _decode_any(body: bytes) -> dict[bytes, bytes]:
     records: dict[bytes, bytes] = {}
     pairs: list[bytes] = []
     start, end = 0, len(body)
@@ -117,6 +138,9 @@ def decode_time(value: bytes) -> int:
     Raises:
         MalformedError: The value is no time.
     """
+    seconds, _, fraction = value.partition(b".")
+    if len(fraction) == 9 and 0 < len(seconds) < 19 and seconds.isdigit() and fraction.isdigit():
+        return int(seconds + fraction)
     match = _TIME.fullmatch(value)
     if match is None or int(match[2]) > _MAX_SECONDS:
         raise MalformedError(f"mtime is not a time: {value[:40]!r}")

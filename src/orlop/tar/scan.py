@@ -296,7 +296,9 @@ class TarScanner:
         self._entries_left -= 1
         if self._entries_left < 0:
             raise TooLargeError("the archive has too many entries", "max_entries")
-        self._metadata_left -= member.memory
+        self._metadata_left -= len(member.name) + len(member.link)
+        if member.xattrs:
+            self._metadata_left -= sum(len(key) + len(member.xattrs[key]) for key in member.xattrs)
         if self._metadata_left < 0:
             raise TooLargeError("the archive has too much metadata", "max_metadata_size")
         self._entries.append(entry)
