@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from orlop.metadata import DerivedRecord
     from orlop.storage.storage import Storage
 
-__all__ = ["Collected", "collect"]
-
 
 def collect(storage: Storage) -> Collected:
     """Free what no image, mount or lease needs; may be killed at any time, and run beside others.

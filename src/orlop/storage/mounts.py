@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orlop.storage.places import Places
 
 _LOCK_TIMEOUT: Final = 60.0
+_NAME_LENGTH: Final = 16
 
 
 class MountTable:
@@ -163,7 +164,7 @@ class MountTable:
     def own_place(self, image: ImageRecord) -> Path:
         """Where an image is mounted when nobody says where."""
         assert image.chain_id is not None
-        return self._places.mounts / image.chain_id.encoded
+        return self._places.mounts / image.chain_id.encoded[:_NAME_LENGTH]
 
     def _lock(self, target: Path) -> FileLock:
         return FileLock(self._places.lock(Digest.of(os.fsencode(target))), timeout=_LOCK_TIMEOUT)

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
-from orlop.spec.json import decode_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,8 +125,11 @@ def check_format(places: Places, *, missing_ok: bool = False) -> None:
         raise NotFoundError(
             f"no store at {places.root}", hint="pull an image, or say where with --root"
         ) from None
-    document = decode_json(raw, limit=_MAX_FORMAT_SIZE, what=str(path))
-    version, features = document.get("version"), document.get("features", [])
+    try:
+        document = json.loads(raw)
+        version, features = document["version"], document["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        version, features = None, None
     if not isinstance(version, int) or not isinstance(features, list):
         raise InvalidDocumentError("not the format file of a store", where=str(path))
     unknown = [str(feature) for feature in features if feature not in KNOWN_FEATURES]

@@ -1,4 +1,4 @@
-"""The parts of one store, opened together."""
+"""The parts of one store, opened together, and each loaded when it is first asked for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Self
 
 from orlop.content import LocalContent
 from orlop.metadata import Database
-from orlop.storage.chains import ChainStore
-from orlop.storage.forms import FormStore
-from orlop.storage.mountable import Mountables
-from orlop.storage.mounts import MountTable
 from orlop.storage.places import check_format, prepare
 
 if TYPE_CHECKING:
+    from orlop.storage.chains import ChainStore
+    from orlop.storage.forms import FormStore
+    from orlop.storage.mountable import Mountables
+    from orlop.storage.mounts import MountTable
     from orlop.storage.places import Places
 
 
@@ -55,21 +55,29 @@ class Storage:
     @cached_property
     def forms(self) -> FormStore:
         """What is derived from layers."""
+        from orlop.storage.forms import FormStore
+
         return FormStore(self.places, self.database)
 
     @cached_property
     def chains(self) -> ChainStore:
         """What is derived from stacks of layers."""
+        from orlop.storage.chains import ChainStore
+
         return ChainStore(self.places, self.database, self.forms)
 
     @cached_property
     def mountables(self) -> Mountables:
         """What stacks are mounted from."""
+        from orlop.storage.mountable import Mountables
+
         return Mountables(self.places, self.forms, self.chains)
 
     @cached_property
     def mounts(self) -> MountTable:
         """What is mounted."""
+        from orlop.storage.mounts import MountTable
+
         return MountTable(self.places, self.database)
 
     def close(self) -> None:

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
-from orlop.spec.config import ImageConfig
-from orlop.spec.descriptor import Descriptor
-from orlop.spec.manifest import Manifest
-from orlop.storage.chains import Stack
-from orlop.storage.files import open_files
 from orlop.store.mount import Mount
-from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,6 +17,10 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.metadata import ImageRecord
+    from orlop.spec.config import ImageConfig
+    from orlop.spec.descriptor import Descriptor
+    from orlop.spec.manifest import Manifest
+    from orlop.storage.chains import Stack
     from orlop.storage.files import ImageFiles
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
@@ -76,6 +74,8 @@ class Image:
     @cached_property
     def target(self) -> Descriptor:
         """What the name was resolved to: an index, or the manifest."""
+        from orlop.spec.descriptor import Descriptor
+
         return Descriptor.decode(json.loads(self._record.target))
 
     @property
@@ -91,6 +91,8 @@ class Image:
             NotFoundError: It is missing from the store.
             VerificationError: It is damaged.
         """
+        from orlop.spec.manifest import Manifest
+
         return Manifest.decode(self._document(self.manifest_digest))
 
     @cached_property
@@ -101,6 +103,8 @@ class Image:
             NotFoundError: It is missing from the store.
             VerificationError: It is damaged.
         """
+        from orlop.spec.config import ImageConfig
+
         config = self.manifest.config
         return ImageConfig.decode(self._storage.content.read(config.digest, config.size))
 
@@ -151,6 +155,8 @@ class Image:
         Raises:
             NotFoundError: Its layers are not unpacked.
         """
+        from orlop.storage.files import open_files
+
         return open_files(self._stack, self._storage.forms, self._storage.chains)
 
     def stat(self, path: str | bytes, *, follow: bool = True) -> Node:
@@ -194,6 +200,7 @@ class Image:
     @property
     def _stack(self) -> Stack:
         from orlop.metadata import Chains
+        from orlop.storage.chains import Stack
 
         chain_id = self._record.chain_id
         if chain_id is not None:
@@ -213,6 +220,8 @@ class Image:
 
     def _mountable(self, driver: Driver | None, lease: Lease) -> Mountable:
         """What the image is mounted from, made now if need be."""
+        from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
+
         mountables = self._storage.mountables
         if driver is None:
             found = mountables.find(self._stack)

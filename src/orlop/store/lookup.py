@@ -19,7 +19,8 @@ _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
     """The records of one image: exact ID first, then name, then unique prefix of an ID.
 
-    An ID may have several names; a name has one record.
+    A name without a host is one of Docker Hub, or else one of `localhost/`. An ID may have several
+    names; a name has one record.
 
     Raises:
         NotFoundError: Nothing is called that.
@@ -48,13 +49,16 @@ def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> 
 
 
 def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
-    found = Images(tx).get(name)
-    if found is None:
-        try:
-            found = Images(tx).get(str(Reference.parse(name).with_default_tag()))
-        except InvalidReferenceError:
-            return []
-    return [found] if found else []
+    for each in (name, f"localhost/{name}"):
+        found = Images(tx).get(each)
+        if found is None:
+            try:
+                found = Images(tx).get(str(Reference.parse(each).with_default_tag()))
+            except InvalidReferenceError:
+                continue
+        if found is not None:
+            return [found]
+    return []
 
 
 def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRecord]:

@@ -11,10 +11,8 @@ from orlop.errors import AmbiguousError, NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.reference import Reference
-from orlop.storage.collect import Collected, collect
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
-from orlop.storage.usage import Usage, measure
 from orlop.store.image import Image
 from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
@@ -23,9 +21,10 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.drivers.probe import Capabilities
-    from orlop.metadata import ImageRecord
+    from orlop.metadata import Collected, ImageRecord
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
+    from orlop.storage.usage import Usage
     from orlop.transfer import ProgressCallback, SourceOptions
 
 
@@ -228,10 +227,14 @@ class Store:
         Raises:
             OSError: Something could not be removed.
         """
+        from orlop.storage.collect import collect
+
         return collect(self._storage)
 
     def usage(self) -> Usage:
         """What the store occupies, and how much of it a collection would free."""
+        from orlop.storage.usage import measure
+
         return measure(self._storage)
 
     def capabilities(self) -> Capabilities:
