@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
+from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
 
@@ -139,7 +140,8 @@ def _create(path: str) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        pass
+        return
+    sync_directory(os.path.dirname(path))
 
 
 @contextmanager
