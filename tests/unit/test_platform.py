@@ -141,6 +141,12 @@ def test_platform_keeps_what_was_written_until_it_is_normalised():
     assert written.normalized().extra == {"x": 1}
 
 
+def test_nameless_features_are_left_out_of_the_text():
+    odd = Platform(os="linux", architecture="amd64", os_features=("", "a", ""))
+    assert str(odd) == "linux(+a)/amd64"
+    assert str(Platform(os="linux", architecture="amd64", os_features=("",))) == "linux/amd64"
+
+
 def test_nameless_platform_says_so():
     assert str(Platform(os="", architecture="")) == "unknown"
 

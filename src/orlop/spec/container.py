@@ -23,7 +23,7 @@ class ContainerConfig:
     Attributes:
         user: `user`, `uid`, and either followed by `:group` or `:gid`; empty for root.
         exposed_ports: `port`, `port/tcp` or `port/udp`.
-        env: `NAME=value`, in order.
+        env: `NAME=value`, in order, as they are written: `=` may be missing.
         entrypoint: The command and its first arguments.
         cmd: What follows the entrypoint, or the command where there is none.
         volumes: Directories that are written to.

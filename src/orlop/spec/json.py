@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_SIZE: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 64
 
-_BOM: Final = b"\xef\xbb\xbf"
 _SURROGATES: Final = (b"\\ud", b"\\uD")
 _INFINITY: Final = float("inf")
 
@@ -120,8 +119,6 @@ def _first_twice(pairs: list[tuple[str, object]]) -> str:
 
 
 def _decode_utf8(raw: bytes, what: str) -> str:
-    if raw.startswith(_BOM):
-        raise InvalidDocumentError(f"{what} begins with a byte order mark", where="$")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -44,6 +44,7 @@ def test_what_readers_disagree_about_is_refused_with_its_path(raw, where):
         b'{"a":"\xc0\x80"}',
         b'{"a":"\xed\xa0\x80"}',
         b"\xef\xbb\xbf{}",
+        b" \xef\xbb\xbf{}",
         '{"a":1}'.encode("utf-16"),
         '{"a":1}'.encode("utf-32-le"),
         b"\x00",
