@@ -1,0 +1,1 @@
+"""What tests share: images made in a moment, and marks for tests that need more than Python."""
