@@ -10,7 +10,10 @@ as `NeedsParentsError`:
 - an opaque root, which overlay does not know.
 
 Below an opaque directory nothing depends on them. For the lowest layer of a stack all but the
-device is known, too.
+device is known, too, and there is nothing to remove.
+
+One thing is left to whoever stacks the layers: a whiteout in a directory that no layer below has
+is listed by overlay as a name that cannot be opened. `whiteouts` tells what to look at.
 """
 
 from __future__ import annotations
@@ -37,10 +40,11 @@ class LayerDirectory(Place):
         node: Its inode, whose children are the layer's own.
         below: The directories among the children.
         implied: Whether an entry below asked for it before it had one itself.
-        opaque: Whether it hides what the layers below have there.
+        fresh: Whether it is not the directory that the layers below may have there.
+        opaque: Whether it hides what they have in it.
     """
 
-    __slots__ = ("below", "implied", "node", "opaque")
+    __slots__ = ("below", "fresh", "implied", "node", "opaque")
 
     def __init__(
         self, parent: LayerDirectory | None, name: bytes, node: Node, *, fd: int = -1
@@ -49,6 +53,7 @@ class LayerDirectory(Place):
         self.node = node
         self.below: dict[bytes, LayerDirectory] = {}
         self.implied = False
+        self.fresh = False
         self.opaque = False
 
     @property
@@ -88,6 +93,7 @@ class LayerTree:
     Attributes:
         anywhere: Whether the layer may stand above others, too.
         root_given: Whether the layer says what its root directory is.
+        whiteouts: The paths of the whiteouts that were made.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class LayerTree:
         self.root = root
         self.anywhere = True
         self.root_given = False
+        self.whiteouts: list[bytes] = []
         self._sink = sink
         self._lowest = lowest
         self._prefix = prefix
@@ -147,6 +154,9 @@ class LayerTree:
             NeedsParentsError: It does not.
         """
         self._link_late()
+        if self._removals and self._lowest:
+            self.anywhere = False
+            self._removals.clear()
         for removal in sorted(self._removals, key=lambda entry: entry.path.split(b"/")):
             if type(removal) is Whiteout:
                 self._hide(removal.path)
@@ -164,7 +174,7 @@ class LayerTree:
         if standing is None:
             # A file that was here hid what lies below; so does the directory that follows it.
             fresh = self._discard(place, name)
-            standing = self._add(place, name, opaque=fresh)
+            standing = self._add(place, name, fresh=fresh)
         self._replace(standing.node, node)
 
     def _replace(self, old: Node, new: Node) -> None:
@@ -188,10 +198,10 @@ class LayerTree:
             xattrs, node.source, node.offset, node.segments,
         )  # fmt: skip
 
-    def _add(self, place: LayerDirectory, name: bytes, *, opaque: bool) -> LayerDirectory:
+    def _add(self, place: LayerDirectory, name: bytes, *, fresh: bool) -> LayerDirectory:
         node = directory()
         below = LayerDirectory(place, name, node)
-        below.opaque = opaque
+        below.fresh = below.opaque = fresh
         place.below[name] = below
         place.children[name] = node
         self._sink.make_directory(below)
@@ -209,7 +219,12 @@ class LayerTree:
             return False
         self._parent_path = None
         self._sink.discard(place, name)
-        place.below.pop(name, None)
+        gone = [place.below.pop(name)] if name in place.below else []
+        while gone:
+            here = gone.pop()
+            if here.implied:
+                self._need(f"/{_show(here.path())} went without an entry of its own")
+            gone.extend(here.below.values())
         return True
 
     def _place_of(self, path: bytes) -> tuple[LayerDirectory, bytes]:
@@ -248,7 +263,7 @@ class LayerTree:
         return place
 
     def _imply(self, place: LayerDirectory, name: bytes) -> LayerDirectory:
-        below = self._add(place, name, opaque=self._discard(place, name))
+        below = self._add(place, name, fresh=self._discard(place, name))
         below.implied = True
         return below
 
@@ -299,16 +314,16 @@ class LayerTree:
         if place is None:
             return
         if name in place.below:
-            place.below[name].opaque = True
+            place.below[name].fresh = place.below[name].opaque = True
         elif name not in place.children:
             node = Node(S_IFCHR)
             place.children[name] = node
+            self.whiteouts.append(path)
             self._sink.make_whiteout(place, name, node)
 
     def _make_opaque(self, path: bytes) -> None:
         if not path:
-            self._need("the root is opaque")
-            return
+            raise NeedsParentsError("the root is opaque")
         place = self._removed_in(path, path)
         if place is not None:
             place.opaque = True
@@ -325,8 +340,9 @@ class LayerTree:
                 if node is not None and node.mode & S_IFMT != S_IFLNK:
                     return None
                 kind = "is missing" if node is None else "is a symbolic link"
-                self._need(f"/{_show(removal)} is removed below a directory that {kind}")
-                return None
+                raise NeedsParentsError(
+                    f"/{_show(removal)} is removed below a directory that {kind}"
+                )
             place = below
         return None if place.opaque else place
 
@@ -335,12 +351,11 @@ class LayerTree:
         stack = [(self.root, False)]
         while stack:
             place, fresh = stack.pop()
-            fresh = fresh or place.opaque
-            if place.implied and not fresh:
+            if place.implied and not (fresh or place.fresh):
                 self._need(f"/{_show(place.path())} has no entry of its own before what it holds")
             if place.opaque:
                 place.node.xattrs = {**place.node.xattrs, self._prefix + b"opaque": b"y"}
-            stack.extend((below, fresh) for below in place.below.values())
+            stack.extend((below, fresh or place.opaque) for below in place.below.values())
 
     def _need(self, reason: str) -> None:
         if not self._lowest:

@@ -30,11 +30,13 @@ class StreamReport:
         written: What was written, and what could not be.
         anywhere: As in `OverlayForm`.
         root_given: As in `OverlayForm`.
+        whiteouts: As in `OverlayForm`.
     """
 
     written: WriteReport
     anywhere: bool
     root_given: bool
+    whiteouts: tuple[bytes, ...]
 
 
 class StreamWriter:
@@ -143,6 +145,7 @@ class StreamWriter:
             ),
             anywhere=self._tree.anywhere,
             root_given=self._tree.root_given,
+            whiteouts=tuple(self._tree.whiteouts),
         )
 
     def make_directory(self, place: LayerDirectory) -> None:
