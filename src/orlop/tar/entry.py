@@ -26,6 +26,7 @@ WHITEOUT_PREFIX: Final = b".wh."
 OPAQUE_NAME: Final = b".wh..wh..opq"
 
 REGULAR_KINDS: Final = frozenset({b"0", b"7", b"\0", b"S"})
+_DIRECTORY_ENDS: Final = (b"/", b"/.")
 _TYPES: Final = {
     b"2": S_IFLNK,
     b"3": S_IFCHR,
@@ -89,6 +90,8 @@ def _link(path: bytes, member: Member, limits: TarLimits) -> Link:
     target = normalise(member.link, limits)
     if not path or not target:
         raise MalformedError("a hard link of the root directory")
+    if path == target:
+        raise MalformedError("a hard link to itself")
     return Link(path, target)
 
 
@@ -122,7 +125,7 @@ def regular_entry(
         marker = _marker(path)
         if marker is not None:
             return marker
-    if member.name[-1:] == b"/":
+    if member.name.endswith(_DIRECTORY_ENDS):
         return _v7_directory(path, member)
     if not path:
         raise MalformedError("the root is not a directory")
@@ -136,7 +139,7 @@ def regular_entry(
 
 
 def _v7_directory(path: bytes, member: Member) -> Put:
-    if member.kind != b"\0" or member.size:
+    if member.kind != b"\0" or member.size or member.name[-1:] != b"/":
         raise MalformedError("the name of a regular file ends in a slash")
     mode = S_IFDIR | member.permissions
     node = Node(mode, member.uid, member.gid, member.mtime_ns, xattrs=member.xattrs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.tar.header import MalformedError, TooLargeError, UnsafeNameError
 
 if TYPE_CHECKING:
     from orlop.tar.limits import TarLimits
+
+_SHOWN_SIZE: Final = 100
 
 
 def normalise(name: bytes, limits: TarLimits) -> bytes:
@@ -51,5 +53,5 @@ def _normalise_slowly(name: bytes, limits: TarLimits) -> bytes:
 
 def shown(name: bytes) -> str:
     """The name as text for messages, cut and with nothing that a terminal would obey."""
-    text = ascii(name[:200].decode("utf-8", "surrogateescape"))
-    return f"{text}…" if len(name) > 200 else text
+    text = ascii(name[:_SHOWN_SIZE].decode("utf-8", "surrogateescape"))
+    return f"{text}…" if len(name) > _SHOWN_SIZE else text

@@ -21,6 +21,7 @@ import re
 from typing import Final
 
 from orlop.tar.header import MAX_SIZE, MalformedError
+from orlop.tar.names import shown
 
 SPARSE_MAP: Final = b"GNU.sparse.map"
 SPARSE_PREFIX: Final = b"GNU.sparse."
@@ -85,7 +86,7 @@ def _decode_any(body: bytes) -> dict[bytes, bytes]:
         if keyword in _SPARSE_PAIR:
             _add_to_pairs(pairs, keyword, value)
         elif records.setdefault(keyword, value) != value:
-            raise MalformedError(f"two PAX records {keyword!r} contradict each other")
+            raise MalformedError(f"two PAX records {shown(keyword)} contradict each other")
         start = stop
     if pairs:
         if SPARSE_MAP in records or len(pairs) % 2:
@@ -110,7 +111,7 @@ def global_records(records: dict[bytes, bytes]) -> dict[bytes, bytes]:
     """
     for keyword in records:
         if keyword in _NOT_GLOBAL or keyword.startswith(SPARSE_PREFIX):
-            raise MalformedError(f"a global PAX header sets {keyword!r}")
+            raise MalformedError(f"a global PAX header sets {shown(keyword)}")
     return {
         keyword: value
         for keyword, value in records.items()

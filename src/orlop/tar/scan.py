@@ -9,6 +9,7 @@ Where two readers of tar could see two different archives, the archive is refuse
 - an extended header whose padding is not zero, since some read on in it;
 - data behind a member that is no regular file (a hard link, symlink, directory, device or fifo);
 - a name that ends in a slash on a regular file, but for V7, whose directories look so;
+- a magic that is none of ustar, GNU and V7, as only some then read a prefix;
 - a single zero block that is followed by anything but another one;
 - an end inside of a member, its padding included.
 
@@ -49,6 +50,7 @@ from orlop.tar.header import (
 from orlop.tar.limits import TarLimits
 from orlop.tar.member import Member, Memos
 from orlop.tar.names import shown
+from orlop.tar.pax import decode_text
 from orlop.tar.sparse import GnuMap, PaxMap, check_segments
 
 if TYPE_CHECKING:
@@ -261,7 +263,8 @@ class TarScanner:
         else:
             assert records is not None
             found = PaxMap(records, member.size, self._segments_left)
-            member.name = records.get(b"GNU.sparse.name") or member.name
+            member.name = decode_text(records.get(b"GNU.sparse.name") or member.name, "path")
+            self._name = member.name
         self._sparse = (member, found)
         return self._continue_sparse(member, found)
 

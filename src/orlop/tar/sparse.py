@@ -20,6 +20,7 @@ from orlop.tar.header import (
     UnknownError,
     decode_size,
 )
+from orlop.tar.names import shown
 from orlop.tar.pax import SPARSE_MAP, decode_decimal
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class PaxMap:
             records.get(b"GNU.sparse.minor", b"0" if b"GNU.sparse.major" in records else b"1"),
         )
         if version not in ((b"0", b"0"), (b"0", b"1"), (b"1", b"0")):
-            raise UnknownError(f"sparse format {version[0]!r}.{version[1]!r} is not known")
+            raise UnknownError(f"sparse format {shown(b'.'.join(version))} is not known")
         self._limit = limit
         self.stored = stored
         self._text = bytearray()

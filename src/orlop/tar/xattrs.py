@@ -11,6 +11,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
 from orlop.tar.header import MalformedError, TooLargeError
+from orlop.tar.names import shown
 from orlop.tar.pax import LIBARCHIVE_XATTR, SCHILY_XATTR
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def decode_xattrs(records: Mapping[bytes, bytes], limits: TarLimits) -> dict[byt
         else:
             continue
         if not name or b"\0" in name:
-            raise MalformedError(f"an extended attribute has no proper name: {name[:40]!r}")
+            raise MalformedError(f"an extended attribute has no proper name: {shown(name)}")
         if xattrs.setdefault(name, value) != value:
-            raise MalformedError(f"two values of the attribute {name[:300]!r}")
+            raise MalformedError(f"two values of the attribute {shown(name)}")
     _check_limits(xattrs, limits)
     return xattrs
 

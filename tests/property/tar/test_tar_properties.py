@@ -30,7 +30,7 @@ def members(draw, form):
         data = bytes(draw(st.integers(0, 1500)))
         info.size = len(data)
     elif info.type in (tarfile.SYMTYPE, tarfile.LNKTYPE):
-        info.linkname = draw(NAMES)
+        info.linkname = "target/" + draw(NAMES)
     elif info.type == tarfile.CHRTYPE:
         info.devmajor, info.devminor = draw(st.integers(0, 4095)), draw(st.integers(0, 2**20 - 1))
     if form == tarfile.PAX_FORMAT and draw(st.booleans()):

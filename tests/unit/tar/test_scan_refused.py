@@ -127,6 +127,32 @@ def test_a_regular_file_whose_name_ends_in_a_slash(kind):
     refused(member(b"dir/", kind=kind), match="ends in a slash")
 
 
+@pytest.mark.parametrize("kind", [b"0", b"\0"])
+def test_a_regular_file_whose_name_ends_in_a_slash_and_a_dot(kind):
+    refused(member(b"dir/.", kind=kind), match="ends in a slash")
+
+
+def test_a_hard_link_to_itself():
+    refused(member(b"a/b", kind=b"1", link=b"./a//b"), match="itself")
+
+
+@pytest.mark.parametrize(
+    "extended",
+    [
+        pax((b"k" * 10**5, b"1"), (b"k" * 10**5, b"2")),
+        pax((b"GNU.sparse." + b"k" * 10**5, b"1"), kind=b"g"),
+        pax((b"GNU.sparse.major", b"9" * 10**5)),
+        pax((b"uid", b"9" * 10**5)),
+        pax((b"mtime", b"9" * 10**5)),
+        pax((b"path", b"../" * 10**4)),
+        pax((b"LIBARCHIVE.xattr." + b"%00" * 10**4, b"")),
+    ],
+)
+def test_messages_stay_short(extended):
+    error = refused(extended, member(), match="offset", error=OrlopError)
+    assert len(str(error)) < 1500
+
+
 def test_a_directory_of_v7_with_data():
     refused(member(b"dir/", b"x", b"\0", magic=V7), match="ends in a slash")
 

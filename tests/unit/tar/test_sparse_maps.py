@@ -1,7 +1,7 @@
 import pytest
 from tar_members import GNU, SOURCE, header, member, octal, padded, pax, scan, scan_one
 
-from orlop.errors import InvalidLayerError, LimitExceededError, UnsupportedError
+from orlop.errors import InvalidLayerError, LimitExceededError, UnsafePathError, UnsupportedError
 from orlop.tar import TarLimits
 
 
@@ -227,6 +227,24 @@ def test_records_of_sparse_files_that_are_none(records):
 def test_sparse_formats_that_are_not_known(version):
     records = pax((b"GNU.sparse.major", version[0]), (b"GNU.sparse.minor", version[1]))
     refused(records, member(), match="not known", error=UnsupportedError)
+
+
+def test_a_nul_in_the_name_of_a_sparse_file():
+    records = [
+        (b"GNU.sparse.map", b"0,1"),
+        (b"GNU.sparse.size", b"9"),
+        (b"GNU.sparse.name", b"a\0"),
+    ]
+    refused(pax(*records), member(b"s", b"x"), match="NUL")
+
+
+def test_a_sparse_file_whose_name_leaves_the_root():
+    records = [
+        (b"GNU.sparse.map", b"0,1"),
+        (b"GNU.sparse.size", b"9"),
+        (b"GNU.sparse.name", b"../a"),
+    ]
+    refused(pax(*records), member(b"s", b"x"), match=r"'\.\.'", error=UnsafePathError)
 
 
 @pytest.mark.parametrize("kind", [b"1", b"2", b"5"])
