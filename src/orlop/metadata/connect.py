@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT: Final = 60.0
 """Seconds to wait for the transactions of other processes."""
 
+_LONGEST_PAUSE: Final = 0.05
 _SETTINGS: Final = """
 PRAGMA synchronous=FULL;
 PRAGMA foreign_keys=ON;
@@ -40,7 +42,7 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
         connection = apsw.Connection(f"file:{_quote(path)}?immutable=1", flags=flags)
     else:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(int(BUSY_TIMEOUT * 1000))
+    connection.set_busy_handler(_wait)
     connection.execute(_SETTINGS)
     return connection
 
@@ -133,6 +135,12 @@ def transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
         if process == os.getpid() and connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _wait(pauses: int) -> bool:
+    # Here rather than in SQLite, so that the one who waits can be interrupted.
+    time.sleep(min(0.001 * 2 ** min(pauses, 10), _LONGEST_PAUSE))
+    return pauses * _LONGEST_PAUSE < BUSY_TIMEOUT
 
 
 def _create(path: str) -> None:

@@ -43,32 +43,44 @@ _refused: set[str] = set()
 class Transaction:
     """What may be asked inside `Database.read` and `Database.write`.
 
+    What a record may not be is told by AlreadyExistsError, NotFoundError (it refers to a record
+    that is missing) or ValueError.
+
     Args:
         connection: Where the transaction was begun.
+        path: The database, for messages.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_path")
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
         self._connection = connection
+        self._path = path
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Execute a statement; how many rows it changed."""
-        self._connection.execute(sql, values)
+        self._run(sql, values)
         return self._connection.changes()
 
     def execute_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
         """Execute a statement once for each row of values."""
-        self._connection.executemany(sql, rows)
+        for row in rows:
+            self._run(sql, row)
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """The rows of a query, all of them: none is read after the transaction."""
-        return self._connection.execute(sql, values).fetchall()
+        return self._run(sql, values)
 
     def row(self, sql: str, values: Values = ()) -> Row | None:
-        """The first row of a query, or None."""
-        found = self._connection.execute(sql, values).fetchone()
-        return None if found is None else tuple(found)
+        """The first row of a query that finds a few, or None."""
+        found = self._run(sql, values)
+        return found[0] if found else None
+
+    def _run(self, sql: str, values: Values) -> list[Row]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except apsw.Error as error:
+            raise translate(error, self._path) from error
 
 
 @final
@@ -108,11 +120,12 @@ class Database:
             InvalidError: It belongs to another program, or is damaged.
             OSError: It cannot be opened or made.
         """
-        database = cls(os.path.realpath(path), read_only=read_only)
-        database._require_usable()
-        with _opening, database._translated():
-            begin = inspect if read_only else prepare
-            database._idle.append(begin(database.path))
+        begin = inspect if read_only else prepare
+        with _opening:
+            database = cls(os.path.realpath(path), read_only=read_only)
+            database._require_usable()
+            with database._translated():
+                database._idle.append(begin(database.path))
         return database
 
     @contextmanager
@@ -124,7 +137,7 @@ class Database:
             OSError: It cannot be read.
         """
         with self._connection() as connection, transaction(connection, "BEGIN"):
-            yield Transaction(connection)
+            yield Transaction(connection, self.path)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -141,7 +154,7 @@ class Database:
             self._connection() as connection,
             transaction(connection, "BEGIN IMMEDIATE"),
         ):
-            yield Transaction(connection)
+            yield Transaction(connection, self.path)
 
     def close(self) -> None:
         """Close what is idle now and the rest when its transaction ends."""
@@ -258,6 +271,7 @@ _forking: list[Database] = []
 
 
 def _before_fork() -> None:
+    _opening.acquire()
     _forking.extend(_databases)
     for database in _forking:
         database.before_fork()
@@ -266,11 +280,13 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _forking:
         _forking.pop().after_fork()
+    _opening.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop().after_fork_in_child()
+    _opening.release()
 
 
 os.register_at_fork(

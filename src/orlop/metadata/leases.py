@@ -139,6 +139,11 @@ class Leases:
         )
         self._tx.execute(f"INSERT INTO leases ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", values)  # noqa: S608
 
+    def extend(self, id: str, expires_at_ns: int | None) -> bool:  # noqa: A002
+        """Let a lease without an owner end at another time; whether there is one."""
+        sql = "UPDATE leases SET expires_at_ns = ? WHERE id = ?"
+        return self._tx.execute(sql, (expires_at_ns, id)) > 0
+
     def hold(self, id: str, kind: Kind, keys: Iterable[str]) -> None:  # noqa: A002
         """Keep things that exist or will.
 
@@ -161,8 +166,9 @@ class Leases:
 
     def items(self, id: str | None = None) -> Iterator[tuple[Kind, str]]:  # noqa: A002
         """What a lease keeps, or what all of them do: kind and key."""
-        sql = "SELECT kind, key FROM lease_items WHERE ? IS NULL OR lease = ? ORDER BY kind, key"
-        return ((row[0], row[1]) for row in self._tx.rows(sql, (id, id)))
+        where, values = ("", ()) if id is None else ("WHERE lease = ?", (id,))
+        sql = f"SELECT kind, key FROM lease_items {where} ORDER BY kind, key"  # noqa: S608
+        return iter([(row[0], row[1]) for row in self._tx.rows(sql, values)])
 
     def delete(self, id: str) -> bool:  # noqa: A002
         """End a lease; whether there was one."""

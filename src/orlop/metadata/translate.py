@@ -7,7 +7,7 @@ import os
 
 import apsw
 
-from orlop.errors import AlreadyExistsError, InUseError, InvalidError, OrlopError
+from orlop.errors import AlreadyExistsError, InUseError, InvalidError, NotFoundError, OrlopError
 
 _NUMBERS = (
     (apsw.FullError, errno.ENOSPC),
@@ -18,7 +18,7 @@ _NUMBERS = (
 )
 
 
-def translate(error: apsw.Error, path: str) -> OrlopError | OSError | MemoryError:
+def translate(error: apsw.Error, path: str) -> Exception:
     """What to raise in place of an error of SQLite, about the database at `path`."""
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return InUseError(
@@ -30,7 +30,7 @@ def translate(error: apsw.Error, path: str) -> OrlopError | OSError | MemoryErro
             f"this is no sound database: {error}", where=path, hint="restore it from a copy"
         )
     if isinstance(error, apsw.ConstraintError):
-        return AlreadyExistsError(f"a record is in the way in {path}: {error}")
+        return _constraint(error, path)
     if isinstance(error, apsw.NoMemError):
         return MemoryError(str(error))
     if isinstance(error, apsw.CantOpenError):
@@ -39,6 +39,15 @@ def translate(error: apsw.Error, path: str) -> OrlopError | OSError | MemoryErro
         if isinstance(error, kind):
             return _os_error(number, path)
     return OrlopError(f"database {path}: {error}")
+
+
+def _constraint(error: apsw.Error, path: str) -> Exception:
+    reason = getattr(error, "extendedresult", None)
+    if reason == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return NotFoundError(f"what a record refers to is not recorded in {path}: {error}")
+    if reason == apsw.SQLITE_CONSTRAINT_CHECK:
+        return ValueError(str(error))
+    return AlreadyExistsError(f"a record is in the way in {path}: {error}")
 
 
 def _why_not_opened(path: str) -> int:

@@ -451,3 +451,29 @@ def test_read_only_media(path, clean):
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     assert lines[0] == "1" if clean else "not closed by its last user" in lines[0]
     assert lines[1] == "Read-only file system"
+
+
+INTERRUPTED = """
+import sys
+from orlop.metadata import Database
+database = Database.open(sys.argv[1])
+print("waiting", flush=True)
+try:
+    with database.write():
+        print("written")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_waiting_can_be_interrupted(database, path):
+    command = [sys.executable, "-c", INTERRUPTED, str(path)]
+    with (
+        database.write(),
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout.readline() == "waiting\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"

@@ -396,3 +396,22 @@ def test_pulls_beside_collectors(database, tmp_path):
     collect(database, content)
     assert list(content.iter_digests()) == []
     assert recorded(database) == set()
+
+
+def test_lease_that_is_extended_during_a_collection_is_kept(database, content, monkeypatch):
+    """Between judging a lease and forgetting it, its user prolongs it."""
+    found = store(database, content, "x")
+    with database.write() as tx:
+        Leases(tx).create(LeaseRecord(id="x", owner=None, created_at_ns=1, expires_at_ns=2))
+        Leases(tx).hold("x", "blob", [found])
+    write = Database.write
+
+    def extend_first(self):
+        monkeypatch.setattr(Database, "write", write)
+        with self.write() as tx:
+            Leases(tx).extend("x", None)
+        return write(self)
+
+    monkeypatch.setattr(Database, "write", extend_first)
+    assert collect(database, content, now_ns=lambda: 3) == Collected()
+    assert recorded(database) == {found}

@@ -78,6 +78,9 @@ def test_leases_with_names_of_their_own(database):
         Leases(tx).create(record)
         Leases(tx).hold("mine", "chain", ["c"])
         assert Leases(tx).get("mine") == record
+        assert Leases(tx).extend("mine", 9) is True
+        assert Leases(tx).get("mine") == replace(record, expires_at_ns=9)
+        assert Leases(tx).extend("missing", 9) is False
     with pytest.raises(AlreadyExistsError), database.write() as tx:
         Leases(tx).create(record)
     with database.write() as tx:
@@ -87,7 +90,7 @@ def test_leases_with_names_of_their_own(database):
 
 
 def test_unknown_kinds_are_refused(database):
-    with Lease(database) as lease, pytest.raises(AlreadyExistsError, match="CHECK"):
+    with Lease(database) as lease, pytest.raises(ValueError, match="CHECK"):
         lease.hold("nonsense", "a")
 
 

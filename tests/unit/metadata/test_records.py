@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from orlop.digest import Digest
-from orlop.errors import AlreadyExistsError
+from orlop.errors import AlreadyExistsError, NotFoundError
 from orlop.metadata import (
     BlobRecord,
     Blobs,
@@ -143,7 +143,7 @@ def test_media_type_is_learned_and_not_forgotten(tx):
 
 
 def test_only_what_is_stored_names_others(tx):
-    with pytest.raises(Exception, match="FOREIGN KEY"):
+    with pytest.raises(NotFoundError, match="FOREIGN KEY"):
         Blobs(tx).link(digest("missing"), [digest("child")])
 
 

@@ -1,0 +1,72 @@
+"""That a store of ten thousand images answers like one of ten: no lookup reads a whole table."""
+
+import pytest
+
+from orlop.digest import Digest
+from orlop.metadata import Blobs, Chains, Database, Forms, Images, Leases, Mounts
+from orlop.metadata.gc import _LEASED, _NAMED
+from orlop.metadata.graph import _KEPT
+
+DIGEST = Digest.of(b"x")
+
+
+class Explaining:
+    """A transaction that collects the plans of what it is asked, and answers nothing."""
+
+    def __init__(self, tx):
+        self.tx = tx
+        self.plans = []
+
+    def rows(self, sql, values=()):
+        self.plans += [row[3] for row in self.tx.rows(f"EXPLAIN QUERY PLAN {sql}", values)]
+        return []
+
+    def row(self, sql, values=()):
+        self.rows(sql, values)
+
+    def execute(self, sql, values=()):
+        self.rows(sql, values)
+        return 0
+
+
+@pytest.fixture
+def tx(tmp_path):
+    with Database.open(tmp_path / "orlop.db") as database, database.read() as tx:
+        yield Explaining(tx)
+
+
+LOOKUPS = {
+    "image by name": lambda tx: Images(tx).get("x"),
+    "images by prefix": lambda tx: Images(tx).list("x", after="y", limit=10),
+    "images by ID": lambda tx: Images(tx).with_id(DIGEST),
+    "images by prefix of ID": lambda tx: Images(tx).with_id_prefix("00"),
+    "images by target": lambda tx: Images(tx).with_target(DIGEST),
+    "delete an image": lambda tx: Images(tx).delete("x", target_digest=DIGEST),
+    "blob": lambda tx: Blobs(tx).get(DIGEST),
+    "children of a blob": lambda tx: Blobs(tx).children(DIGEST),
+    "delete a blob": lambda tx: Blobs(tx).delete(DIGEST),
+    "form": lambda tx: Forms(tx).get(DIGEST, "tar"),
+    "forms": lambda tx: Forms(tx).list(DIGEST),
+    "chain": lambda tx: Chains(tx).get(DIGEST, "index"),
+    "layers of a chain": lambda tx: Chains(tx).layers(DIGEST),
+    "lease": lambda tx: Leases(tx).get("x"),
+    "items of a lease": lambda tx: Leases(tx).items("x"),
+    "end a lease": lambda tx: Leases(tx).delete("x"),
+    "mount by place": lambda tx: Mounts(tx).at("/x", "b", 1),
+    "holders of a mount": lambda tx: Mounts(tx).holders("x"),
+    **{
+        f"kept {kind}": lambda tx, sql=sql: tx.row(sql, {"key": "x"}) for kind, sql in _KEPT.items()
+    },
+    **{f"named {kind}": lambda tx, sql=sql: tx.row(sql, ("x",)) for kind, sql in _NAMED.items()},
+    "leased": lambda tx: tx.row(_LEASED, ("blob", "x")),
+}
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+def test_lookup_uses_an_index(tx, lookup):
+    LOOKUPS[lookup](tx)
+    assert tx.plans
+    scans = {plan for plan in tx.plans if plan.startswith("SCAN")}
+    assert scans <= {"SCAN above", "SCAN CONSTANT ROW"}  # What an index has found already.
+    sorts = [plan for plan in tx.plans if "TEMP B-TREE" in plan]
+    assert len(sorts) == (lookup == "holders of a mount")  # A handful, in the order of time.
