@@ -172,7 +172,7 @@ class Authenticator:
         if not plan.realm:
             return credential.basic if credential else None
         if credential is not None and credential.registry_token:
-            return f"Bearer {credential.registry_token}"
+            return f"Bearer {_checked_token(endpoint, credential.registry_token)}"
         request = TokenRequest(
             origin=endpoint.origin,
             realm=plan.realm,
@@ -187,6 +187,17 @@ class Authenticator:
         if self._credentials is None:
             return None
         return self._credentials.find(endpoint.domain, endpoint.repository)
+
+
+def _checked_token(endpoint: Endpoint, token: str) -> str:
+    """A token from a file, where it can be sent in a header.
+
+    Raises:
+        AuthError: It holds what no header can.
+    """
+    if not token.isascii() or not token.isprintable():
+        raise AuthError(f"the registry token for {endpoint.domain} holds more than ASCII letters")
+    return token
 
 
 def _checked_realm(endpoint: Endpoint, realm: str) -> str:

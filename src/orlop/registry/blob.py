@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ PROGRESS_SIZE: Final = 64 << 10
 """Bytes that must have come before all retries are granted again."""
 GOOD_PIECE: Final = 64 << 10
 """Bytes that one read waits for, where as many are wanted and left."""
+MIN_WATCH: Final = 0.1
+"""Seconds between two looks at a read, at least."""
 MAX_PIECE: Final = 1 << 20
 """The most bytes that one read returns."""
 
@@ -62,6 +65,8 @@ class BlobStream:
         self._position = offset
         self._skip = 0
         self._closed = False
+        self._timer: threading.Timer | None = None
+        self._reading_since: float | None = None
         self._arrived = 0
         self._waited = 0.0
         if offset < descriptor.size:
@@ -98,6 +103,9 @@ class BlobStream:
         self._hang_up()
 
     def _hang_up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._response is not None:
             self._response.close()
             self._response = None
@@ -144,8 +152,11 @@ class BlobStream:
         return b"".join(pieces)
 
     def _receive(self, response: Response, size: int) -> bytes:
-        begin = time.monotonic()
-        piece = response.body.read(min(size, MAX_PIECE))
+        begin = self._reading_since = time.monotonic()
+        try:
+            piece = response.body.read(min(size, MAX_PIECE))
+        finally:
+            self._reading_since = None
         if not piece:
             raise TransportError(f"{self._what} ended early", retryable=True)
         self._waited += time.monotonic() - begin
@@ -160,6 +171,24 @@ class BlobStream:
                 f"in {self._session.options.idle_timeout:g} seconds"
             )
         return piece
+
+    def _watch(self) -> None:
+        """Look from another thread, now and then, for a read that does not come back."""
+        seconds = self._session.options.idle_timeout
+
+        def look() -> None:
+            since = self._reading_since
+            response = self._response
+            if response is None:
+                return
+            if since is not None and time.monotonic() - since > seconds:
+                response.body.abort()
+            else:
+                self._watch()
+
+        self._timer = threading.Timer(max(seconds, MIN_WATCH), look)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _connect(self) -> None:
         """Open a connection that begins at the position, or `skip` bytes before it."""
@@ -176,6 +205,7 @@ class BlobStream:
             response.close()
             raise
         self._response = response
+        self._watch()
 
     def _request(self, position: int) -> Response:
         ranges = {"Range": f"bytes={position}-"} if position else {}

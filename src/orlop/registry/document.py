@@ -63,7 +63,7 @@ def from_headers(response: Response, wanted: Digest | None) -> Document | None:
     media_type = content_type(response)
     digest = _header_digest(response)
     length = response.length
-    if digest is None or length is None or not mediatype.valid(media_type):
+    if digest is None or not length or not mediatype.valid(media_type):
         return None
     if media_type in _UNSPECIFIC or not digest.computable:
         return None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from orlop.errors import LimitExceededError, TransportError
+from orlop.registry.deadline import deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
+DISCARD_TIMEOUT: Final = 5.0
+"""Seconds that reading a body may take that nobody wants; its connection is worth no more."""
 _PIECE: Final = 64 << 10
 
 
@@ -21,6 +23,10 @@ class Body(Protocol):
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes as they arrive, empty at the end."""
+        ...
+
+    def abort(self) -> None:
+        """Make a read fail that another thread waits in."""
         ...
 
     def close(self) -> None:
@@ -56,45 +62,39 @@ class Response:
         plain = text.isascii() and text.isdigit() and len(text) < 20
         return int(text) if plain else None
 
-    def read_all(
-        self,
-        limit: int,
-        name: str,
-        *,
-        seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> bytes:
+    def read_all(self, limit: int, name: str, *, seconds: float) -> bytes:
         """The whole body, no longer than `limit` bytes.
 
         Args:
             limit: The most bytes to take.
             name: What the limit is called in messages.
             seconds: How long it may take in all.
-            clock: Where the time is read.
 
         Raises:
             LimitExceededError: There is more.
             TransportError: It did not come whole, or not in time.
         """
-        end = clock() + seconds
         data = bytearray()
-        while piece := self.body.read(min(_PIECE, limit + 1 - len(data))):
-            data += piece
-            if len(data) > limit:
-                raise LimitExceededError("the answer is too long", limit=name, value=limit)
-            if clock() > end:
-                raise TransportError(
-                    f"the answer did not come within {seconds:g} seconds", retryable=True
-                )
+        with deadline(seconds, self.body.abort) as late:
+            try:
+                while piece := self.body.read(min(_PIECE, limit + 1 - len(data))):
+                    data += piece
+                    if len(data) > limit:
+                        raise LimitExceededError("the answer is too long", limit=name, value=limit)
+            except TransportError:
+                if not late.is_set():
+                    raise
+        if late.is_set():
+            raise TransportError(
+                f"the answer did not come within {seconds:g} seconds", retryable=True
+            )
         return bytes(data)
 
     def discard(self) -> None:
         """Close the body, after reading what little there is, so that its connection lives on."""
         try:
-            left = _PIECE
-            while left > 0 and (piece := self.body.read(left)):
-                left -= len(piece)
-        except TransportError:
+            self.read_all(_PIECE, "", seconds=DISCARD_TIMEOUT)
+        except (TransportError, LimitExceededError):
             pass
         finally:
             self.body.close()

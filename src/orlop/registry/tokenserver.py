@@ -46,6 +46,7 @@ class TokenServer:
 
         Raises:
             RefusedError: The server gives none; wraps an `AuthError` or a `RegistryError`.
+            AuthError: There is no server, or what it gives is no token.
             TransportError: No whole answer came.
         """
         credential = request.credential
@@ -63,6 +64,9 @@ class TokenServer:
 
     def _decode(self, request: TokenRequest, response: Response) -> Token:
         seconds = self._options.document_timeout
+        if response.status in _ABSENT:
+            response.discard()
+            raise AuthError(f"there is no token server at {Origin.of(request.realm)}")
         if response.status != _OK:
             what = f"a token from {Origin.of(request.realm)}"
             raise refusal(response, what, seconds=seconds)

@@ -105,21 +105,26 @@ class Transport:
     def _new_pool(self, proxy: Proxy | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         import urllib3
 
+        from orlop.registry.connection import pool_classes
+
         options = self._options
         timeout = urllib3.Timeout(connect=options.connect_timeout, read=options.read_timeout)
         if options.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if proxy is None:
-            return urllib3.PoolManager(
+            pool = urllib3.PoolManager(
                 maxsize=options.max_connections, timeout=timeout, ssl_context=context
             )
-        return urllib3.ProxyManager(
-            proxy.url,
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=proxy.authority),
-            maxsize=options.max_connections,
-            timeout=timeout,
-            ssl_context=context,
-        )
+        else:
+            pool = urllib3.ProxyManager(
+                proxy.url,
+                proxy_headers=urllib3.make_headers(proxy_basic_auth=proxy.authority),
+                maxsize=options.max_connections,
+                timeout=timeout,
+                ssl_context=context,
+            )
+        pool.pool_classes_by_scheme = pool_classes(options.document_timeout)
+        return pool
 
 
 class _Body:
@@ -134,6 +139,11 @@ class _Body:
     def read(self, size: int) -> bytes:
         with translated(self._origin):
             return self._raw.read1(size) or b""
+
+    def abort(self) -> None:
+        from orlop.registry.connection import hang_up
+
+        hang_up(self._raw.connection)
 
     def close(self) -> None:
         # A response that was read to its end has given its connection back already; any other

@@ -93,7 +93,7 @@ class TokenIssuer:
     """
 
     def __init__(self, access: Access) -> None:
-        self._access = access
+        self.access = access
         self._given = 0
         self._tokens: dict[str, tuple[frozenset[str], int]] = {}
 
@@ -115,7 +115,7 @@ class TokenIssuer:
 
     def give(self, seen: Seen) -> Reply:
         """The answer to a request for a token."""
-        access = self._access
+        access = self.access
         if seen.method not in access.methods:
             return status(405, "UNSUPPORTED")(Reply())
         form = parse_qs(seen.body.decode() if seen.body else urlsplit(seen.target).query)
@@ -132,7 +132,7 @@ class TokenIssuer:
         return Reply.of(200, headers, json.dumps(answer).encode())
 
     def _may_have(self, seen: Seen, form: Mapping[str, Sequence[str]]) -> bool:
-        access = self._access
+        access = self.access
         if seen.body:
             user = (form.get("username"), form.get("password"))
             return form.get("refresh_token") == [access.identity_token] or (

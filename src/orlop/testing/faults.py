@@ -24,6 +24,7 @@ class Reply:
         endless: Go on after the body with zeros for ever.
         stall_at: Send nothing more after so many bytes until the registry is closed.
         raw: Send these bytes in place of an HTTP answer, and close the connection.
+        raw_endless: After `raw`, send these bytes again and again.
     """
 
     status: int = 200
@@ -34,6 +35,7 @@ class Reply:
     endless: bool = False
     stall_at: int | None = None
     raw: bytes | None = None
+    raw_endless: bytes = b""
 
     @classmethod
     def of(cls, status: int, headers: dict[str, str], body: bytes) -> Reply:
@@ -109,9 +111,9 @@ def redirect(location: str, number: int = 307) -> Fault:
     return lambda _: Reply.of(number, {"Location": location}, b"moved")
 
 
-def garbage(raw: bytes = b"SSH-2.0-surprise\r\n") -> Fault:
-    """The answer is no HTTP."""
-    return lambda _: Reply(raw=raw)
+def garbage(raw: bytes = b"SSH-2.0-surprise\r\n", endless: bytes = b"") -> Fault:
+    """The answer is no HTTP, or ends (where it does not end) in what is none."""
+    return lambda _: Reply(raw=raw, raw_endless=endless)
 
 
 def hang_up(_: Reply) -> Reply:

@@ -86,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.server.answerer.answer(self.command, self.path, headers, body)
         if reply.raw is not None:
             self.wfile.write(reply.raw)
+            while reply.raw_endless and not self.server.answerer.closing.is_set():
+                self.wfile.write(reply.raw_endless * 100)
             self.close_connection = True
             return
         self._send_head(reply)

@@ -67,7 +67,7 @@ class FaultyRegistry:
         self._issuer = issuer or self
         self._server = Server(self, tls)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True
         )
 
     @property

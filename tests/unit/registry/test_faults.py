@@ -66,6 +66,12 @@ FAULTS = {
     "both lengths": faults.garbage(
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     ),
+    "endless headers": faults.garbage(b"HTTP/1.1 200 OK\r\n", endless=b"X: x\r\n"),
+    "endless interim answers": faults.garbage(endless=b"HTTP/1.1 100 Continue\r\n\r\n", raw=b""),
+    "endless trailers": faults.garbage(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+        endless=b"X: x\r\n",
+    ),
     "length and less": faults.header("Connection", "close"),
     "no digest": faults.header("Docker-Content-Digest", None),
     "another digest": faults.header("Docker-Content-Digest", OTHER),
@@ -95,6 +101,8 @@ def source(guarded, connect):
     client = connect(
         MemoryCredentials({guarded.address: user}),
         read_timeout=0.1,
+        document_timeout=0.2,
+        idle_timeout=0.2,
         retries=1,
         max_connections=2,
     )

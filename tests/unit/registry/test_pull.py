@@ -1,6 +1,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,7 @@ def test_a_digest_decides(registry, client):
         faults.header("Docker-Content-Digest", "nonsense"),
         faults.header("Docker-Content-Digest", "blake9:00"),
         faults.header("Content-Type", None),
+        lambda reply: replace(reply, length=0),
         faults.header("Content-Type", "application/json"),
         faults.header("Content-Type", "nonsense"),
         faults.status(400),
@@ -439,6 +441,12 @@ def test_no_connection(start, connect, waits):
     with pytest.raises(TransportError, match="Connection refused"):
         connect(retries=2).resolve(reference)
     assert len(waits) == 2
+
+
+@pytest.mark.parametrize("domain", ["a" * 64 + ".example", "registry.invalid"])
+def test_no_such_host(connect, domain):
+    with pytest.raises(TransportError, match=domain[:60]):
+        connect(retries=0).resolve(Reference.parse(f"{domain}/app:1"))
 
 
 def test_closing_a_client_ends_its_waiting(registry, connect):

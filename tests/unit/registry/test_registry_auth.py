@@ -208,6 +208,45 @@ def test_a_registry_token_is_sent_as_it_is(start, connect):
     assert len(tokens_given(issuer)) == asked
 
 
+@pytest.mark.parametrize("token", ["canary\n", "canary\r\nX: y", "canary\N{BULLET}"])
+def test_a_registry_token_that_no_header_can_hold(start, connect, token):
+    registry = start(BEARER)
+    registry.add_image("app", "1", [])
+    with pytest.raises(AuthError) as caught:
+        connect(keys(registry, Credential(registry_token=token))).resolve(
+            registry.reference("app", "1")
+        )
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("credential", [None, USER])
+def test_a_token_server_that_does_not_exist(start, connect, credential):
+    registry = start(Access(scheme="bearer", methods=frozenset()))
+    registry.add_image("app", "1", [])
+    with pytest.raises(AuthError, match="no token server"):
+        connect(keys(registry, credential)).resolve(registry.reference("app", "1"))
+
+
+@pytest.mark.parametrize("expires_in", [300, 1e-9])
+def test_newer_credentials_are_looked_for_when_old_ones_are_refused(start, connect, expires_in):
+    registry = start(Access(scheme="bearer", expires_in=expires_in))
+    top = registry.add_image("app", "1", [])
+    found = iter([USER, Credential(username="user", password="canary-new")])
+
+    class Changing:
+        places = ()
+
+        def find(self, domain, repository):
+            assert (domain, repository) == (registry.address, "app")
+            return next(found)
+
+    client = connect(Changing())
+    assert client.resolve(registry.reference("app", "1")) == top
+    registry.tokens.revoke()
+    registry.tokens.access = Access(scheme="bearer", password="canary-new")
+    assert client.resolve(registry.reference("app", "1")) == top
+
+
 def test_a_token_server_elsewhere(start, connect):
     issuer = start(BEARER)
     registry = start(Access(scheme="bearer"), issuer=issuer)

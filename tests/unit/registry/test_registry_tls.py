@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from orlop.errors import AuthError, InvalidError, RegistryError, TransportError
+from orlop.errors import AuthError, InvalidError, RegistryError, SizeMismatchError, TransportError
 from orlop.registry import Credential, MemoryCredentials
 from orlop.testing import faults
 from orlop.testing.access import Access
@@ -57,6 +57,11 @@ def server_context(pki, name="server", *, client_certs=None):
         context.load_verify_locations(pki / "ca.crt")
         context.verify_mode = client_certs
     return context
+
+
+def read_all(client, reference, layer):
+    with client.open_blob(reference, layer) as stream:
+        return b"".join(iter(lambda: stream.read(50_000), b""))
 
 
 def serve(start, context, access=None):
@@ -168,11 +173,32 @@ def test_a_token_server_must_be_reached_by_https(start, connect, pki):
     assert issuer.seen == []
 
 
+@pytest.mark.parametrize(
+    "body", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", b"Content-Length: 5\r\n"]
+)
+def test_answers_without_end_under_tls(start, connect, pki, body):
+    registry, top = serve(start, server_context(pki))
+    layer = registry.put_blob("app", bytes(100_000))
+    fault = faults.garbage(b"HTTP/1.1 200 OK\r\n" + body, endless=b"X: x\r\n")
+    registry.fail("blob", fault)
+    registry.fail("manifest", fault)
+    client = connect(
+        plain_http=False,
+        ca_file=pki / "ca.crt",
+        retries=0,
+        document_timeout=0.1,
+        idle_timeout=0.1,
+    )
+    with pytest.raises((TransportError, SizeMismatchError)):
+        client.fetch_document(registry.reference("app", "1"), top)
+    with pytest.raises(TransportError):
+        read_all(client, registry.reference("app"), layer)
+
+
 def test_a_download_that_breaks_under_tls(start, connect, pki):
     registry, _ = serve(start, server_context(pki))
     data = bytes(range(256)) * 1000
     layer = registry.put_blob("app", data)
     registry.fail("blob", faults.close_after(100_000), times=2)
     client = connect(plain_http=False, ca_file=pki / "ca.crt")
-    with client.open_blob(registry.reference("app"), layer) as stream:
-        assert b"".join(iter(lambda: stream.read(50_000), b"")) == data
+    assert read_all(client, registry.reference("app"), layer) == data
