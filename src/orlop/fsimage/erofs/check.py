@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidImageError
-from orlop.fsimage.erofs.access import Metadata
+from orlop.fsimage.erofs.access import Metadata, iter_range
 from orlop.fsimage.erofs.directory import Directory
 from orlop.fsimage.erofs.dirents import block_count, decode_block
 from orlop.fsimage.erofs.extents import chunk_table, iter_extents
@@ -111,7 +111,7 @@ class _Checker:
     def _check_devices(self) -> None:
         slots = self._superblock.devices
         if len(slots) != len(self._sizes):
-            raise ValueError(f"{len(self._sizes)} devices for a table of {len(slots)}")
+            raise InvalidImageError(f"{len(self._sizes)} devices for a table of {len(slots)}")
         if not slots:
             return
         raw = self._meta(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
@@ -246,12 +246,12 @@ class _Checker:
         require_zeros(self._meta, inode.end, table)
         end = table + count * width
         if width == CHUNK_ENTRY_SIZE:
-            for offset in range(table, end, width):
-                high, device, block = CHUNK_ENTRY.unpack(self._meta(offset, width))
-                _require(
-                    not high and not (block == HOLE and device),
-                    "a chunk has bits that mean nothing", inode.nid,
-                )  # fmt: skip
+            for piece in iter_range(self._meta, table, end - table):
+                for high, device, block in CHUNK_ENTRY.iter_unpack(piece):
+                    _require(
+                        not high and not (block == HOLE and device),
+                        "a chunk has bits that mean nothing", inode.nid,
+                    )  # fmt: skip
         for extent in self._extents(inode):
             if extent.device == 0:
                 self._claim_blocks(inode, extent.offset, extent.size)

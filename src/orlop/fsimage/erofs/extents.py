@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orlop.errors import InvalidImageError, UnsupportedError
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from orlop.fsimage.erofs.inode import Inode
     from orlop.fsimage.erofs.superblock import Superblock
 
-_TABLE_PIECE: Final = 1 << 13
-_MAP_ENTRY_SIZE: Final = 4
+_TABLE_PIECE: Final = 1 << 10
+_MAP_ENTRY: Final = Struct("<I")
+_HOLE_ENTRY: Final = CHUNK_ENTRY.pack(0, 0, HOLE)
+_HOLE_BLOCK: Final = _MAP_ENTRY.pack(HOLE)
 
 
 class Extent(NamedTuple):
@@ -103,7 +106,7 @@ def chunk_table(inode: Inode, superblock: Superblock) -> tuple[int, int, int, in
     if form & ~(CHUNK_BITS_MASK | CHUNK_INDEXES):
         raise UnsupportedError(f"inode {inode.nid} has the unknown chunk format {form:#x}")
     bits = (form & CHUNK_BITS_MASK) + superblock.block_bits
-    width = CHUNK_ENTRY_SIZE if form & CHUNK_INDEXES else _MAP_ENTRY_SIZE
+    width = CHUNK_ENTRY_SIZE if form & CHUNK_INDEXES else _MAP_ENTRY.size
     start = inode.end + -inode.end % width
     count = -(-inode.size >> bits)
     if start + count * width > superblock.size:
@@ -113,25 +116,33 @@ def chunk_table(inode: Inode, superblock: Superblock) -> tuple[int, int, int, in
 
 def _iter_chunks(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
     bits, table, count, width = chunk_table(inode, superblock)
-    for number, (device, block) in enumerate(_iter_table(meta, table, count, width)):
-        start = number << bits
-        size = min(1 << bits, inode.size - start)
+    start = 0
+    for chunks, device, block in _iter_table(meta, table, count, width):
+        size = min(chunks << bits, inode.size - start)
         if block == HOLE:
             yield Extent(start, size, None, 0)
         else:
             yield resolve(superblock, inode, start, size, block, device)
+        start += size
 
 
-def _iter_table(meta: Metadata, start: int, count: int, width: int) -> Iterator[tuple[int, int]]:
+def _iter_table(
+    meta: Metadata, start: int, count: int, width: int
+) -> Iterator[tuple[int, int, int]]:
+    """Chunks, device and block of each entry; many holes in a row come as one."""
     end = start + count * width
     for offset in range(start, end, _TABLE_PIECE):
         piece = meta(offset, min(_TABLE_PIECE, end - offset))
-        if width == CHUNK_ENTRY_SIZE:
+        if piece == (_HOLE_ENTRY if width == CHUNK_ENTRY_SIZE else _HOLE_BLOCK) * (
+            len(piece) // width
+        ):
+            yield len(piece) // width, 0, HOLE
+        elif width == CHUNK_ENTRY_SIZE:
             for _, device, block in CHUNK_ENTRY.iter_unpack(piece):
-                yield device, block
+                yield 1, device, block
         else:
-            for at in range(0, len(piece), width):
-                yield 0, int.from_bytes(piece[at : at + width], "little")
+            for (block,) in _MAP_ENTRY.iter_unpack(piece):
+                yield 1, 0, block
 
 
 def resolve(

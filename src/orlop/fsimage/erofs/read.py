@@ -41,16 +41,16 @@ class ErofsReader:
             devices are looked for behind the image, as Linux does.
 
     Raises:
-        InvalidImageError: This is no EROFS image, or its superblock is damaged.
+        InvalidImageError: This is no EROFS image, its superblock is damaged, or there are some
+            devices, but not as many as in its table.
         UnsupportedError: The image needs a feature that is not known here.
-        ValueError: There are some devices, but not as many as in the table.
     """
 
     def __init__(self, image: ReadAt, devices: Sequence[ReadAt] = ()) -> None:
         self.superblock = read_superblock(image)
         slots = self.superblock.devices
         if devices and len(devices) != len(slots):
-            raise ValueError(f"{len(devices)} devices for a table of {len(slots)}")
+            raise InvalidImageError(f"{len(devices)} devices for a table of {len(slots)}")
         self._meta = Metadata(image, self.superblock.size)
         behind = [_shifted(image, slot.base << self.superblock.block_bits) for slot in slots]
         self._reads: list[ReadAt] = [image, *(devices or behind)]
@@ -207,13 +207,15 @@ class ErofsReader:
             max_entries: How many names the tree may have.
 
         Raises:
-            InvalidImageError: The image is broken; a directory is in the tree twice.
+            InvalidImageError: The image is broken, a directory is in the tree twice, or there are
+                other devices than `sources`.
             LimitExceededError: There are more names than `max_entries`.
             UnsupportedError: A file is compressed, or cannot be pointed at and `adopt` is missing.
-            ValueError: There are other devices than `sources`.
         """
         if len(sources) != len(self.superblock.devices):
-            raise ValueError(f"{len(sources)} sources for {len(self.superblock.devices)} devices")
+            raise InvalidImageError(
+                f"{len(sources)} sources for {len(self.superblock.devices)} devices"
+            )
         return TreeBuilder(self, sources, adopt, max_entries).build()
 
 
