@@ -1,8 +1,6 @@
 import json
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from orlop.errors import AuthError, NotFoundError
 from orlop.reference import Reference
 from orlop.registry import Credential, MemoryCredentials, RegistryClient, RegistrySource
 from orlop.spec.descriptor import Descriptor
+from support.peers import docker_registry
 
 TOOLS = ("docker-registry", "skopeo")
 pytestmark = [
@@ -29,51 +28,19 @@ HTPASSWD = "tester:$2b$04$a1En6.eSDpQWSTab7LBSCO5OZ8cpgHEx402Qk9e7Iuicl2anhMKA6\
 LAYER = bytes(range(256)) * 5000
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_until_open(port, process):
-    for _ in range(200):
-        assert process.poll() is None, "docker-registry ended at once"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("docker-registry does not listen")
-
-
 @pytest.fixture(scope="module", params=[None, "htpasswd"])
 def served(request, tmp_path_factory):
     """A registry that holds one image: its address, and the credential that it wants."""
     folder = tmp_path_factory.mktemp("registry")
-    port = free_port()
-    config = {
-        "version": 0.1,
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "root")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
+    auth = {}
     credential = None
     if request.param:
         (folder / "htpasswd").write_text(HTPASSWD)
-        config["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
+        auth["htpasswd"] = {"realm": "tests", "path": str(folder / "htpasswd")}
         credential = Credential(username=USERNAME, password=PASSWORD)
-    (folder / "config.yml").write_text(json.dumps(config))
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(folder / "config.yml")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until_open(port, process)
-        fill(folder / "layout", f"127.0.0.1:{port}/team/app:1", credential)
-        yield f"127.0.0.1:{port}", credential
-    finally:
-        process.terminate()
-        process.wait()
+    with docker_registry(folder, **({"auth": auth} if auth else {})) as address:
+        fill(folder / "layout", f"{address}/team/app:1", credential)
+        yield address, credential
 
 
 def fill(layout: Path, name, credential):

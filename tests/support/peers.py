@@ -1,0 +1,109 @@
+"""Programs from outside that unpack or make images, each in directories of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+
+def run(*command, **options):
+    """Run a program, and return what it prints; it must succeed."""
+    words = list(map(str, command))
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120, **options
+    )
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr.decode()}"
+    return done.stdout.decode()
+
+
+def umoci_unpack(layout, tag, target):
+    """Unpack an image of a layout with umoci; the root directory, which must not be there yet."""
+    run("umoci", "raw", "unpack", "--image", f"{layout}:{tag}", target)
+    return Path(target)
+
+
+class ContainersStorage:
+    """podman and buildah on a store of their own, whose mounts `close` takes away.
+
+    Args:
+        place: The directory of the store.
+        driver: `overlay` or `vfs`.
+    """
+
+    def __init__(self, place, driver="overlay"):
+        self._place = Path(place)
+        self._place.mkdir(parents=True)
+        self._options = [
+            f"--root={self._place}/root",
+            f"--runroot={self._place}/run",
+            f"--storage-driver={driver}",
+        ]
+
+    def podman(self, *arguments):
+        return self._run("podman", *arguments)
+
+    def buildah(self, *arguments):
+        return self._run("buildah", *arguments)
+
+    def _run(self, tool, *arguments):
+        environment = {**os.environ, "TMPDIR": str(self._place)}
+        return run(tool, *self._options, *arguments, cwd=self._place, env=environment).strip()
+
+    def mount(self, source):
+        """Pull an image and mount it; its root directory."""
+        return Path(self.podman("image", "mount", self.podman("pull", "-q", source)))
+
+    def close(self):
+        self.podman("image", "umount", "--all", "--force")
+
+
+@contextlib.contextmanager
+def docker_registry(folder, **more):
+    """Run Debian's docker-registry on a free port of the loopback interface; its address.
+
+    Args:
+        folder: Where it keeps what is pushed.
+        more: Further sections of its configuration.
+    """
+    port = _free_port()
+    config = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "root")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+        **more,
+    }
+    (folder / "config.yml").write_text(json.dumps(config))
+    process = subprocess.Popen(
+        ["docker-registry", "serve", str(folder / "config.yml")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_open(port, process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _wait_until_open(port, process):
+    for _ in range(200):
+        assert process.poll() is None, "docker-registry ended at once"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    pytest.fail("docker-registry does not listen")
