@@ -152,8 +152,9 @@ def _clear(database: Database, kind: Kind, place: Place | None) -> int:
     """Move files that neither a record nor a lease names to the trash; how many."""
     if place is None:
         return 0
+    present = list(place.iter_digests())
     with database.read() as tx:
-        suspects = [key for key in place.iter_digests() if not _is_named(tx, kind, key)]
+        suspects = [key for key in present if not _is_named(tx, kind, key)]
     cleared = 0
     for batch in _batches(suspects):
         with database.write() as tx:

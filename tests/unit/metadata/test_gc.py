@@ -249,48 +249,62 @@ def test_many_batches(database, content):
         assert recorded(database) == {kept}
 
 
-class Racing:
-    """A content store that does something when the collector first looks at it."""
+@pytest.fixture
+def before_write(monkeypatch):
+    """Lets somebody else act just before the collector's transaction of this number."""
 
-    def __init__(self, content, race):
-        self.content = content
-        self.race = race
+    def arrange(number, act):
+        write = Database.write
+        seen = []
 
-    def iter_digests(self):
-        digests = list(self.content.iter_digests())
-        self.race()
-        return iter(digests)
+        def racing(self):
+            seen.append(self)
+            if len(seen) == number:
+                monkeypatch.setattr(Database, "write", write)
+                act()
+            return write(self)
 
-    def __getattr__(self, name):
-        return getattr(self.content, name)
+        monkeypatch.setattr(Database, "write", racing)
+        return seen
+
+    return arrange
 
 
-def test_what_is_claimed_during_a_collection_is_kept(database, content):
+def test_what_is_claimed_during_a_collection_is_kept(database, content, before_write):
     """Between listing files and moving them, somebody takes a file under a lease."""
     found = store(database, content, "x")
-    lease = Lease(database)
-    leased = LeasedContent(content, database, lease)
+    leased = LeasedContent(content, database, Lease(database))
     claimed = []
-    racing = Racing(content, lambda: claimed.append(leased.claim(found)))
-    assert collect(database, racing) == Collected()
+    seen = before_write(2, lambda: claimed.append(leased.claim(found)))
+    assert collect(database, content) == Collected()
+    assert len(seen) == 2
     assert claimed[0].digest == found
     assert recorded(database) == set(content.iter_digests()) == {found}
 
 
-def test_what_is_tagged_during_a_collection_is_kept(database, content, monkeypatch):
+def test_what_is_tagged_during_a_collection_is_kept(database, content, before_write):
     """Between marking and forgetting, an image is given a document that nobody kept."""
     layer = store(database, content, "layer")
     manifest = store(database, content, "manifest", [layer])
-    write = Database.write
-
-    def tag_first(self):
-        monkeypatch.setattr(Database, "write", write)
-        tag(database, "a", manifest)
-        return write(self)
-
-    monkeypatch.setattr(Database, "write", tag_first)
+    before_write(1, lambda: tag(database, "a", manifest))
     assert collect(database, content) == Collected()
     assert recorded(database) == {layer, manifest}
+
+
+def test_lease_that_is_extended_during_a_collection_is_kept(database, content, before_write):
+    """Between judging a lease and forgetting it, its user prolongs it."""
+    found = store(database, content, "x")
+    with database.write() as tx:
+        Leases(tx).create(LeaseRecord(id="x", owner=None, created_at_ns=1, expires_at_ns=2))
+        Leases(tx).hold("x", "blob", [found])
+
+    def extend():
+        with database.write() as tx:
+            Leases(tx).extend("x", None)
+
+    before_write(1, extend)
+    assert collect(database, content, now_ns=lambda: 3) == Collected()
+    assert recorded(database) == {found}
 
 
 KILLED = """
@@ -396,22 +410,3 @@ def test_pulls_beside_collectors(database, tmp_path):
     collect(database, content)
     assert list(content.iter_digests()) == []
     assert recorded(database) == set()
-
-
-def test_lease_that_is_extended_during_a_collection_is_kept(database, content, monkeypatch):
-    """Between judging a lease and forgetting it, its user prolongs it."""
-    found = store(database, content, "x")
-    with database.write() as tx:
-        Leases(tx).create(LeaseRecord(id="x", owner=None, created_at_ns=1, expires_at_ns=2))
-        Leases(tx).hold("x", "blob", [found])
-    write = Database.write
-
-    def extend_first(self):
-        monkeypatch.setattr(Database, "write", write)
-        with self.write() as tx:
-            Leases(tx).extend("x", None)
-        return write(self)
-
-    monkeypatch.setattr(Database, "write", extend_first)
-    assert collect(database, content, now_ns=lambda: 3) == Collected()
-    assert recorded(database) == {found}
