@@ -108,7 +108,7 @@ class Authenticator:
                 no_token.error.hint = self.hint(endpoint)
             raise
         if header is None or header == refused:
-            raise self.refused(endpoint, "it refuses" if refused else "it wants")
+            raise self._no_answer(endpoint, "refuses the" if refused else "wants")
         return header
 
     def widens(self, endpoint: Endpoint, challenges: Sequence[Challenge]) -> bool:
@@ -120,24 +120,21 @@ class Authenticator:
             for challenge in challenges
         )
 
-    def refused(self, endpoint: Endpoint, verb: str = "it refuses") -> AuthError:
-        """The error that says where credentials were looked for."""
-        return AuthError(
-            f"no access to {endpoint.repository} at {endpoint.domain}: {verb} the credentials",
-            status=401,
-            codes=("UNAUTHORIZED",),
-            hint=self.hint(endpoint),
-        )
-
     def hint(self, endpoint: Endpoint) -> str:
         """What to do when a registry wants other credentials."""
         places = self._credentials.places if self._credentials else ()
-        looked = (
-            f"credentials were looked for in {', '.join(places)}"
-            if places
-            else ("no credentials were given")
+        looked = ", ".join(places) or "no place at all"
+        return (
+            f"log in with `docker login {endpoint.domain}` or `podman login {endpoint.domain}`; "
+            f"credentials were looked for in {looked}"
         )
-        return f"log in to {endpoint.domain} with `docker login` or `podman login` ({looked})"
+
+    def _no_answer(self, endpoint: Endpoint, verb: str) -> AuthError:
+        return AuthError(
+            f"{endpoint.domain} {verb} credentials for {endpoint.repository}",
+            status=401,
+            hint=self.hint(endpoint),
+        )
 
     def _choose(self, endpoint: Endpoint, challenges: Sequence[Challenge]) -> _Plan:
         """Bearer when it is offered, else Basic."""

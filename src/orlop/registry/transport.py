@@ -109,7 +109,7 @@ class Transport:
 
         options = self._options
         timeout = urllib3.Timeout(connect=options.connect_timeout, read=options.read_timeout)
-        if options.insecure:
+        if options.insecure:  # as its user knows
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if proxy is None:
             pool = urllib3.PoolManager(

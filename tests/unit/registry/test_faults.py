@@ -95,19 +95,24 @@ def guarded(start):
     return registry
 
 
+def open_source(guarded, connect, **options):
+    user = Credential(username="user", password="canary-password")
+    client = connect(MemoryCredentials({guarded.address: user}), **options)
+    return RegistrySource(client, guarded.reference("app", "1"))
+
+
 @pytest.fixture
 def source(guarded, connect):
-    user = Credential(username="user", password="canary-password")
-    client = connect(
-        MemoryCredentials({guarded.address: user}),
-        read_timeout=0.1,
-        document_timeout=0.2,
-        idle_timeout=0.2,
-        retries=1,
-        max_connections=2,
+    """An image read without any patience."""
+    return open_source(
+        guarded, connect, read_timeout=0.1, document_timeout=0.2, idle_timeout=0.2, retries=1
     )
-    with RegistrySource(client, guarded.reference("app", "1")) as source:
-        yield source
+
+
+@pytest.fixture
+def patient_source(guarded, connect):
+    """An image read with patience for a busy machine, though not for a server that is silent."""
+    return open_source(guarded, connect, read_timeout=0.2, retries=50)
 
 
 def pull(source):
@@ -177,9 +182,9 @@ def test_exact_bytes_or_an_error_of_ours(guarded, source, kind, times, name):
         "no type",
     ],
 )
-def test_what_goes_wrong_once_is_overcome(guarded, source, kind, name):
+def test_what_goes_wrong_once_is_overcome(guarded, patient_source, kind, name):
     guarded.fail(kind, FAULTS[name], times=1)
-    assert outcome(source) is None
+    assert outcome(patient_source) is None
 
 
 @pytest.mark.parametrize("kind", ["manifest", "blob"])
