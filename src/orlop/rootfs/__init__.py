@@ -1,6 +1,6 @@
 """Trees into directories, and directories into trees."""
 
-from orlop.rootfs.create import Dropped, XattrPolicy
+from orlop.rootfs.create import Dropped, OverlayNamespace, XattrPolicy
 from orlop.rootfs.overlay import OverlayForm, overlay_form
 from orlop.rootfs.read import read_tree
 from orlop.rootfs.remove import remove_tree
@@ -8,6 +8,6 @@ from orlop.rootfs.stream import StreamReport, StreamWriter
 from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
-    "Dropped", "OverlayForm", "StreamReport", "StreamWriter", "WriteReport", "XattrPolicy",
-    "overlay_form", "read_tree", "remove_tree", "write_tree",
+    "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter", "WriteReport",
+    "XattrPolicy", "overlay_form", "read_tree", "remove_tree", "write_tree",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from orlop._sys.xattr import set_xattr_at, xattrs_of
 from orlop.errors import UnsafePathError, UnsupportedError
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from orlop.tree import Node
 
 XattrPolicy: TypeAlias = Literal["strict", "drop"]
+OverlayNamespace: TypeAlias = Literal["trusted", "user"]
 
 MAX_RECORDED_DROPS: Final = 1000
 _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACL: Final = b"system.posix_acl_"
 _PRIVILEGED_XATTRS: Final = (b"trusted.", b"security.")
-_OVERLAY_MARKS: Final = frozenset({b"trusted.overlay.opaque", b"user.overlay.opaque"})
+_OPAQUE: Final = {"trusted": b"trusted.overlay.opaque", "user": b"user.overlay.opaque"}
 _NO_XATTR: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES})
 # Every filesystem keeps these; others may clamp what is outside.
 _SAFE_TIME_NS: Final = (1 << 31) * 10**9
@@ -52,7 +54,7 @@ class Creator:
         ownership: Whether owners are set, and devices and privileged xattrs must succeed.
         xattrs: Whether an xattr that the filesystem refuses is an error or is dropped.
         where: The path of the entry at hand, asked only when something is to be said about it.
-        overlay: Whether overlay's own marks (whiteouts and opaque) must succeed in any case.
+        overlay: The namespace of overlay's own marks, which must succeed in any case; None without.
 
     Attributes:
         dropped: What was left out, the first `MAX_RECORDED_DROPS` of them.
@@ -65,14 +67,15 @@ class Creator:
         ownership: bool,
         xattrs: XattrPolicy,
         where: Callable[[], bytes],
-        overlay: bool = False,
+        overlay: OverlayNamespace | None = None,
     ) -> None:
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
         self._ownership = ownership
         self._lenient = xattrs == "drop"
         self._where = where
-        self._overlay = overlay
+        self._overlay = overlay is not None
+        self._opaque = _OPAQUE[overlay] if overlay is not None else None
         self._owner = (os.geteuid(), os.getegid())
         self._privileged = self._owner[0] == 0
         self._inexact = 0o7000 | _umask()
@@ -81,7 +84,7 @@ class Creator:
         """Make a directory private and free of what its children would inherit."""
         if self._ownership:
             os.fchown(fd, *self._owner)
-        for name in list_xattrs(fd):
+        for name in xattrs_of(fd):
             if name.startswith(_ACL):
                 os.removexattr(fd, name)
         os.fchmod(fd, 0o700)
@@ -160,21 +163,24 @@ class Creator:
     def _dress_name(self, dir_fd: int, name: bytes, node: Node) -> None:
         if self._ownership and (node.uid, node.gid) != self._owner:
             os.chown(name, node.uid, node.gid, dir_fd=dir_fd, follow_symlinks=False)
-        target = b"/proc/self/fd/%d/%b" % (dir_fd, name)
         if node.xattrs:
-            self._set_xattrs(target, node, acl=False)
+            self._set_xattrs(dir_fd, node, acl=False, at=name)
         if node.type != S_IFLNK and node.mode & self._inexact:
             os.chmod(name, node.mode & 0o7777, dir_fd=dir_fd)
         if node.xattrs:
-            self._set_xattrs(target, node, acl=True)
+            self._set_xattrs(dir_fd, node, acl=True, at=name)
         self._set_times_at(dir_fd, name, node)
 
-    def _set_xattrs(self, target: int | bytes, node: Node, *, acl: bool) -> None:
+    def _set_xattrs(self, fd: int, node: Node, *, acl: bool, at: bytes = b"") -> None:
+        """Set the xattrs of an open file, or of the name `at` in an open directory."""
         for name, value in node.xattrs.items():
             if name.startswith(_ACL) != acl:
                 continue
             try:
-                os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
+                if at:
+                    set_xattr_at(fd, at, name, value)
+                else:
+                    os.setxattr(fd, name, value)
             except OSError as error:
                 self._refused(error, name, node)
 
@@ -186,8 +192,7 @@ class Creator:
         # The kernel keeps user xattrs on files and directories alone.
         unkeepable = name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
         unprivileged = not self._ownership and name.startswith(_PRIVILEGED_XATTRS)
-        mark = self._overlay and name in _OVERLAY_MARKS
-        if mark or not (self._lenient or unkeepable or unprivileged):
+        if name == self._opaque or not (self._lenient or unkeepable or unprivileged):
             raise UnsupportedError(
                 f"{self._entry()}: xattr {text} cannot be set here: {error.strerror}",
                 hint="use a filesystem that keeps it, or drop xattrs",
@@ -223,17 +228,6 @@ def check_name(name: bytes) -> None:
     """
     if b"/" in name or b"\0" in name or name in {b"", b".", b".."}:
         raise UnsafePathError("is not a name in a directory", where=repr(name)[1:])
-
-
-def list_xattrs(target: int | bytes) -> list[bytes]:
-    """The xattr names of a handle, or of a path that is not followed, sorted."""
-    try:
-        names = os.listxattr(target, follow_symlinks=isinstance(target, int))
-    except OSError as error:
-        if error.errno != errno.ENOTSUP:
-            raise
-        return []
-    return sorted(map(os.fsencode, names))
 
 
 def _clamped(mtime_ns: int) -> tuple[int, int]:

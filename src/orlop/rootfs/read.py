@@ -6,9 +6,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from orlop._sys.xattr import xattrs_at, xattrs_of
 from orlop.digest import Digest
 from orlop.errors import LimitExceededError
-from orlop.rootfs.create import list_xattrs
 from orlop.rootfs.handles import Handles, Place
 from orlop.tree.node import NO_XATTRS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG, Node
 
@@ -68,7 +68,7 @@ class _TreeReader:
 
     def read(self) -> Node:
         fd = self._handles.root.fd
-        root = _node(os.fstat(fd), xattrs=_xattrs(fd))
+        root = _node(os.fstat(fd), xattrs=xattrs_of(fd))
         stack = [(root, iter(_names(fd)))]
         while stack:
             node, names = stack[-1]
@@ -113,7 +113,7 @@ class _TreeReader:
         node = _node(
             found,
             target=os.readlink(name, dir_fd=dir_fd) if found.st_mode & 0o170000 == S_IFLNK else b"",
-            xattrs=_xattrs(b"/proc/self/fd/%d/%b" % (dir_fd, name)),
+            xattrs=xattrs_at(dir_fd, name) or NO_XATTRS,
             source=self._digest(dir_fd, name, found) if self._digest_files else None,
         )
         if linked:
@@ -151,11 +151,3 @@ def _node(
 def _names(fd: int) -> list[bytes]:
     """The names in a directory, in byte order."""
     return sorted(map(os.fsencode, os.listdir(fd)))
-
-
-def _xattrs(target: int | bytes) -> Mapping[bytes, bytes]:
-    names = list_xattrs(target)
-    if not names:
-        return NO_XATTRS
-    follow = isinstance(target, int)
-    return {name: os.getxattr(target, name, follow_symlinks=follow) for name in names}

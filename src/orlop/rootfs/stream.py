@@ -64,7 +64,12 @@ class StreamWriter:
     ) -> None:
         root = LayerDirectory(None, b"", directory(), fd=dir_fd)
         self._handles = Handles(root)
-        self._creator = Creator(ownership=ownership, xattrs=xattrs, where=self._where, overlay=True)
+        self._creator = Creator(
+            ownership=ownership,
+            xattrs=xattrs,
+            where=self._where,
+            overlay="user" if userxattr else "trusted",
+        )
         prefix = USER_PREFIX if userxattr else TRUSTED_PREFIX
         self._tree = LayerTree(root, self, lowest=lowest, prefix=prefix)
         self._place = root

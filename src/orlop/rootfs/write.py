@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from orlop.errors import InvalidLayerError
 from orlop.rootfs.content import ContentCopier
-from orlop.rootfs.create import Creator, Dropped, XattrPolicy, check_name
+from orlop.rootfs.create import (
+    Creator,
+    Dropped,
+    OverlayNamespace,
+    XattrPolicy,
+    check_name,
+)
 from orlop.rootfs.handles import Handles, Place
 from orlop.tree.node import S_IFREG
 
@@ -47,7 +53,7 @@ def write_tree(
     *,
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
-    overlay: bool = False,
+    overlay: OverlayNamespace | None = None,
 ) -> WriteReport:
     """Fill an empty directory with a tree and return what could not be kept of it.
 
@@ -63,7 +69,8 @@ def write_tree(
             xattrs that it may not make are dropped.
         xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
             is left out.
-        overlay: The tree is in overlay's form (`overlay_form`), whose marks are never left out.
+        overlay: The tree is in overlay's form (`overlay_form`), and the marks of this namespace
+            are never left out.
 
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
@@ -86,7 +93,7 @@ class _TreeWriter:
         open_source: Callable[[Digest], int],
         ownership: bool,
         xattrs: XattrPolicy,
-        overlay: bool,
+        overlay: OverlayNamespace | None,
     ) -> None:
         self._handles = handles
         self._content = ContentCopier(open_source, where=self.where)
