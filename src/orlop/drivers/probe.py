@@ -11,7 +11,7 @@ import os
 import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop._sys.mount import FsContext
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orlop.drivers.mounts import Place
+
+PROBE_PREFIX: Final = ".probe-"
+"""How the names of the directories begin in which something is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,7 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     Raises:
         OSError: Nothing can be written there.
     """
-    with tempfile.TemporaryDirectory(prefix=".probe-", dir=directory) as name:
+    with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=directory) as name:
         image, device = Path(name, "image"), Path(name, "device")
         image.write_bytes(tiny_image())
         device.write_bytes(CONTENT)

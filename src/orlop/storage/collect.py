@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
 from orlop._sys.sync import syncfs
 from orlop.content import DigestDirectory
+from orlop.drivers.probe import PROBE_PREFIX
 from orlop.metadata import Chains, Collected, Forms, Leases
 from orlop.metadata import collect as collect_records
 from orlop.storage.staging import lease_of, remove_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orlop.metadata import DerivedRecord
     from orlop.storage.storage import Storage
+
+_TRIAL_TIME: Final = 3600.0
+"""Seconds after which a trial's directory is one that nobody removed."""
 
 
 def collect(storage: Storage) -> Collected:
@@ -37,12 +44,25 @@ def collect(storage: Storage) -> Collected:
 
 
 def _clear_staging(storage: Storage) -> None:
-    """Remove the staging directories of leases that are no more."""
+    """Remove the staging directories of leases that are no more, and trials that were killed."""
+    # The names come first: whoever makes a directory has had its lease before.
+    names = os.listdir(storage.places.staging)
     with storage.database.read() as tx:
         leases = {record.id for record in Leases(tx).list()}
-    for name in os.listdir(storage.places.staging):
-        if lease_of(name) not in leases:
-            remove_path(storage.places.staging / name)
+    for name in names:
+        path = storage.places.staging / name
+        if lease_of(name) not in leases and not _is_fresh_trial(path):
+            remove_path(path)
+
+
+def _is_fresh_trial(path: Path) -> bool:
+    """Whether this may be what `orlop.drivers.probe` mounts just now, which has no lease."""
+    if not path.name.startswith(PROBE_PREFIX):
+        return False
+    try:
+        return time.time() - path.lstat().st_mtime < _TRIAL_TIME
+    except FileNotFoundError:
+        return False
 
 
 def mark_durable(storage: Storage) -> int:
