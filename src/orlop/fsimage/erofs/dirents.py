@@ -34,6 +34,9 @@ class Dirent(NamedTuple):
 
 def split_names(names: Sequence[bytes], block_size: int) -> tuple[list[int], int]:
     """Fill blocks with sorted names: where each block ends in `names`, and the directory's size."""
+    whole = DIRENT_SIZE * len(names) + sum(map(len, names))
+    if whole <= block_size:
+        return [len(names)], whole
     ends: list[int] = []
     used = 0
     for position, name in enumerate(names):

@@ -57,6 +57,8 @@ class Plan:
         slots: The devices.
         form: How content is addressed.
         block_bits: log2 of the block size.
+        block_size: The block size in bytes.
+        has_chunks: Whether any file has a chunk table.
         meta_size: Bytes before the data area, a multiple of the block size.
         blocks: Size of the image.
     """
@@ -67,8 +69,10 @@ class Plan:
         "_may_copy",
         "_spilled",
         "block_bits",
+        "block_size",
         "blocks",
         "form",
+        "has_chunks",
         "links",
         "maps",
         "meta_size",
@@ -93,46 +97,33 @@ class Plan:
         self.slots = slots
         self.form = form
         self.block_bits = block_bits
+        self.block_size = 1 << block_bits
         self.order: list[Node] = []
         self.nids: dict[Node, int] = {}
         self.links: dict[Node, int] = {}
         self.parents: dict[Node, Node] = {}
         self.maps: dict[Node, ChunkMap] = {}
         self.starts: dict[Node, int] = {}
+        self.has_chunks = False
         self.meta_size = 0
         self.blocks = 0
         self._may_copy = may_copy
         self._chunks = self._copied = self._spilled = 0
 
     @property
-    def block_size(self) -> int:
-        """The block size in bytes."""
-        return 1 << self.block_bits
-
-    @property
     def copied(self) -> int:
         """Bytes of content in the primary device, with padding."""
         return self._copied
 
-    @property
-    def has_chunks(self) -> bool:
-        """Whether any file has a chunk table."""
-        return bool(self.maps) or (self.form == "chunk" and any(map(self.is_direct, self.order)))
-
     def is_direct(self, node: Node) -> bool:
-        """Whether the file's content is one range of a device that an address can name."""
-        size = node.size
-        if size <= 0 or node.segments is not None or node.mode & S_IFMT != S_IFREG:
+        """Whether the content of a regular file is one range of a device that an address names."""
+        size, offset = node.size, node.offset
+        if size <= 0 or node.segments is not None or offset & self.block_size - 1 or offset < 0:
             return False
         slot = self.slots.get(node.source)
-        if slot is None or node.offset & self.block_size - 1:
+        if slot is None or offset + size + self.block_size - 1 >> self.block_bits > slot.blocks:
             return False
-        end = node.offset + size + self.block_size - 1 >> self.block_bits
-        return (
-            node.offset >= 0
-            and end <= slot.blocks
-            and (self.form == "flat" or size <= 1 << self.block_bits + CHUNK_BITS_MASK)
-        )
+        return self.form == "flat" or size <= 1 << self.block_bits + CHUNK_BITS_MASK
 
     def count(self) -> None:
         """Bring the inodes into order and count their links."""
@@ -173,25 +164,18 @@ class Plan:
             UnsupportedError: The format has no place for something.
         """
         position = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + SLOT_SIZE * len(self.slots)
-        nids = self.nids
-        beside = self._beside_chunked if self.form == "chunk" else self._beside
+        nids, mask = self.nids, self.block_size - 1
         for node in self.order:
             try:
-                size, tail = beside(node)
+                size, tail = self._beside(node)
             except OrlopError as error:
                 raise named(error, self.root, node)
             position += -position & NID_SIZE - 1
-            if tail and (position ^ position + size - 1) >> self.block_bits:
-                position += -position & self.block_size - 1
+            if tail and (position ^ position + size - 1) > mask:
+                position += -position & mask
             nids[node] = position >> NID_SHIFT
             position += size
-        self.meta_size = position + (-position & self.block_size - 1)
-
-    def _beside_chunked(self, node: Node) -> tuple[int, bool]:
-        size, tail = self._beside(node)
-        if self.is_direct(node):
-            size += -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE
-        return size, tail
+        self.meta_size = position + (-position & mask)
 
     def _beside(self, node: Node) -> tuple[int, bool]:
         """Size of the inode with what is kept beside it, and whether that must share a block."""
@@ -200,7 +184,7 @@ class Plan:
             size += len(encode_xattrs(node.xattrs))
         kind = node.mode & S_IFMT
         if kind == S_IFREG:
-            return (size if self.is_direct(node) else size + self._content(node, size)), False
+            return size + self._content(node, size), False
         if kind == S_IFDIR:
             return self._tail(node, size, self.directory(node)[1])
         if kind == S_IFLNK:
@@ -237,7 +221,12 @@ class Plan:
         self._spilled += blocks
 
     def _content(self, node: Node, size: int) -> int:
-        """Bytes beside the inode of a file whose content is not one range of a device."""
+        """Bytes beside the inode of a regular file, which has `size` bytes with its attributes."""
+        if self.is_direct(node):
+            if self.form == "flat":
+                return 0
+            self.has_chunks = True
+            return -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE
         if not node.size:
             return 0
         if node.size < 0:
@@ -278,6 +267,7 @@ class Plan:
                 "files with holes need too many chunks", limit="MAX_CHUNKS", value=MAX_CHUNKS
             )
         self.maps[node] = chunks
+        self.has_chunks = True
         if chunks.copied:
             self._copy(node, chunks.copied_blocks(node.size, self.block_bits))
         return -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE * chunks.count

@@ -203,17 +203,18 @@ class _Writer:
         self._buffer = bytearray()
 
     def _write_inodes(self) -> None:
-        nids = self._plan.nids
+        nids, buffer = self._plan.nids, self._buffer
         for serial, node in enumerate(self._plan.order, 1):
-            gap = (nids[node] << NID_SHIFT) - self._flushed - len(self._buffer)
+            gap = (nids[node] << NID_SHIFT) - self._flushed - len(buffer)
             if gap:
-                self._buffer += bytes(gap)
+                buffer += bytes(gap)
             try:
-                self._buffer += self._inode(node, serial)
+                buffer += self._inode(node, serial)
             except struct.error as error:
                 raise named(_too_large(node), self._plan.root, node) from error
-            if len(self._buffer) > _FLUSH:
+            if len(buffer) > _FLUSH:
                 self._flush()
+                buffer = self._buffer
 
     def _inode(self, node: Node, serial: int) -> bytes:
         """An inode with all that is kept beside it."""
@@ -257,28 +258,29 @@ class _Writer:
 
     def _regular(self, node: Node) -> tuple[int, int, int, bytes]:
         plan, size = self._plan, node.size
-        bits = plan.block_bits
-        if plan.is_direct(node):
-            slot = plan.slots[node.source]
-            block = node.offset >> bits
-            if plan.form == "flat":
-                return Layout.FLAT_PLAIN, size, slot.base + block, b""
-            chunk = max((size - 1).bit_length() - bits, 0) | CHUNK_INDEXES
-            return Layout.CHUNK_BASED, size, chunk, CHUNK_ENTRY.pack(0, slot.number, block)
-        chunks = plan.maps.get(node)
-        if chunks is None:
-            return Layout.FLAT_PLAIN, size, plan.starts.get(node, 0), b""
+        if not size:
+            return Layout.FLAT_PLAIN, 0, 0, b""
+        if node in plan.maps:
+            return self._chunked(node)
+        if node in plan.starts:
+            return Layout.FLAT_PLAIN, size, plan.starts[node], b""
+        slot, block = plan.slots[node.source], node.offset >> plan.block_bits
+        if plan.form == "flat":
+            return Layout.FLAT_PLAIN, size, slot.base + block, b""
+        chunk = max((size - 1).bit_length() - plan.block_bits, 0) | CHUNK_INDEXES
+        return Layout.CHUNK_BASED, size, chunk, CHUNK_ENTRY.pack(0, slot.number, block)
+
+    def _chunked(self, node: Node) -> tuple[int, int, int, bytes]:
+        plan, chunks = self._plan, self._plan.maps[node]
         number = plan.slots[node.source].number if node.source is not None else 0
-        table = chunks.table(number, plan.starts.get(node, 0), bits)
-        return Layout.CHUNK_BASED, size, chunks.format(bits), table
+        table = chunks.table(number, plan.starts.get(node, 0), plan.block_bits)
+        return Layout.CHUNK_BASED, node.size, chunks.format(plan.block_bits), table
 
     def _block(self, node: Node, names: Sequence[bytes]) -> bytes:
         """A block of the directory's entries with these names."""
         children, plan = node.children or {}, self._plan
-        if names[0] == b".." or b".." in names:
+        if b"." in names or b".." in names:
             children = {**children, b".": node, b"..": plan.parents[node]}
-        elif b"." in names:
-            children = {**children, b".": node}
         nodes = [children[name] for name in names]
         ftypes = [_FTYPES[child.mode >> 12] for child in nodes]
         return encode_block(names, map(plan.nids.__getitem__, nodes), ftypes)
