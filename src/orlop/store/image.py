@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
+from orlop.store.lookup import remove_name
 from orlop.store.mount import Mount
 
 if TYPE_CHECKING:
@@ -193,8 +194,6 @@ class Image:
         Raises:
             NotFoundError: It is gone already, or means another image by now.
         """
-        from orlop.store.store import remove_name
-
         remove_name(self._storage, self._record)
 
     @property

@@ -1,4 +1,4 @@
-"""What a name or an ID means."""
+"""What a name or an ID means, and taking a name away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from orlop.reference import Reference
 
 if TYPE_CHECKING:
     from orlop.metadata import ImageRecord, Transaction
+    from orlop.storage.storage import Storage
 
 _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 
@@ -35,6 +36,17 @@ def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
             f"no image is called {name_or_id!r}", hint="`orlop images` lists what there is"
         )
     return found
+
+
+def remove_name(storage: Storage, record: ImageRecord) -> None:
+    """Take the name of an image away, if it still means that image.
+
+    Raises:
+        NotFoundError: It does not.
+    """
+    with storage.database.write() as tx:
+        if not Images(tx).delete(record.name, target_digest=record.target_digest):
+            raise NotFoundError(f"{record.name} is gone, or another image by now")
 
 
 def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> list[ImageRecord]:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from orlop._sys.process import boot_id
 from orlop.errors import AmbiguousError, NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.drivers.probe import Capabilities
-    from orlop.metadata import Collected, ImageRecord
+    from orlop.metadata import Collected
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
@@ -248,7 +247,7 @@ class Store:
         return self._mountables.best_driver()
 
     def mounts(self) -> list[MountInfo]:
-        """The mounts of this boot."""
+        """The mounts that are there, with the processes that hold them."""
         return [
             MountInfo(
                 target=record.target,
@@ -258,8 +257,7 @@ class Store:
                 kept=sum(holder.owner is None for holder in holders),
                 created_at_ns=record.created_at_ns,
             )
-            for record, holders in self._storage.mounts.entries()
-            if record.boot_id == boot_id()
+            for record, holders in self._storage.mounts.present()
         ]
 
     def unmount(self, target: str | PathLike[str], *, lazy: bool = False) -> bool:
@@ -273,7 +271,7 @@ class Store:
             NotFoundError: Nothing of this store is mounted there.
             InUseError: It is in use, or processes hold it.
         """
-        record = self._storage.mounts.find(Path(os.path.abspath(target)))
+        record = self._storage.mounts.find(Path(os.path.realpath(target)))
         if record is None:
             record = self._storage.mounts.find(self._own_place(os.fspath(target)))
         if record is None:
@@ -294,14 +292,3 @@ class Store:
         except NotFoundError:
             return Path("/nowhere")
         return self._storage.mounts.own_place(record)
-
-
-def remove_name(storage: Storage, record: ImageRecord) -> None:
-    """Take the name of an image away, if it still means that image.
-
-    Raises:
-        NotFoundError: It does not.
-    """
-    with storage.database.write() as tx:
-        if not Images(tx).delete(record.name, target_digest=record.target_digest):
-            raise NotFoundError(f"{record.name} is gone, or another image by now")
