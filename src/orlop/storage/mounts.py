@@ -10,6 +10,7 @@ The target's lock is held while a mount is made or taken away.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id, mount_namespace
-from orlop.digest import Digest
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
@@ -50,6 +50,18 @@ class MountTable:
             mounts = [record for record in Mounts(tx).list() if record.boot_id == boot_id()]
             return [(record, Mounts(tx).holders(record.id)) for record in mounts]
 
+    def present(self) -> list[tuple[MountRecord, tuple[MountHolder, ...]]]:
+        """The mounts that are there, with the holders that are alive.
+
+        Mounts of other mount namespaces cannot be seen from here, and are believed to be there.
+        """
+        here = mount_namespace()
+        return [
+            (record, tuple(self._live_holders(record)))
+            for record, _ in self.entries()
+            if record.mount_namespace != here or self._is_there(record)
+        ]
+
     def hold(
         self,
         image: ImageRecord,
@@ -81,9 +93,8 @@ class MountTable:
             found = self._living(target)
             if found is None:
                 if not shared and not target.is_dir():
-                    raise NotADirectoryError(
-                        20 if target.exists() else 2, "no directory to mount at", str(target)
-                    )
+                    code = errno.ENOTDIR if target.exists() else errno.ENOENT
+                    raise OSError(code, "no directory to mount at", str(target))
                 record = self._mount(image, mountable, target, shared=shared)
             elif shared and found.chain_id == image.chain_id:
                 record = found
@@ -167,7 +178,7 @@ class MountTable:
         return self._places.mounts / image.chain_id.encoded[:_NAME_LENGTH]
 
     def _lock(self, target: Path) -> FileLock:
-        return FileLock(self._places.lock(Digest.of(os.fsencode(target))), timeout=_LOCK_TIMEOUT)
+        return FileLock(self._places.mount_lock(target), timeout=_LOCK_TIMEOUT)
 
     def _living(self, target: Path) -> MountRecord | None:
         """The mount that is recorded at a target, if it is there; else its row is dropped."""
@@ -226,8 +237,13 @@ class MountTable:
 
     def _make_place(self, target: Path) -> None:
         """Make a mount point of orlop's own; a mapped root must be able to pass."""
+        self._places.run.parent.mkdir(parents=True, exist_ok=True)
         for path in (self._places.run, self._places.mounts, target):
-            path.mkdir(mode=0o711, exist_ok=True, parents=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            path.chmod(0o711)
 
     def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
         holder = MountHolder(

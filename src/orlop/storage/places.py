@@ -9,6 +9,7 @@
       chains/<algorithm>/<hex>/   derived from a stack of layers, by chainID: index.erofs, rootfs/
       staging/<lease>-<n>/        a form or chain being built, under the lease in its name
       locks/<nn>                  who builds, by the first two digits of a digest
+      locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
       trash/                      what is being removed
     RUN/                          0711
       mounts/<hex>/               mount points, nothing else
@@ -24,12 +25,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from orlop.digest import Digest
 from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from orlop.digest import Digest
 
 FORMAT_VERSION: Final = 1
 KNOWN_FEATURES: Final = frozenset[str]()
@@ -86,6 +86,11 @@ class Places:
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""
         return self.root / "locks" / digest.encoded[:2].lower()
+
+    def mount_lock(self, target: Path) -> Path:
+        """The lock file of whoever mounts or unmounts at a target; builds never wait for these."""
+        name = Digest.of(os.fsencode(target)).encoded[:2]
+        return self.root / "locks" / f"mount-{name}"
 
 
 def prepare(places: Places) -> None:

@@ -58,13 +58,13 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountInfo:
-    """One mount of this boot, as the store knows it.
+    """One mount that is there, as the store knows it.
 
     Attributes:
         target: Where it is.
         image: The name of the image.
         driver: What mounted it.
-        pids: The processes that hold it.
+        pids: The processes that hold it, alive.
         kept: How many hold it that are no process: it stays until it is unmounted.
         created_at_ns: Since when, in nanoseconds since 1970.
     """

@@ -271,15 +271,18 @@ class Store:
             NotFoundError: Nothing of this store is mounted there.
             InUseError: It is in use, or processes hold it.
         """
-        record = self._storage.mounts.find(Path(os.path.realpath(target)))
+        mounts = self._storage.mounts
+        record = mounts.find(Path(os.path.abspath(target))) or mounts.find(
+            Path(os.path.realpath(target))
+        )
         if record is None:
-            record = self._storage.mounts.find(self._own_place(os.fspath(target)))
+            record = mounts.find(self._own_place(os.fspath(target)))
         if record is None:
             raise NotFoundError(
                 f"nothing of this store is mounted at {os.fspath(target)}",
                 hint="`orlop mount` without arguments lists what is",
             )
-        return self._storage.mounts.unmount(record, lazy=lazy)
+        return mounts.unmount(record, lazy=lazy)
 
     @property
     def _mountables(self) -> Mountables:
