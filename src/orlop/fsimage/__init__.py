@@ -1,1 +1,1 @@
-"""Filesystem images, from bytes to bytes: each format has a plan, a writer, a reader and a check."""
+"""Filesystem images, from bytes to bytes: a plan, a writer, a reader, a check."""

@@ -1,1 +1,1 @@
-"""For the tests of whoever builds on orlop: contract suites, random trees, a registry that fails."""
+"""For tests of what builds on orlop: contract suites, random trees, a registry that fails."""
