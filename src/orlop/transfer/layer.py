@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.lock import FileLock
-from orlop.errors import InUseError, NeedsParentsError, NotFoundError, OrlopError
+from orlop.errors import (
+    InUseError,
+    NeedsParentsError,
+    NotFoundError,
+    OrlopError,
+    SizeMismatchError,
+    VerificationError,
+)
 from orlop.storage.build import FormBuild, NoBuild
 from orlop.transfer.progress import Stage
 
@@ -70,8 +77,9 @@ class LayerFetcher:
     def obtain(self, descriptor: Descriptor, diff_id: Digest, *, lowest: bool) -> None:
         """Bring one layer in; success means that its blob and its form are here, and leased.
 
-        What is here is not fetched, and what is unpacked not unpacked. While another thread or
-        process brings the same layer in, this waits.
+        What is here is not fetched, and what is unpacked not unpacked; a blob that turns out to be
+        damaged is fetched again. While another thread or process brings the same layer in, this
+        waits.
 
         Args:
             descriptor: The layer's blob.
@@ -91,15 +99,16 @@ class LayerFetcher:
         """
         with self._lock(diff_id, descriptor):
             self._lease.hold("form", diff_id)
-            unpacked = self._is_unpacked(diff_id, lowest=lowest)
-            stored = self._content.claim(descriptor.digest) is not None
+            stored = self._is_stored(descriptor)
+            unpacked = self._is_unpacked(descriptor, diff_id, lowest=lowest, stored=stored)
             if unpacked and stored:
                 self._report(Stage.PRESENT, descriptor.digest, descriptor.size, descriptor.size)
                 return
-            with self._build(descriptor, diff_id, lowest=lowest, needed=not unpacked) as build:
-                if stored:
-                    self._unpack(descriptor, build)
-                else:
+            if stored:
+                with self._build(descriptor, diff_id, lowest=lowest, needed=True) as build:
+                    stored = self._unpack(descriptor, build)
+            if not stored:
+                with self._build(descriptor, diff_id, lowest=lowest, needed=not unpacked) as build:
                     self._fetch(descriptor, build)
         self._report(Stage.DONE, descriptor.digest, descriptor.size, descriptor.size)
 
@@ -118,23 +127,48 @@ class LayerFetcher:
         finally:
             lock.release()
 
-    def _unpack(self, descriptor: Descriptor, build: FormBuild | NoBuild) -> None:
-        """Make the form of a blob that is here."""
+    def _is_stored(self, descriptor: Descriptor) -> bool:
+        """Whether a blob is here, and leased; one of another length is read to learn who is wrong.
+
+        Raises:
+            SizeMismatchError: The blob is whole, and the descriptor's size is wrong.
+        """
+        info = self._content.claim(descriptor.digest)
+        if info is None or info.size == descriptor.size:
+            return info is not None
+        try:
+            with self._content.open(descriptor.digest) as blob:
+                while blob.read(CHUNK_SIZE):
+                    self._cancellation.check()
+        except VerificationError:
+            return False
+        raise SizeMismatchError(
+            f"size of layer {descriptor.digest} in the manifest",
+            expected=info.size,
+            actual=descriptor.size,
+        )
+
+    def _unpack(self, descriptor: Descriptor, build: FormBuild | NoBuild) -> bool:
+        """Make the form of a blob that is here; whether the blob is what it should be."""
         done = 0
-        with self._content.open(descriptor.digest, descriptor.size) as blob:
-            while chunk := blob.read(CHUNK_SIZE):
-                self._cancellation.check()
-                build.feed(chunk)
-                done += len(chunk)
-                self._report(Stage.UNPACK, descriptor.digest, done, descriptor.size)
+        try:
+            with self._content.open(descriptor.digest, descriptor.size) as blob:
+                while chunk := blob.read(CHUNK_SIZE):
+                    self._cancellation.check()
+                    build.feed(chunk)
+                    done += len(chunk)
+                    self._report(Stage.UNPACK, descriptor.digest, done, descriptor.size)
+        except VerificationError:
+            return False
         build.finish()
         build.publish()
+        return True
 
     def _fetch(self, descriptor: Descriptor, build: FormBuild | NoBuild) -> None:
         """Fetch a blob, and make its form meanwhile."""
         if self._source is None:
             raise NotFoundError(
-                f"layer {descriptor.digest} is not stored", hint="pull the image again"
+                f"layer {descriptor.digest} is not stored, or damaged", hint="pull the image again"
             )
         with self._content.ingest(
             descriptor.digest,
@@ -176,7 +210,11 @@ class LayerFetcher:
             build.feed(chunk)
             self._report(Stage.FETCH, descriptor.digest, ingest.offset, descriptor.size)
 
-    def _is_unpacked(self, diff_id: Digest, *, lowest: bool) -> bool:
+    def _is_unpacked(
+        self, descriptor: Descriptor, diff_id: Digest, *, lowest: bool, stored: bool
+    ) -> bool:
+        if descriptor.digest == diff_id and not stored:
+            return False  # The form may be a hard link to a damaged blob.
         if self._kind == "diff" and lowest:
             return self._forms.usable(diff_id, "diff", "base") is not None
         return self._forms.usable(diff_id, self._kind) is not None

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import NeedsParentsError, UnsupportedError
-from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_index, is_manifest
+from orlop.errors import NeedsParentsError, UnsupportedError, VerificationError
+from orlop.mediatype import (
+    EROFS_LAYER,
+    EROFS_LAYER_ZSTD,
+    is_encrypted,
+    is_index,
+    is_layer,
+    is_manifest,
+)
 from orlop.metadata import Chains, ImageRecord, Images, Lease, LeasedContent
 from orlop.spec.document import decode_document
 from orlop.spec.index import Index
@@ -139,7 +146,9 @@ class Pull:
             limits=self._options.limits,
         )
         tasks = {
-            (layer.digest, diff_id): partial(fetcher.obtain, layer, diff_id, lowest=number == 0)
+            (layer.digest, layer.size, diff_id): partial(
+                fetcher.obtain, layer, diff_id, lowest=number == 0
+            )
             for number, (layer, diff_id) in reversed(
                 list(enumerate(zip(layers, diff_ids, strict=True)))
             )
@@ -157,7 +166,7 @@ class Pull:
             children: tuple[Digest, ...] = ()
             if is_manifest(descriptor.media_type) or is_index(descriptor.media_type):
                 children = _children(raw, descriptor.media_type)
-            if self._content.claim(descriptor.digest) is None:
+            if not self._is_stored(descriptor.digest, raw):
                 self._content.put(
                     raw,
                     digest=descriptor.digest,
@@ -166,6 +175,15 @@ class Pull:
                 )
             else:
                 self._content.describe(descriptor.digest, descriptor.media_type, children)
+
+    def _is_stored(self, digest: Digest, raw: bytes) -> bool:
+        """Whether a document is here, leased and undamaged."""
+        if self._content.claim(digest) is None:
+            return False
+        try:
+            return self._content.read(digest, len(raw)) == raw
+        except VerificationError:
+            return False
 
     def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRecord:
         now = time.time_ns()
@@ -209,3 +227,5 @@ def _check_supported(layer: Descriptor) -> None:
             f"layer {layer.digest} is a filesystem image ({layer.media_type}), which the kernel "
             "is not given unless orlop wrote it"
         )
+    if not is_layer(layer.media_type):
+        raise UnsupportedError(f"{layer.digest} is no layer of files, but {layer.media_type}")
