@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -145,6 +146,7 @@ class Store:
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
+        from orlop.storage.build import LayerLimits
         from orlop.transfer import (
             Cancellation,
             Pull,
@@ -161,6 +163,8 @@ class Store:
         host = Platform.of_machine(os.uname().machine)
         chosen = driver or self._mountables.best_driver()
         options = options or SourceOptions()
+        if options.spool is None:
+            options = replace(options, spool=self._storage.places.staging)
         with (
             open_source(source, options) as (opened, fallback),
             Lease(self._storage.database, f"pull {source}") as lease,
@@ -169,7 +173,7 @@ class Store:
             pull_options = PullOptions(
                 driver=chosen,
                 jobs=jobs or DEFAULT_JOBS,
-                **({"limits": limits} if limits else {}),
+                limits=limits or LayerLimits(),
             )
             pull = Pull(
                 self._storage, opened, lease, pull_options, Reporter(progress), Cancellation()

@@ -110,6 +110,7 @@ class Pull:
         self._store_documents(selection)
         self._report(Stage.MERGE, selection.manifest_descriptor.digest)
         stack = Stack.of(selection.config.diff_ids)
+        self._lease.hold("chain", stack.chain_id)
         self._storage.mountables.prepare(stack, self._options.driver, self._lease)
         return self._record(selection, stack, names)
 
