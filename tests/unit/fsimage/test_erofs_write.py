@@ -256,6 +256,18 @@ def test_what_the_format_cannot_hold_is_refused_by_name(node, error, text):
         write(root, [Device(SOURCE, 1024)])
 
 
+def test_attributes_of_foreign_namespaces_are_dropped_on_demand():
+    root = one(Node(0o100644, xattrs={b"com.apple.provenance": b"x"}))
+    root.children[b"both"] = Node(0o100644, xattrs={b"com.apple.x": b"x", b"user.k": b"v"})
+    image, _ = write(root, drop_foreign_xattrs=True)
+    check_image(lambda offset, size: image[offset : offset + size])
+    images = reader(image)
+    assert images.xattrs(images.lookup(b"name")) == {}
+    assert images.xattrs(images.lookup(b"both")) == {b"user.k": b"v"}
+    with pytest.raises(UnsupportedError):
+        write(root)
+
+
 @pytest.mark.parametrize("name", [b"", b".", b"..", b"a/b", b"a\0b"])
 def test_names_that_are_none_are_refused(name):
     root = directory()

@@ -66,6 +66,7 @@ class Plan:
     __slots__ = (
         "_chunks",
         "_copied",
+        "_drop_foreign",
         "_may_copy",
         "_spilled",
         "block_bits",
@@ -92,6 +93,7 @@ class Plan:
         form: Form,
         block_bits: int,
         may_copy: bool,
+        drop_foreign: bool,
     ) -> None:
         self.root = root
         self.slots = slots
@@ -108,6 +110,7 @@ class Plan:
         self.meta_size = 0
         self.blocks = 0
         self._may_copy = may_copy
+        self._drop_foreign = drop_foreign
         self._chunks = self._copied = self._spilled = 0
 
     @property
@@ -181,7 +184,7 @@ class Plan:
         """Size of the inode with what is kept beside it, and whether that must share a block."""
         size = self.inode_size(node)
         if node.xattrs:
-            size += len(encode_xattrs(node.xattrs))
+            size += len(self.xattrs(node))
         kind = node.mode & S_IFMT
         if kind == S_IFREG:
             return size + self._content(node, size), False
@@ -191,6 +194,10 @@ class Plan:
             _check_target(node.target)
             return self._tail(node, size, len(node.target))
         return size, False
+
+    def xattrs(self, node: Node) -> bytes:
+        """The bytes of the node's extended attributes."""
+        return encode_xattrs(node.xattrs, drop_foreign=self._drop_foreign)
 
     def inode_size(self, node: Node) -> int:
         """32 if all that the node says fits in a compact inode, else 64."""

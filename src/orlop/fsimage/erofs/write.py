@@ -38,7 +38,6 @@ from orlop.fsimage.erofs.format import (
     Layout,
 )
 from orlop.fsimage.erofs.plan import Form, Plan, named
-from orlop.fsimage.erofs.xattrs import encode_xattrs
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
@@ -49,7 +48,11 @@ if TYPE_CHECKING:
 
 _FLUSH: Final = 1 << 18  # more than the checksum covers
 _NANOSECONDS: Final = 1_000_000_000
+_pack_extended: Final = EXTENDED_INODE.pack
 _FTYPES: Final = [TYPE_TO_FTYPE.get(kind << 12, 0) for kind in range(16)]
+_PLAIN: Final = int(Layout.FLAT_PLAIN)  # plain numbers: members of an enum cost time per inode
+_INLINE: Final = int(Layout.FLAT_INLINE)
+_CHUNKS: Final = int(Layout.CHUNK_BASED)
 _NO_READ: Final = "content must be copied, and there is nothing to read it with"
 
 
@@ -85,6 +88,7 @@ def write_index(
     form: Form = "flat",
     block_bits: int = 9,
     read: Callable[[Digest, int, int], bytes] | None = None,
+    drop_foreign_xattrs: bool = False,
 ) -> WrittenImage:
     """Write the image that shows the tree, given the devices beside it, and say what it needs.
 
@@ -105,6 +109,8 @@ def write_index(
             Linux 6.4 is needed for; 12 for 4096.
         read: Gives bytes of a source at an offset, for content that is not aligned to blocks and
             is copied into the image; needed only where there is such content.
+        drop_foreign_xattrs: Whether extended attributes of namespaces that Linux does not have,
+            such as `com.apple.`, are left out; if not, they are an error.
 
     Raises:
         InvalidImageError: A name, a target or a size cannot be in any filesystem.
@@ -128,6 +134,7 @@ def write_index(
         form=form,
         block_bits=block_bits,
         may_copy=read is not None,
+        drop_foreign=drop_foreign_xattrs,
     )
     plan.count()
     plan.place()
@@ -220,23 +227,22 @@ class _Writer:
         """An inode with all that is kept beside it."""
         plan = self._plan
         layout, size, union, tail = self._data(node)
-        extended = plan.inode_size(node) == EXTENDED_INODE.size
-        xattrs = encode_xattrs(node.xattrs) if node.xattrs else b""
+        xattrs = plan.xattrs(node) if node.xattrs else b""
         count = (len(xattrs) - XATTR_HEADER_SIZE) // 4 + 1 if xattrs else 0
         links = plan.links.get(node) or (1 if node.children is None else 2)
-        if extended:
-            seconds, nanoseconds = divmod(node.mtime_ns, _NANOSECONDS)
-            inode = EXTENDED_INODE.pack(
-                layout << 1 | EXTENDED, count, node.mode, 0, size, union, serial,
-                node.uid, node.gid, seconds, nanoseconds, links,
-            )  # fmt: skip
-        else:
+        if plan.inode_size(node) == COMPACT_INODE.size:
             inode = COMPACT_INODE.pack(
                 layout << 1, count, node.mode, links, size, 0, union, serial, node.uid, node.gid, 0
             )
-        if layout == Layout.CHUNK_BASED:
+        else:
+            seconds, nanoseconds = divmod(node.mtime_ns, _NANOSECONDS)
+            inode = _pack_extended(
+                layout << 1 | EXTENDED, count, node.mode, 0, size, union, serial,
+                node.uid, node.gid, seconds, nanoseconds, links,
+            )  # fmt: skip
+        if layout == _CHUNKS:
             xattrs += bytes(-len(xattrs) % CHUNK_ENTRY_SIZE)
-        return inode + xattrs + tail
+        return inode + xattrs + tail if xattrs or tail else inode
 
     def _data(self, node: Node) -> tuple[int, int, int, bytes]:
         """Layout, size, union and tail of an inode."""
@@ -247,34 +253,34 @@ class _Writer:
         if kind == S_IFDIR:
             names, size, _ = self._plan.directory(node)
             if start is None:
-                return Layout.FLAT_INLINE, size, 0, self._block(node, names)
-            return Layout.FLAT_PLAIN, size, start, b""
+                return _INLINE, size, 0, self._block(node, names)
+            return _PLAIN, size, start, b""
         if kind == S_IFLNK:
             if start is None:
-                return Layout.FLAT_INLINE, len(node.target), 0, node.target
-            return Layout.FLAT_PLAIN, len(node.target), start, b""
+                return _INLINE, len(node.target), 0, node.target
+            return _PLAIN, len(node.target), start, b""
         device = _encode_device(node.rdev) if kind in {S_IFCHR, S_IFBLK} else 0
-        return Layout.FLAT_PLAIN, 0, device, b""
+        return _PLAIN, 0, device, b""
 
     def _regular(self, node: Node) -> tuple[int, int, int, bytes]:
         plan, size = self._plan, node.size
         if not size:
-            return Layout.FLAT_PLAIN, 0, 0, b""
+            return _PLAIN, 0, 0, b""
         if node in plan.maps:
             return self._chunked(node)
         if node in plan.starts:
-            return Layout.FLAT_PLAIN, size, plan.starts[node], b""
+            return _PLAIN, size, plan.starts[node], b""
         slot, block = plan.slots[node.source], node.offset >> plan.block_bits
         if plan.form == "flat":
-            return Layout.FLAT_PLAIN, size, slot.base + block, b""
+            return _PLAIN, size, slot.base + block, b""
         chunk = max((size - 1).bit_length() - plan.block_bits, 0) | CHUNK_INDEXES
-        return Layout.CHUNK_BASED, size, chunk, CHUNK_ENTRY.pack(0, slot.number, block)
+        return _CHUNKS, size, chunk, CHUNK_ENTRY.pack(0, slot.number, block)
 
     def _chunked(self, node: Node) -> tuple[int, int, int, bytes]:
         plan, chunks = self._plan, self._plan.maps[node]
         number = plan.slots[node.source].number if node.source is not None else 0
         table = chunks.table(number, plan.starts.get(node, 0), plan.block_bits)
-        return Layout.CHUNK_BASED, node.size, chunks.format(plan.block_bits), table
+        return _CHUNKS, node.size, chunks.format(plan.block_bits), table
 
     def _block(self, node: Node, names: Sequence[bytes]) -> bytes:
         """A block of the directory's entries with these names."""

@@ -40,21 +40,24 @@ _NAMES: Final = MappingProxyType({i: name for name, i in (*_WHOLE.items(), *_PRE
 
 def representable(name: bytes) -> bool:
     """Whether EROFS has a place for an attribute of this name's namespace."""
-    return name in _WHOLE or name[: name.find(b".") + 1] in _PREFIXES
+    return _find(name) is not None
 
 
-def encode_xattrs(xattrs: Mapping[bytes, bytes]) -> bytes:
+def encode_xattrs(xattrs: Mapping[bytes, bytes], *, drop_foreign: bool = False) -> bytes:
     """The bytes that follow an inode with these attributes, sorted by name; none for none.
+
+    Args:
+        xattrs: Values by full name.
+        drop_foreign: Whether names that are not `representable` are left out, and not refused.
 
     Raises:
         UnsupportedError: A name is in a namespace that EROFS has no index for.
         LimitExceededError: A name, a value or all together are too long.
     """
-    if not xattrs:
+    names = sorted(filter(representable, xattrs) if drop_foreign else xattrs)
+    if not names:
         return b""
-    area = XATTR_HEADER.pack(0, 0) + b"".join(
-        _encode(name, xattrs[name]) for name in sorted(xattrs)
-    )
+    area = XATTR_HEADER.pack(0, 0) + b"".join(_encode(name, xattrs[name]) for name in names)
     if len(area) > MAX_XATTR_AREA:
         raise LimitExceededError(
             f"extended attributes take {len(area)} bytes",
@@ -80,17 +83,25 @@ def _encode(name: bytes, value: bytes) -> bytes:
 
 
 def _split(name: bytes) -> tuple[int, bytes]:
-    index = _WHOLE.get(name)
-    if index is not None:
-        return index, b""
-    prefix = name[: name.find(b".") + 1]
-    index = _PREFIXES.get(prefix)
-    if index is None or len(name) == len(prefix) or b"\0" in name:
+    found = _find(name)
+    if found is None:
         raise UnsupportedError(
             f"extended attribute {name[:64]!r} is in no namespace that EROFS has",
             hint="leave it out of the tree: Linux has no place for it on any filesystem",
         )
-    return index, name[len(prefix) :]
+    return found
+
+
+def _find(name: bytes) -> tuple[int, bytes] | None:
+    """The index of a name's prefix, and the rest of it."""
+    index = _WHOLE.get(name)
+    if index is not None:
+        return index, b""
+    prefix, dot, suffix = name.partition(b".")
+    index = _PREFIXES.get(prefix + dot)
+    if index is None or not suffix or b"\0" in name:
+        return None
+    return index, suffix
 
 
 def decode_header(area: bytes) -> tuple[int, tuple[int, ...]]:
