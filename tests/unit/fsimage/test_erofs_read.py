@@ -1,10 +1,14 @@
 import io
+import struct
 
 import pytest
 
 from orlop.digest import Digest
 from orlop.errors import InvalidImageError, LimitExceededError, NotFoundError, UnsupportedError
 from orlop.fsimage.erofs import Device, ErofsReader, write_index
+from orlop.fsimage.erofs import read as read_module
+from orlop.fsimage.erofs import tree as tree_module
+from orlop.fsimage.erofs.crc32c import superblock_checksum
 from orlop.testing.trees import Bytes, content, describe, describe_node, everything
 from orlop.tree import Node, directory
 
@@ -18,6 +22,12 @@ def write(root, store, **options):
 
 def opened(image, *devices):
     return ErofsReader(lambda offset, size: image[offset : offset + size], devices)
+
+
+def seal(image):
+    """The image with the checksum that its bytes have."""
+    struct.pack_into("<I", image, 1028, superblock_checksum(bytes(image[1024:1536])))
+    return bytes(image)
 
 
 @pytest.fixture
@@ -182,3 +192,74 @@ def test_content_that_no_node_can_point_at_is_adopted(store):
     other = Digest.of(b"other")
     tree = reader.tree([store.source], adopt=lambda inode: (other, inode.nid))
     assert tree.children[b"file"].source == other
+
+
+def test_targets_and_attributes_of_a_tree_are_bounded(reader, store, monkeypatch):
+    monkeypatch.setattr(tree_module, "MAX_TREE_TEXT", 1000)
+    with pytest.raises(LimitExceededError, match="MAX_TREE_TEXT = 1000"):
+        reader.tree([store.source])
+
+
+def test_the_pieces_of_a_file_are_bounded(reader, store, monkeypatch):
+    monkeypatch.setattr(tree_module, "MAX_EXTENTS", 4)
+    with pytest.raises(LimitExceededError, match="MAX_EXTENTS = 4"):
+        reader.open(reader.lookup(b"holes"))
+    with pytest.raises(LimitExceededError, match="MAX_EXTENTS = 4"):
+        reader.tree([store.source])
+
+
+def test_shared_attributes_are_read(store):
+    root = directory()
+    root.children[b"a"] = Node(0o100644, xattrs={b"user.k": b"value"})
+    root.children[b"b"] = Node(0o100644, xattrs={b"user.own": b"v"})
+    image = bytearray(write(root, store))
+    reader = opened(bytes(image))
+    first, second = reader.lookup(b"a"), reader.lookup(b"b")
+    entry = first.xattr_start + 12
+    # The second inode's entry gives way to the number of the first one's entry.
+    image[second.xattr_start + 4] = 1
+    image[second.xattr_start + 12 : second.end] = (
+        (entry // 4).to_bytes(4, "little").ljust(second.xattr_size - 12, b"\0")
+    )
+    struct.pack_into("<H", image, second.start + 2, 2)
+    reader = opened(seal(image))
+    assert reader.xattrs(reader.lookup(b"b")) == {b"user.k": b"value"}
+
+
+def test_shared_attributes_are_bounded(store, monkeypatch):
+    root = directory()
+    root.children[b"a"] = Node(0o100644, xattrs={b"user.k": b"v" * 600})
+    root.children[b"b"] = Node(0o100644, xattrs={b"user.own": b"v" * 40})
+    image = bytearray(write(root, store))
+    reader = opened(bytes(image))
+    entry = reader.lookup(b"a").xattr_start + 12
+    second = reader.lookup(b"b")
+    image[second.xattr_start + 4] = 8
+    image[second.xattr_start + 12 : second.xattr_start + 44] = (entry // 4).to_bytes(
+        4, "little"
+    ) * 8
+    struct.pack_into("<H", image, second.start + 2, 9)
+    monkeypatch.setattr(read_module, "MAX_XATTR_AREA", 2000)
+    reader = opened(seal(image))
+    with pytest.raises(LimitExceededError, match="MAX_XATTR_AREA = 2000"):
+        reader.xattrs(reader.lookup(b"b"))
+
+
+def test_a_directory_with_a_chunk_table_is_refused(store):
+    image = bytearray(write(directory(), store))
+    root = opened(bytes(image)).root
+    struct.pack_into("<H", image, root.start, 4 << 1)
+    reader = opened(seal(image))
+    with pytest.raises(UnsupportedError, match="chunk table"):
+        list(reader.list(reader.root))
+
+
+def test_a_target_longer_than_any(store):
+    root = directory()
+    root.children[b"link"] = Node(0o120777, target=b"t")
+    image = bytearray(write(root, store))
+    inode = opened(bytes(image)).lookup(b"link", follow=False)
+    struct.pack_into("<I", image, inode.start + 8, 4096)
+    reader = opened(seal(image))
+    with pytest.raises(InvalidImageError, match="a target of 4096 bytes"):
+        reader.readlink(reader.lookup(b"link", follow=False))
