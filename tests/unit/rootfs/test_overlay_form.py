@@ -184,3 +184,11 @@ def test_a_hard_link_that_leads_nowhere():
 def test_a_hard_link_that_replaces_its_own_target():
     with pytest.raises(NeedsParentsError, match="replaces"):
         overlay_form([Put(b"a", file()), Link(b"a/b", b"a")], lowest=True)
+
+
+def test_a_link_that_is_replaced_through_itself_is_not_followed_any_more():
+    entries = [Put(b"l", symlink(b".")), Put(b"l/f", file()), Put(b"l/l", folder())]
+    assert lines(*entries, Put(b"l/g", file()))[1:] == [
+        "/l d 0755 0:0 0.000000000 xattr:trusted.overlay.opaque=79",
+        "/l/g f 0644 0:0 0 0.000000000",
+    ]

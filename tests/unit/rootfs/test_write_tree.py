@@ -72,7 +72,7 @@ def nested(depth):
 
 
 def test_content_of_all_sizes_is_copied(write, target):
-    sizes = [0, 1, 511, 512, 4097, 262143, 262144, 262145, 900_001]
+    sizes = [0, 1, 511, 512, 4097, 65535, 65536, 65537, 262144, 900_001]
     write(tree(**{f"f{size}": file(7, size) for size in sizes}))
     for size in sizes:
         assert (target / f"f{size}").read_bytes() == DATA[7 : 7 + size]
@@ -169,9 +169,10 @@ def test_a_directory_with_two_names_is_refused(write):
         write(tree(a=twice, b=twice))
 
 
-def test_a_short_source_names_the_entry(write):
+@pytest.mark.parametrize("size", [11, 100_000])
+def test_a_short_source_names_the_entry(write, size):
     with pytest.raises(InvalidLayerError, match="d/short"):
-        write(tree(d=tree(short=file(len(DATA) - 10, 11))))
+        write(tree(d=tree(short=file(len(DATA) - 10, size))))
 
 
 def test_errors_of_the_system_name_the_entry(write, target):
