@@ -78,17 +78,32 @@ def mark_durable(storage: Storage) -> int:
         chains = [each for each in Chains(tx).list() if _may_be_marked(each)]
     if not forms and not chains:
         return 0
+    places = storage.places
+    paths = {each: places.form(each.source) / each.kind for each in forms}
+    paths.update((each, places.chain(each.source) / each.kind) for each in chains)
+    synced = {each: _identity(path) for each, path in paths.items()}
     handle = os.open(storage.places.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         syncfs(handle)
     finally:
         os.close(handle)
+    # What was built anew meanwhile is another file, of which nothing is known.
+    unchanged = {each for each, path in paths.items() if _identity(path) == synced[each]}
     with storage.database.write() as tx:
-        for form in forms:
+        for form in unchanged.intersection(forms):
             Forms(tx).mark_durable(form.source, form.kind, form.boot_id)
-        for chain in chains:
+        for chain in unchanged.intersection(chains):
             Chains(tx).mark_durable(chain.source, chain.kind, chain.boot_id)
-    return len(forms) + len(chains)
+    return len(unchanged)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file or directory from another one of its name; None where there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def _may_be_marked(record: DerivedRecord) -> bool:

@@ -62,7 +62,7 @@ def open_files(stack: Stack, forms: FormStore, chains: ChainStore) -> ImageFiles
     if all(forms.find(diff_id, "tar") for diff_id in stack.diff_ids):
         index = chains.find(stack, INDEX)
         return IndexedFiles(
-            index.read_bytes() if index else _index_in_memory(stack, chains), chains.devices(stack)
+            index if index is not None else _index_in_memory(stack, chains), chains.devices(stack)
         )
     merged = chains.find(stack, ROOTFS)
     if merged is not None:
@@ -89,19 +89,15 @@ class IndexedFiles:
     """Files that lie in tars, found by an index.
 
     Args:
-        index: The merged index.
+        index: The merged index: its file, or its bytes.
         tars: Its devices.
     """
 
-    def __init__(self, index: bytes, tars: Sequence[Path]) -> None:
+    def __init__(self, index: Path | bytes, tars: Sequence[Path]) -> None:
         self._fds: list[int] = []
         try:
-            self._fds.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in tars)
-            view = memoryview(index)
-            self._reader = ErofsReader(
-                lambda offset, size: bytes(view[offset : offset + size]),
-                [_reads(fd) for fd in self._fds],
-            )
+            read_index = _slices(index) if isinstance(index, bytes) else self._open(index)
+            self._reader = ErofsReader(read_index, [self._open(path) for path in tars])
         except BaseException:
             self._close()
             raise
@@ -130,6 +126,15 @@ class IndexedFiles:
 
     def __exit__(self, *_: object) -> None:
         self._close()
+
+    def _open(self, path: Path) -> ReadAt:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fds.append(fd)
+
+        def read_at(offset: int, size: int, /) -> bytes:
+            return os.pread(fd, size, offset)
+
+        return read_at
 
     def _close(self) -> None:
         while self._fds:
@@ -184,9 +189,9 @@ class WrittenFiles:
     def __exit__(self, *_: object) -> None: ...
 
 
-def _reads(fd: int) -> ReadAt:
+def _slices(data: bytes) -> ReadAt:
     def read_at(offset: int, size: int, /) -> bytes:
-        return os.pread(fd, size, offset)
+        return data[offset : offset + size]
 
     return read_at
 
