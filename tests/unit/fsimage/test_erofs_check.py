@@ -351,3 +351,8 @@ def test_nanoseconds_of_more_than_a_second(image):
 def test_a_mode_without_a_type(image):
     image.patch(image.inode(b"pipe").start + 4, "<H", 0o644)
     image.refuses("mode 0o644")
+
+
+def test_a_link_with_a_chunk_table(image):
+    image.patch(image.inode(b"link").start, "<H", 4 << 1)
+    image.refuses("only regular files")

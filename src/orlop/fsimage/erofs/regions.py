@@ -46,6 +46,22 @@ class Regions:
         require_zeros(read, position, size)
 
 
+def require(condition: object, message: str, where: int | str) -> None:
+    """Return if the condition holds.
+
+    Args:
+        condition: What must be true.
+        message: What is wrong otherwise.
+        where: The number of an inode, or another place in words.
+
+    Raises:
+        InvalidImageError: The condition does not hold.
+    """
+    if not condition:
+        place = where if isinstance(where, str) else f"inode {where}"
+        raise InvalidImageError(message, where=place)
+
+
 def require_zeros(read: ReadAt, start: int, end: int) -> None:
     """Return if the bytes from `start` to `end` are zeros.
 
