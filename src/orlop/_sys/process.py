@@ -10,6 +10,8 @@ from typing import Final
 
 CAP_SYS_ADMIN: Final = 21
 
+_FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC
+
 
 @cache
 def boot_id() -> str:
@@ -27,6 +29,24 @@ def kernel_version() -> tuple[int, int]:
 def mount_namespace() -> int:
     """The inode number of this process's mount namespace."""
     return os.stat("/proc/self/ns/mnt").st_ino
+
+
+def seen_mount_namespaces() -> frozenset[int] | None:
+    """The mount namespaces that have processes, by inode number; None where not all can be seen."""
+    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+        return None
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                found.add(os.stat(f"/proc/{name}/ns/mnt").st_ino)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            except PermissionError:
+                # The first process is where the kernel's own threads are.
+                if name != "1":
+                    return None
+    return frozenset(found)
 
 
 def process_start(pid: int) -> int | None:

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.lock import FileLock
-from orlop._sys.process import boot_id, mount_namespace
+from orlop._sys.mountinfo import iter_mounts
+from orlop._sys.process import boot_id, mount_namespace, seen_mount_namespaces
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orlop.drivers import MountHandle
     from orlop.metadata import Database, ImageRecord
     from orlop.storage.mountable import Mountable
@@ -154,11 +157,16 @@ class MountTable:
     def clean(self) -> int:
         """Take away the mounts whose holders are all gone, and forget those that are; how many.
 
-        What is in use stays for the next time.
+        What is in use stays for the next time. A mount namespace without processes is gone, unless
+        it is mounted somewhere itself.
         """
         cleaned = 0
-        for record, _ in self.entries():
+        for record, holders in self.entries():
             if record.mount_namespace != mount_namespace():
+                if _is_beyond(record, holders):
+                    with self._database.write() as tx:
+                        Mounts(tx).delete(record.id)
+                    cleaned += 1
                 continue
             with self._lock(Path(record.target)):
                 if self._live_holders(record) and self._is_there(record):
@@ -181,10 +189,17 @@ class MountTable:
         return FileLock(self._places.mount_lock(target), timeout=_LOCK_TIMEOUT)
 
     def _living(self, target: Path) -> MountRecord | None:
-        """The mount that is recorded at a target, if it is there; else its row is dropped."""
+        """The mount that is recorded at a target, if it is there; else its row is dropped.
+
+        One that nobody holds any more is taken away, unless it is at a place of orlop's own.
+        """
         record = self.find(target)
-        if record is None or self._is_there(record):
-            return record
+        if record is None:
+            return None
+        if self._is_there(record):
+            if target.parent == self._places.mounts or self._live_holders(record):
+                return record
+            self._take_away(record, lazy=False)
         with self._database.write() as tx:
             Mounts(tx).delete(record.id)
         return None
@@ -269,3 +284,15 @@ class MountTable:
                 target.rmdir()
             except OSError:
                 pass
+
+
+def _is_beyond(record: MountRecord, holders: Sequence[MountHolder]) -> bool:
+    """Whether a mount went with its mount namespace."""
+    now = time.time_ns()
+    if any(holder.owner is not None and holder.is_live(now) for holder in holders):
+        return False
+    seen = seen_mount_namespaces()
+    if seen is None or record.mount_namespace in seen:
+        return False
+    kept = b"mnt:[%d]" % record.mount_namespace
+    return not any(mount.fstype == "nsfs" and mount.root == kept for mount in iter_mounts())
