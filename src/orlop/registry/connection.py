@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -12,6 +13,9 @@ from orlop.registry.deadline import deadline
 
 if TYPE_CHECKING:
     import urllib3
+
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 def pool_classes(seconds: float) -> dict[str, type[HTTPConnectionPool]]:
@@ -50,6 +54,8 @@ def hang_up(connection: object) -> None:
     answering = getattr(connection, "answering", None)
     if isinstance(answering, socket.socket):
         try:
+            # Closing resets the connection, or a peer that is sending might wait for minutes.
+            answering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             # Not the method of a TLS socket, which would go on reading as if it were none.
             socket.socket.shutdown(answering, socket.SHUT_RDWR)
         except OSError:

@@ -100,7 +100,10 @@ class Session:
                 error, wait = refused.error, refused.retry_after
             except TransportError as broken:
                 error = broken
-            budget.spend(error, wait)
+            try:
+                budget.spend(error, wait)
+            finally:
+                del error  # or its traceback would keep this frame, and all it holds, alive
 
     def close(self) -> None:
         """Close idle connections and end all waiting for retries."""

@@ -84,10 +84,14 @@ class Transport:
     def close(self) -> None:
         """Close all idle connections; bodies being read stay usable."""
         with self._lock:
-            pools = list(self._pools.values())
+            managers = list(self._pools.values())
             self._pools.clear()
-        for pool in pools:
-            pool.clear()
+        for manager in managers:
+            # To clear the manager would leave its pools to the garbage collector.
+            for key in manager.pools.keys():  # noqa: SIM118  it cannot be iterated
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+            manager.clear()
 
     def _pool(self, origin: Origin, show_client_cert: bool) -> urllib3.PoolManager:
         proxy = choose_proxy(self._options.environ, origin)

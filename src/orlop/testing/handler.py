@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     import threading
 
@@ -43,6 +43,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answerer = answerer
         self.connections = 0
+        self._open: set[socket.socket] = set()
         self._tls = tls
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -53,7 +54,26 @@ class Server(ThreadingHTTPServer):
             connection = self._tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
+        self._open.add(connection)
         return connection, peer
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that its thread is done with."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections clients have not closed."""
+        return len(self._open)
+
+    def hang_up(self) -> None:
+        """End every connection, so that no thread waits for a client any more."""
+        for connection in list(self._open):
+            try:
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            except OSError:
+                pass  # it is closed already
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Pass over clients that hang up, which the faults make them do."""

@@ -90,6 +90,11 @@ class FaultyRegistry:
         """How many connections were made to it."""
         return self._server.connections
 
+    @property
+    def open_connections(self) -> int:
+        """How many of them are not closed."""
+        return self._server.open_connections
+
     def reference(self, repository: str, tag: str = "latest") -> Reference:
         """The reference of an image here."""
         return Reference.parse(f"{self.address}/{repository}:{tag}")
@@ -136,6 +141,11 @@ class FaultyRegistry:
         """Let the next `times` requests of a kind fail (None: all), each fault after the other."""
         with self._lock:
             self._faults.setdefault(kind, []).extend((fault, times) for fault in faults)
+
+    def heal(self) -> None:
+        """Let no request fail any more."""
+        with self._lock:
+            self._faults.clear()
 
     @property
     def secrets_seen(self) -> list[str]:
@@ -207,6 +217,7 @@ class FaultyRegistry:
         self.closing.set()
         self._server.shutdown()
         self._thread.join()
+        self._server.hang_up()
         self._server.server_close()
 
     def __enter__(self) -> Self:

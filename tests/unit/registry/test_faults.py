@@ -1,6 +1,8 @@
 """Every fault with every kind of request: the exact bytes come, or an error of ours."""
 
+import gc
 import json
+import threading
 
 import pytest
 
@@ -95,6 +97,9 @@ def guarded(start):
     return registry
 
 
+IMPATIENT = {"read_timeout": 0.1, "document_timeout": 0.2, "idle_timeout": 0.2, "retries": 1}
+
+
 def open_source(guarded, connect, **options):
     user = Credential(username="user", password="canary-password")
     client = connect(MemoryCredentials({guarded.address: user}), **options)
@@ -104,9 +109,7 @@ def open_source(guarded, connect, **options):
 @pytest.fixture
 def source(guarded, connect):
     """An image read without any patience."""
-    return open_source(
-        guarded, connect, read_timeout=0.1, document_timeout=0.2, idle_timeout=0.2, retries=1
-    )
+    return open_source(guarded, connect, **IMPATIENT)
 
 
 @pytest.fixture
@@ -185,6 +188,42 @@ def test_exact_bytes_or_an_error_of_ours(guarded, source, kind, times, name):
 def test_what_goes_wrong_once_is_overcome(guarded, patient_source, kind, name):
     guarded.fail(kind, FAULTS[name], times=1)
     assert outcome(patient_source) is None
+
+
+@pytest.fixture
+def no_garbage_collection():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "404",
+        "500",
+        "chunked",
+        "closed in the middle",
+        "endless trailers",
+        "other bytes",
+        "shorter",
+        "a redirect to nowhere",
+        "a redirect to no URL",
+    ],
+)
+def test_a_closed_client_leaves_no_connection(guarded, connect, kind, name):
+    guarded.fail(kind, FAULTS[name])
+    user = Credential(username="user", password="canary-password")
+    with connect(MemoryCredentials({guarded.address: user}), **IMPATIENT) as client:
+        outcome(RegistrySource(client, guarded.reference("app", "1")))
+    for _ in range(1000):
+        if not guarded.open_connections:
+            break
+        threading.Event().wait(0.01)
+    assert guarded.open_connections == 0
 
 
 @pytest.mark.parametrize("kind", ["manifest", "blob"])

@@ -5,6 +5,7 @@ import pytest
 
 from orlop import mediatype
 from orlop.errors import AuthError, LimitExceededError, RegistryError
+from orlop.reference import Reference
 from orlop.registry import Credential, MemoryCredentials
 from orlop.registry.auth import MAX_SCOPES
 from orlop.registry.origin import Origin
@@ -255,6 +256,42 @@ def test_a_token_server_elsewhere(start, connect):
     assert registry.secrets_seen == ["Bearer canary-token-1"]
     assert len(issuer.secrets_seen) == 1
     assert issuer.secrets_seen[0].startswith("Basic ")
+
+
+def test_registries_do_not_share_tokens(start, connect):
+    issuer = start(PUBLIC)
+    first = start(Access(scheme="bearer"), issuer=issuer)
+    second = start(Access(scheme="bearer"), issuer=issuer)
+    client = connect()
+    for registry in (first, second):
+        registry.add_image("app", "1", [])
+        client.resolve(registry.reference("app", "1"))
+    assert first.secrets_seen == ["Bearer canary-token-1"]
+    assert second.secrets_seen == ["Bearer canary-token-2"]
+
+
+def test_a_token_server_on_this_machine_for_a_registry_elsewhere(start, connect):
+    proxy = start(BEARER)
+    proxy.add_image("app", "1", [])
+    client = connect(
+        MemoryCredentials({"registry.example.org": USER}),
+        plain_http=True,
+        environ={"http_proxy": proxy.url},
+    )
+    with pytest.raises(AuthError, match="names this machine"):
+        client.resolve(Reference.parse("registry.example.org/app:1"))
+    assert proxy.secrets_seen == []
+
+
+def test_a_redirect_to_this_machine_from_a_registry_elsewhere(start, connect):
+    proxy = start()
+    victim = start()
+    layer = proxy.put_blob("app", b"a layer")
+    proxy.fail("blob", faults.redirect(f"{victim.url}/v2/app/blobs/{layer.digest}"))
+    client = connect(plain_http=True, environ={"http_proxy": proxy.url})
+    with pytest.raises(RegistryError, match="to this machine"):
+        client.open_blob(Reference.parse("registry.example.org/app:1"), layer)
+    assert victim.seen == []
 
 
 def test_a_busy_token_server_is_asked_again(start, connect, waits):
