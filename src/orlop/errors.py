@@ -30,7 +30,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,12 @@ class OrlopError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+    def inside(self, what: str, *, hint: str | None = None) -> Self:
+        """This error, its message led by what it was found in, which its raiser did not know."""
+        self.args = (f"{what}: {self}",)
+        self.hint = self.hint or hint
+        return self
 
 
 class InvalidError(OrlopError, ValueError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orlop.storage.places import Places
     from orlop.storage.unpack import UnpackedLayer
 
+_HINT: Final = "the image is at fault: ask its maker, or pull another version"
 _FAULTS: Final = (InvalidLayerError, LimitExceededError, UnsafePathError, UnsupportedError)
 
 
@@ -133,9 +134,12 @@ class FormBuild:
             OrlopError: The layer is broken, hostile or too large.
             OSError: The form could not be written.
         """
-        if self._fault is not None:
-            raise self._fault
-        self._layer = self._unpacker.finish()
+        try:
+            if self._fault is not None:
+                raise self._fault
+            self._layer = self._unpacker.finish()
+        except OrlopError as error:
+            raise error.inside(f"layer {self._blob}", hint=_HINT)
 
     def publish(self) -> None:
         """Name the form; the blob that was fed has its name by now."""

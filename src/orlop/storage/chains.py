@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from orlop._sys.process import boot_id
 from orlop.digest import Digest, empty_digest
+from orlop.errors import OrlopError
 from orlop.fsimage.erofs import Device, write_index
 from orlop.metadata.derived import Chains, DerivedRecord
 from orlop.rootfs import write_tree
@@ -103,7 +104,10 @@ class ChainStore:
         merger = Merger()
         for diff_id in stack.diff_ids:
             changeset = self._forms.changeset(diff_id)
-            merger.apply(changeset.removals(), changeset.additions())
+            try:
+                merger.apply(changeset.removals(), changeset.additions())
+            except OrlopError as error:
+                raise error.inside(f"layer {diff_id}")
         return merger.root
 
     def build_index(self, stack: Stack, lease: Lease) -> Path:

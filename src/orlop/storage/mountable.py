@@ -96,8 +96,9 @@ class Mountables:
     def prepare(self, stack: Stack, driver: Driver, lease: Lease) -> Mountable | None:
         """Make a stack mountable by this driver, out of the forms that its layers have.
 
-        For `directory` nothing is made before somebody mounts it; the result is None then. Where
-        an overlay cannot be had, a merged directory takes its place.
+        For `directory` only the index is made, which shows that the layers fit on each other, and
+        lists their files; the directory is written when somebody mounts it, and the result is None
+        until then. Where an overlay cannot be had, a merged directory takes its place.
 
         Raises:
             NotFoundError: A layer lacks the form that is needed.
@@ -112,6 +113,8 @@ class Mountables:
                 self._chains.build_top(stack, lease)
                 found = self._find(stack, "overlay")
             return found or self.prepare_directory(stack, lease)
+        if self._chains.find(stack, INDEX) is None:
+            self._chains.build_index(stack, lease)
         return self._find(stack, "directory")
 
     def prepare_directory(self, stack: Stack, lease: Lease) -> Mountable:
