@@ -333,12 +333,19 @@ def test_trees_that_make_no_sense():
         write(loop)
     with pytest.raises(ValueError, match="none of the devices"):
         write(one(Node(0o100644, size=1, source=SOURCE)))
+    with pytest.raises(ValueError, match="none of the devices"):
+        write(one(Node(0o100644, size=1)))
     with pytest.raises(ValueError, match="two sizes"):
         write(directory(), [Device(SOURCE, 512), Device(SOURCE, 1024)])
     with pytest.raises(ValueError, match="negative"):
         write(directory(), [Device(SOURCE, -1)])
     with pytest.raises(ValueError, match="tag"):
         write(directory(), [Device(SOURCE, 1, "t" * 65)])
+
+
+def test_a_hole_needs_no_device():
+    image, _ = write(one(Node(0o100644, size=700, source=SOURCE, segments=((5, 0),))))
+    assert reader(image).open(reader(image).lookup(b"name")).read() == bytes(700)
 
 
 def test_the_tree_is_not_changed():

@@ -238,13 +238,14 @@ class Plan:
             return 0
         if node.size < 0:
             raise InvalidImageError(f"a file of {node.size} bytes")
-        if node.source is None:
-            return self._table(node, map_chunks((), node.size, 0, self.block_bits), size)
         segments = ((0, node.size),) if node.segments is None else node.segments
+        stored = sum(length for _, length in segments)
+        if not stored:
+            return self._table(node, map_chunks(segments, node.size, 0, self.block_bits), size)
         slot = self.slots.get(node.source)
         if slot is None:
-            raise ValueError(f"{node.source} is none of the devices")
-        slot.check(node, sum(length for _, length in segments))
+            raise ValueError(f"content lies in {node.source}, which is none of the devices")
+        slot.check(node, stored)
         if node.segments is None and node.size <= MAX_COPIED:
             return self._copy(node, -(-node.size >> self.block_bits))
         capacity = slot.blocks << self.block_bits

@@ -278,8 +278,8 @@ class _Writer:
 
     def _chunked(self, node: Node) -> tuple[int, int, int, bytes]:
         plan, chunks = self._plan, self._plan.maps[node]
-        number = plan.slots[node.source].number if node.source is not None else 0
-        table = chunks.table(number, plan.starts.get(node, 0), plan.block_bits)
+        slot = plan.slots.get(node.source)
+        table = chunks.table(slot.number if slot else 0, plan.starts.get(node, 0), plan.block_bits)
         return _CHUNKS, node.size, chunks.format(plan.block_bits), table
 
     def _block(self, node: Node, names: Sequence[bytes]) -> bytes:
