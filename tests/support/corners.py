@@ -71,6 +71,17 @@ CASES = {
     "opaque-that-leaves-nothing": [BASE, [D("d", 0o711), O("d")]],
     "opaque-below-opaque": [BASE, [D("d"), O("d"), D("d/sub"), O("d/sub"), F("d/sub/x")]],
     "opaque-with-whiteout": [BASE, [D("d"), O("d"), W("d/old"), F("d/new")]],
+    "odd-markers": [
+        [D("d"), F("d/a"), F("d/b"), F("d/c"), F("d/e")],
+        [
+            D("d"),
+            F("d/.wh.a", b"not empty"),
+            D("d/.wh.b"),
+            L("d/.wh.c", "x"),
+            F("d/.wh..wh.plnk", b"of AUFS"),
+            H("d/.wh.e", "d/.wh.a"),
+        ],
+    ],
     "file-to-directory": [BASE, [D("f", 0o750), F("f/x", b"x")]],
     "directory-to-file": [BASE, [F("d", b"a file now")]],
     "directory-to-symlink": [BASE, [L("d", "f")]],
