@@ -10,7 +10,7 @@ Spec: image-spec v1.1, layer.md, "Applying Changesets".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop.errors import InvalidLayerError, LimitExceededError
 from orlop.tree.changeset import Link, Opaque, Put, Whiteout
@@ -67,6 +67,7 @@ class Merger:
         self.root = directory()
         self._parent_path: bytes | None = None
         self._parent = self.root
+        self._behind_links: dict[Node, list[_Removed]] = {}
 
     def apply(self, removals: Iterable[Whiteout | Opaque], additions: Iterable[Put | Link]) -> None:
         """Apply one changeset.
@@ -86,6 +87,7 @@ class Merger:
             LimitExceededError: `MAX_PENDING_LINKS`.
         """
         self._parent_path = None
+        self._behind_links.clear()
         for removal in removals:
             self._remove(removal)
         pending: list[Link] = []
@@ -104,14 +106,26 @@ class Merger:
 
     def _remove(self, removal: Whiteout | Opaque) -> None:
         parent_path, _, name = removal.path.rpartition(b"/")
-        parent = lookup(self.root, parent_path) if name else None
-        if type(removal) is Whiteout:
-            if parent is not None and parent.children:
-                parent.children.pop(name, None)
+        walked = _Walk(self.root, parent_path)
+        if not walked.to_end():
             return
-        hidden = self.root if not name else (parent.children or {}).get(name) if parent else None
-        if hidden is not None and hidden.children is not None:
-            hidden.children.clear()
+        children = walked.here.children or {}
+        if type(removal) is Whiteout:
+            removed = {name: children.pop(name)} if name in children else {}
+        else:
+            hidden = self.root if not name else children.get(name)
+            if hidden is None or hidden.children is None:
+                return
+            children, removed = hidden.children, dict(hidden.children)
+            children.clear()
+        for link in walked.links:
+            self._behind_links.setdefault(link, []).append((children, removed))
+
+    def _restore(self, link: Node) -> None:
+        """Undo what was removed behind a link: the layer puts something else in its place."""
+        for children, removed in self._behind_links.pop(link, ()):
+            for name, node in removed.items():
+                children.setdefault(name, node)
 
     def _put(self, entry: Put) -> None:
         path, node = entry.path, entry.node
@@ -129,6 +143,7 @@ class Merger:
                 self._parent_path = None
             elif old.mode & S_IFMT == S_IFLNK:
                 self._parent_path = None
+                self._restore(old)
         siblings[name] = node
 
     def _put_root(self, node: Node) -> None:
@@ -184,16 +199,25 @@ class Merger:
         return walked.here
 
 
-class _Walk:
-    """A path walked component by component, symbolic links followed inside the root."""
+_Removed: TypeAlias = tuple[dict[bytes, Node], dict[bytes, Node]]
+"""The entries of a directory, and those of them that were removed."""
 
-    __slots__ = ("_left", "_links", "_trail", "here")
+
+class _Walk:
+    """A path walked component by component, symbolic links followed inside the root.
+
+    Attributes:
+        here: The directory that has been reached.
+        links: The symbolic links that led there.
+    """
+
+    __slots__ = ("_left", "_trail", "here", "links")
 
     def __init__(self, root: Node, path: bytes) -> None:
         self.here = root
         self._trail = [root]
         self._left = path.split(b"/")[::-1] if path else []
-        self._links = 0
+        self.links: list[Node] = []
 
     @staticmethod
     def is_link(node: Node) -> bool:
@@ -211,6 +235,16 @@ class _Walk:
                 return name
         return None
 
+    def to_end(self) -> bool:
+        """Walk the rest of the path; False where it leads to no directory, or round in circles."""
+        while (name := self.next_name()) is not None:
+            child = (self.here.children or {}).get(name)
+            if child is None or not (child.children is not None or self.is_link(child)):
+                return False
+            if not self.enter(child):
+                return False
+        return True
+
     @property
     def at_end(self) -> bool:
         """Whether no component is left."""
@@ -222,8 +256,8 @@ class _Walk:
             self._trail.append(node)
             self.here = node
             return True
-        self._links += 1
-        if self._links > MAX_SYMLINKS:
+        self.links.append(node)
+        if len(self.links) > MAX_SYMLINKS:
             return False
         if node.target.startswith(b"/"):
             del self._trail[1:]

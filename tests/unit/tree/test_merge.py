@@ -87,6 +87,17 @@ class TestWhiteout:
         root = merge([file(b"t/f"), symlink(b"l", b"/t")], [Whiteout(b"l/f")])
         assert names(root) == ["/", "/l", "/t"]
 
+    @pytest.mark.parametrize("removal", [Whiteout(b"l/f"), Whiteout(b"m/f"), Opaque(b"l/d")])
+    @pytest.mark.parametrize("upper", [folder(b"l"), file(b"l"), symlink(b"l", b"elsewhere")])
+    def test_behind_a_link_that_its_own_layer_replaces_is_nothing(self, removal, upper):
+        lower = [file(b"t/f"), file(b"t/d/g"), symlink(b"l", b"t"), symlink(b"m", b"l")]
+        root = merge(lower, [removal, Put(upper.path, upper.node)])
+        assert {"/t/f", "/t/d/g"} <= set(names(root))
+
+    def test_behind_links_in_a_circle_is_nothing(self):
+        root = merge([symlink(b"a", b"b"), symlink(b"b", b"a")], [Whiteout(b"a/f")])
+        assert names(root) == ["/", "/a", "/b"]
+
     def test_of_one_name_leaves_the_others(self):
         root = merge([file(b"a", 3), Link(b"b", b"a")], [Whiteout(b"a")])
         assert root.children[b"b"].size == 3
