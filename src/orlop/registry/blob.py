@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     from orlop.registry.session import Session
     from orlop.spec.descriptor import Descriptor
 
-PROGRESS_SIZE: Final = 64 << 10
-"""Bytes that must have come before all retries are granted again."""
-GOOD_PIECE: Final = 64 << 10
-"""Bytes that one read waits for, where as many are wanted and left."""
+PIECE_SIZE: Final = 128 << 10
+"""Bytes that are read at once, and that must have come before all retries are granted again."""
 MIN_WATCH: Final = 0.1
 """Seconds between two looks at a read, at least."""
-MAX_PIECE: Final = 1 << 20
-"""The most bytes that one read returns."""
 
 
 class BlobStream:
@@ -61,10 +57,10 @@ class BlobStream:
         self._descriptor = descriptor
         self._budget = session.budget()
         self._response: Response | None = None
-        self._broken: TransportError | None = None
         self._position = offset
         self._skip = 0
         self._closed = False
+        self._fragile = False
         self._timer: threading.Timer | None = None
         self._reading_since: float | None = None
         self._arrived = 0
@@ -76,7 +72,7 @@ class BlobStream:
         self.offset = self._position
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, seldom less than 64 KiB; empty at the end.
+        """Up to `size` bytes, 128 KiB at most; empty at the end.
 
         Raises:
             ValueError: The size is not positive, or the stream is closed.
@@ -112,17 +108,14 @@ class BlobStream:
 
     def _next(self, size: int) -> bytes:
         """Some bytes from the open connection, or from a new one."""
-        if self._broken is not None:
-            error, self._broken = self._broken, None
-            self._hang_up()
-            raise error
         if self._response is None:
             self._connect()
         assert self._response is not None
         try:
             self._skip_known(self._response)
-            return self._gather(self._response, size)
+            return self._receive(self._response, size)
         except BaseException:
+            self._fragile = True
             self._hang_up()
             raise
 
@@ -133,44 +126,37 @@ class BlobStream:
             if not self._skip:
                 self._arrived = 0
 
-    def _gather(self, response: Response, size: int) -> bytes:
-        """A piece that is worth passing on: TLS hands over 16 KiB at most."""
-        enough = min(size, GOOD_PIECE)
-        piece = self._receive(response, size)
-        if len(piece) >= enough:
-            return piece
-        pieces = [piece]
-        arrived = len(piece)
-        while arrived < enough:
-            try:
-                piece = self._receive(response, size - arrived)
-            except TransportError as error:
-                self._broken = error
-                break
-            pieces.append(piece)
-            arrived += len(piece)
-        return b"".join(pieces)
-
     def _receive(self, response: Response, size: int) -> bytes:
+        """A whole piece, or what there is of one where the connection has just broken."""
+        read = response.body.read if self._fragile else response.body.fill
         begin = self._reading_since = time.monotonic()
         try:
-            piece = response.body.read(min(size, MAX_PIECE))
+            piece = read(min(size, PIECE_SIZE))
         finally:
             self._reading_since = None
         if not piece:
             raise TransportError(f"{self._what} ended early", retryable=True)
-        self._waited += time.monotonic() - begin
-        self._arrived += len(piece)
-        if self._arrived >= PROGRESS_SIZE:
+        self._count(len(piece), time.monotonic() - begin)
+        return piece
+
+    def _count(self, size: int, seconds: float) -> None:
+        """Grant all retries again after progress.
+
+        Raises:
+            TransportError: There was none for too long.
+        """
+        self._waited += seconds
+        self._arrived += size
+        if self._arrived >= PIECE_SIZE:
             self._arrived, self._waited = 0, 0.0
             if not self._skip:
+                self._fragile = False
                 self._budget.refresh()
         if self._waited > self._session.options.idle_timeout:
             raise TransportError(
-                f"{self._what} comes too slowly: less than {PROGRESS_SIZE} bytes "
+                f"{self._what} comes too slowly: less than {PIECE_SIZE} bytes "
                 f"in {self._session.options.idle_timeout:g} seconds"
             )
-        return piece
 
     def _watch(self) -> None:
         """Look from another thread, now and then, for a read that does not come back."""

@@ -27,7 +27,7 @@ class RegistryOptions:
         client_key: Private key (PEM) of `client_cert`, where it is not in the same file.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the next bytes of an answer.
-        idle_timeout: Seconds that a blob may take for 64 KiB, waiting on all its connections.
+        idle_timeout: Seconds that a blob may take for 128 KiB, waiting on all its connections.
         document_timeout: Seconds that one manifest, token or error message may take in all.
         retries: How often a request is tried again, and how often in a row a broken download
             is taken up again without having moved forward.

@@ -25,6 +25,10 @@ class Body(Protocol):
         """Up to `size` bytes as they arrive, empty at the end."""
         ...
 
+    def fill(self, size: int) -> bytes:
+        """All of `size` bytes, fewer only at the end; what came before a failure is lost."""
+        ...
+
     def abort(self) -> None:
         """Make a read fail that another thread waits in."""
         ...

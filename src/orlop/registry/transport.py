@@ -144,6 +144,10 @@ class _Body:
         with translated(self._origin):
             return self._raw.read1(size) or b""
 
+    def fill(self, size: int) -> bytes:
+        with translated(self._origin):
+            return self._raw.read(size) or b""
+
     def abort(self) -> None:
         from orlop.registry.connection import hang_up
 

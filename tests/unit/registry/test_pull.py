@@ -22,7 +22,7 @@ from orlop.spec.descriptor import Descriptor
 from orlop.spec.json import MAX_DOCUMENT_SIZE
 from orlop.testing import faults
 
-LAYER = bytes(range(256)) * 1000
+LAYER = bytes(range(256)) * 1000  # two pieces, almost
 
 
 def read_all(stream, size=10_000):
@@ -267,7 +267,7 @@ def test_a_broken_download_from_a_registry_without_ranges(registry, client):
 
 def test_progress_keeps_a_download_going(registry, connect):
     layer = registry.put_blob("app", LAYER)
-    registry.fail("blob", faults.close_after(70_000))
+    registry.fail("blob", faults.close_after(140_000))
     with connect(retries=1).open_blob(registry.reference("app"), layer) as stream:
         assert read_all(stream) == LAYER
 
