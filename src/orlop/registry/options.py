@@ -22,8 +22,8 @@ class RegistryOptions:
         plain_http: Speak http instead of https: always, never, or (None) to loopback only.
         insecure: Accept any TLS certificate.
         ca_file: Certificates (PEM) to trust beside the system's.
-        client_cert: Certificate (PEM) to show to registries that ask for one; token servers
-            and hosts that a registry redirects to do not see it.
+        client_cert: Certificate (PEM) to show to registries that ask for one; other hosts, be it
+            token servers or those that a registry redirects to, do not see it.
         client_key: Private key (PEM) of `client_cert`, where it is not in the same file.
         connect_timeout: Seconds to wait for a connection.
         read_timeout: Seconds to wait for the next bytes of an answer.

@@ -93,6 +93,7 @@ class TokenServer:
             urlunsplit((parts.scheme, parts.netloc, parts.path, joined, "")),
             {},
             authorization=credential.basic if credential is not None else None,
+            show_client_cert=_is_registry(request),
         )
 
     def _post(self, request: TokenRequest) -> Response:
@@ -117,4 +118,10 @@ class TokenServer:
             request.realm,
             {"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode("ascii"),
+            show_client_cert=_is_registry(request),
         )
+
+
+def _is_registry(request: TokenRequest) -> bool:
+    """Whether the registry gives its tokens itself, and may see the client certificate."""
+    return Origin.of(request.realm) == request.origin

@@ -110,8 +110,10 @@ def test_http_to_a_registry_with_tls(start, connect, pki):
         connect(plain_http=True, retries=0).resolve(registry.reference("app", "1"))
 
 
-def test_a_client_certificate(start, connect, pki):
-    registry, top = serve(start, server_context(pki, client_certs=ssl.CERT_REQUIRED))
+@pytest.mark.parametrize("access", [None, Access(scheme="bearer", anonymous=True)])
+def test_a_client_certificate(start, connect, pki, access):
+    context = server_context(pki, client_certs=ssl.CERT_REQUIRED)
+    registry, top = serve(start, context, access)
     trust = {"plain_http": False, "ca_file": pki / "ca.crt"}
     client = connect(client_cert=pki / "client.crt", client_key=pki / "client.key", **trust)
     assert client.resolve(registry.reference("app", "1")) == top
