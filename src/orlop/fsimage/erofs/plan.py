@@ -201,9 +201,10 @@ class Plan:
 
     def inode_size(self, node: Node) -> int:
         """32 if all that the node says fits in a compact inode, else 64."""
+        if node.mtime_ns != EPOCH:
+            return 64
         compact = (
-            node.mtime_ns == EPOCH
-            and node.uid <= 0xFFFF
+            node.uid <= 0xFFFF
             and node.gid <= 0xFFFF
             and node.size <= 0xFFFFFFFF
             and self.links.get(node, 1) <= 0xFFFF

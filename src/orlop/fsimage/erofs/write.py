@@ -226,7 +226,8 @@ class _Writer:
     def _inode(self, node: Node, serial: int) -> bytes:
         """An inode with all that is kept beside it."""
         plan = self._plan
-        layout, size, union, tail = self._data(node)
+        regular = node.mode & S_IFMT == S_IFREG
+        layout, size, union, tail = self._regular(node) if regular else self._other(node)
         xattrs = plan.xattrs(node) if node.xattrs else b""
         count = (len(xattrs) - XATTR_HEADER_SIZE) // 4 + 1 if xattrs else 0
         links = plan.links.get(node) or (1 if node.children is None else 2)
@@ -244,11 +245,9 @@ class _Writer:
             xattrs += bytes(-len(xattrs) % CHUNK_ENTRY_SIZE)
         return inode + xattrs + tail if xattrs or tail else inode
 
-    def _data(self, node: Node) -> tuple[int, int, int, bytes]:
-        """Layout, size, union and tail of an inode."""
+    def _other(self, node: Node) -> tuple[int, int, int, bytes]:
+        """Layout, size, union and tail of an inode that is no regular file."""
         kind = node.mode & S_IFMT
-        if kind == S_IFREG:
-            return self._regular(node)
         start = self._plan.starts.get(node)
         if kind == S_IFDIR:
             names, size, _ = self._plan.directory(node)
@@ -263,6 +262,7 @@ class _Writer:
         return _PLAIN, 0, device, b""
 
     def _regular(self, node: Node) -> tuple[int, int, int, bytes]:
+        """Layout, size, union and tail of a regular file."""
         plan, size = self._plan, node.size
         if not size:
             return _PLAIN, 0, 0, b""
