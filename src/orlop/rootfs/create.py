@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from orlop._sys.xattr import set_xattr_at, xattrs_of
-from orlop.errors import UnsafePathError, UnsupportedError
+from orlop.errors import NeedsParentsError, UnsafePathError, UnsupportedError
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ MAX_RECORDED_DROPS: Final = 1000
 _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACL: Final = b"system.posix_acl_"
 _PRIVILEGED_XATTRS: Final = (b"trusted.", b"security.")
-_OPAQUE: Final = {"trusted": b"trusted.overlay.opaque", "user": b"user.overlay.opaque"}
+_MARKS: Final = {
+    namespace: frozenset(f"{namespace}.overlay.{mark}".encode() for mark in ("opaque", "origin"))
+    for namespace in ("trusted", "user")
+}
 _NO_XATTR: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES})
 # Every filesystem keeps these; others may clamp what is outside.
 _SAFE_TIME_NS: Final = (1 << 31) * 10**9
@@ -75,7 +78,7 @@ class Creator:
         self._lenient = xattrs == "drop"
         self._where = where
         self._overlay = overlay is not None
-        self._opaque = _OPAQUE[overlay] if overlay is not None else None
+        self._marks = _MARKS[overlay] if overlay is not None else frozenset()
         self._owner = (os.geteuid(), os.getegid())
         self._privileged = self._owner[0] == 0
         self._inexact = 0o7000 | _umask()
@@ -116,6 +119,7 @@ class Creator:
         """Make a symbolic link, device, FIFO or socket; False if a device is not permitted.
 
         Raises:
+            NeedsParentsError: Whiteouts cannot be made here.
             UnsupportedError: Devices cannot be made here, and owners are wanted.
         """
         if node.type == S_IFLNK:
@@ -137,8 +141,13 @@ class Creator:
         except PermissionError as error:
             if error.errno != errno.EPERM or node.type not in {S_IFCHR, S_IFBLK}:
                 raise
+            if self._overlay and node.rdev == 0:
+                raise NeedsParentsError(
+                    f"{self._entry()}: neither this process nor the filesystem may do whiteouts",
+                    hint="have the image written out as one directory",
+                ) from error
             what = f"device {os.major(node.rdev)}:{os.minor(node.rdev)}"
-            if self._ownership or (self._overlay and node.rdev == 0):
+            if self._ownership:
                 raise UnsupportedError(
                     f"{self._entry()}: {what} cannot be made without privilege",
                     hint="run as root, or leave owners and devices out",
@@ -192,7 +201,7 @@ class Creator:
         # The kernel keeps user xattrs on files and directories alone.
         unkeepable = name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
         unprivileged = not self._ownership and name.startswith(_PRIVILEGED_XATTRS)
-        if name == self._opaque or not (self._lenient or unkeepable or unprivileged):
+        if name in self._marks or not (self._lenient or unkeepable or unprivileged):
             raise UnsupportedError(
                 f"{self._entry()}: xattr {text} cannot be set here: {error.strerror}",
                 hint="use a filesystem that keeps it, or drop xattrs",

@@ -12,8 +12,8 @@ as `NeedsParentsError`:
 Below an opaque directory nothing depends on them. For the lowest layer of a stack all but the
 device is known, too, and there is nothing to remove.
 
-One thing is left to whoever stacks the layers: a whiteout in a directory that no layer below has
-is listed by overlay as a name that cannot be opened. `whiteouts` tells what to look at.
+A directory that holds whiteouts has the xattr `origin` too, empty: without it, overlay lists the
+whiteouts as broken names where no layer below has the directory.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ class LayerDirectory(Place):
         implied: Whether an entry below asked for it before it had one itself.
         fresh: Whether it is not the directory that the layers below may have there.
         opaque: Whether it hides what they have in it.
+        hides: Whether it holds whiteouts.
     """
 
-    __slots__ = ("below", "fresh", "implied", "node", "opaque")
+    __slots__ = ("below", "fresh", "hides", "implied", "node", "opaque")
 
     def __init__(
         self, parent: LayerDirectory | None, name: bytes, node: Node, *, fd: int = -1
@@ -55,6 +56,7 @@ class LayerDirectory(Place):
         self.implied = False
         self.fresh = False
         self.opaque = False
+        self.hides = False
 
     @property
     def children(self) -> dict[bytes, Node]:
@@ -93,7 +95,6 @@ class LayerTree:
     Attributes:
         anywhere: Whether the layer may stand above others, too.
         root_given: Whether the layer says what its root directory is.
-        whiteouts: The paths of the whiteouts that were made.
     """
 
     def __init__(
@@ -102,7 +103,6 @@ class LayerTree:
         self.root = root
         self.anywhere = True
         self.root_given = False
-        self.whiteouts: list[bytes] = []
         self._sink = sink
         self._lowest = lowest
         self._prefix = prefix
@@ -318,7 +318,7 @@ class LayerTree:
         elif name not in place.children:
             node = Node(S_IFCHR)
             place.children[name] = node
-            self.whiteouts.append(path)
+            place.hides = True
             self._sink.make_whiteout(place, name, node)
 
     def _make_opaque(self, path: bytes) -> None:
@@ -353,8 +353,11 @@ class LayerTree:
             place, fresh = stack.pop()
             if place.implied and not (fresh or place.fresh):
                 self._need(f"/{_show(place.path())} has no entry of its own before what it holds")
-            if place.opaque:
-                place.node.xattrs = {**place.node.xattrs, self._prefix + b"opaque": b"y"}
+            marks = {b"opaque": b"y"} if place.opaque else {}
+            if place.hides:
+                marks[b"origin"] = b""
+            for name, value in marks.items():
+                place.node.xattrs = {**place.node.xattrs, self._prefix + name: value}
             stack.extend((below, fresh or place.opaque) for below in place.below.values())
 
     def _need(self, reason: str) -> None:

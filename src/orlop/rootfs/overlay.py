@@ -35,14 +35,11 @@ class OverlayForm:
         anywhere: Whether it may stand above other layers; if not, only below all others.
         root_given: Whether the layer says what the root directory is. Overlay shows the root of
             the topmost directory: if that is not given, whoever mounts has to supply it.
-        whiteouts: The paths of the whiteouts. The directory of each must exist in the merge of the
-            layers below: where it does not, overlay lists the whiteout as a broken name.
     """
 
     root: Node
     anywhere: bool
     root_given: bool
-    whiteouts: tuple[bytes, ...]
 
 
 def overlay_form(
@@ -78,7 +75,6 @@ def overlay_form(
         root=root.node,
         anywhere=tree.anywhere,
         root_given=tree.root_given,
-        whiteouts=tuple(tree.whiteouts),
     )
 
 

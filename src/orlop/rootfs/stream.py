@@ -30,13 +30,11 @@ class StreamReport:
         written: What was written, and what could not be.
         anywhere: As in `OverlayForm`.
         root_given: As in `OverlayForm`.
-        whiteouts: As in `OverlayForm`.
     """
 
     written: WriteReport
     anywhere: bool
     root_given: bool
-    whiteouts: tuple[bytes, ...]
 
 
 class StreamWriter:
@@ -150,7 +148,6 @@ class StreamWriter:
             ),
             anywhere=self._tree.anywhere,
             root_given=self._tree.root_given,
-            whiteouts=tuple(self._tree.whiteouts),
         )
 
     def make_directory(self, place: LayerDirectory) -> None:
