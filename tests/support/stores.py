@@ -17,7 +17,13 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+import orlop
+from orlop.cli.failure import report
 from orlop.cli.main import main
+from orlop.registry import RegistryOptions
+from orlop.transfer import SourceOptions
 from support.images import ImageBuilder, directory, file
 
 _MAIN = "import sys; from orlop.cli.main import main; sys.exit(main())"
@@ -120,6 +126,19 @@ class StoreUnderTest:
         """
         images, files = self.images(), self.files()
         done = self.orlop("pull", source, *self._driver(), "--tag", "refused:1", *more)
+        done.check_failure(code, says)
+        self.is_unchanged(images, files, resumable=resumable)
+        return done
+
+    def refuses_at_once(self, source, *, code, says="", resumable=False, **options):
+        """As `refuses`, for a registry that is asked again without waiting."""
+        images, files = self.images(), self.files()
+        options = RegistryOptions(sleep=lambda seconds: None, **options)
+        with orlop.open_store(self.root, self.run) as store, pytest.raises(Exception) as caught:
+            store.pull(str(source), driver=self.driver, options=SourceOptions(registry=options))
+        err = io.StringIO()
+        with redirect_stderr(err):
+            done = Outcome(report(caught.value), "", err.getvalue())
         done.check_failure(code, says)
         self.is_unchanged(images, files, resumable=resumable)
         return done

@@ -36,12 +36,23 @@ def decode_document(raw: bytes, media_type: str | None = None) -> Document:
         UnsupportedError: It is something else by its media type, such as Docker's schema 1.
     """
     found = _tell(raw) if media_type is None else media_type
+    require_document_type(found)
     if is_index(found):
         return Index.decode(raw, media_type)
-    if is_manifest(found):
-        return Manifest.decode(raw, media_type)
-    refuse_legacy_type(found)
-    raise UnsupportedError(f"a document of type {found[:100]!r} is neither manifest nor index")
+    return Manifest.decode(raw, media_type)
+
+
+def require_document_type(media_type: str) -> None:
+    """Succeed if this is the media type of a manifest or an index.
+
+    Raises:
+        UnsupportedError: It is something else, such as Docker's schema 1.
+    """
+    if not is_index(media_type) and not is_manifest(media_type):
+        refuse_legacy_type(media_type)
+        raise UnsupportedError(
+            f"a document of type {media_type[:100]!r} is neither manifest nor index"
+        )
 
 
 def _tell(raw: bytes) -> str:

@@ -9,7 +9,7 @@ from orlop.errors import LimitExceededError, NotFoundError, UnsupportedError
 from orlop.mediatype import is_attestation, is_config, is_index, is_manifest
 from orlop.platform import choose, matches
 from orlop.spec.config import ImageConfig, check_layers
-from orlop.spec.document import decode_document
+from orlop.spec.document import decode_document, require_document_type
 from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def select(source: ImageSource, host: Platform, wanted: Platform | None = None) 
     descriptor = target = source.resolve()
     documents: list[tuple[Descriptor, bytes]] = []
     while True:
+        require_document_type(descriptor.media_type)
         raw = source.read(descriptor)
         document = decode_document(raw, descriptor.media_type)
         documents.append((descriptor, raw))
