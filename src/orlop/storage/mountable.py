@@ -20,6 +20,7 @@ from orlop.errors import UnsupportedError
 from orlop.storage.chains import INDEX, ROOTFS, TOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from orlop.digest import Digest
@@ -157,13 +158,24 @@ class Mountables:
         return self._forms.find(diff_id, "tar") is not None
 
     def _lowers(self, stack: Stack) -> list[Path] | None:
-        """The layers' directories, the topmost first; None where one cannot be had."""
-        if len(stack.diff_ids) >= MAX_LOWERS:
+        """The layers' directories, the topmost first; None where one cannot be had.
+
+        A layer that comes several times is there once, at its topmost place: whatever it does, it
+        does there too.
+        """
+        if not fits_overlay(stack.diff_ids):
             return None
+        topmost_first = list(dict.fromkeys(reversed(stack.diff_ids)))
         lowers = []
-        for number, diff_id in enumerate(stack.diff_ids):
-            kind = self._forms.usable(diff_id, *(("diff", "base") if number == 0 else ("diff",)))
+        for diff_id in topmost_first:
+            lowest = stack.diff_ids.index(diff_id) == 0 and diff_id == topmost_first[-1]
+            kind = self._forms.usable(diff_id, *(("diff", "base") if lowest else ("diff",)))
             if kind is None:
                 return None
             lowers.append(self._forms.path(diff_id, kind))
-        return lowers[::-1]
+        return lowers
+
+
+def fits_overlay(diff_ids: Sequence[Digest]) -> bool:
+    """Whether an overlay can have so many layers, and one directory more for the root."""
+    return len(set(diff_ids)) < MAX_LOWERS

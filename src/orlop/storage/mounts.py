@@ -22,13 +22,14 @@ from orlop._sys.process import boot_id, mount_namespace, seen_mount_namespaces
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
+from orlop.storage.mountable import DRIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.drivers import MountHandle
     from orlop.metadata import Database, ImageRecord
-    from orlop.storage.mountable import Mountable
+    from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.places import Places
 
 _LOCK_TIMEOUT: Final = 60.0
@@ -78,7 +79,7 @@ class MountTable:
         Args:
             image: What is mounted.
             mountable: From what.
-            target: Where; None for a place of orlop's own, which all who ask for it share.
+            target: Where; None for a place of orlop's own, which all who mount it so share.
             owner: The process that the hold ends with; None where it ends by `unmount` alone.
 
         Returns:
@@ -91,7 +92,7 @@ class MountTable:
             OSError: The target is missing or no directory, or mounting failed.
         """
         shared = target is None
-        target = self.own_place(image) if target is None else target.resolve()
+        target = self.own_place(image, mountable.driver) if target is None else target.resolve()
         with self._lock(target):
             found = self._living(target)
             if found is None:
@@ -180,10 +181,15 @@ class MountTable:
                 cleaned += 1
         return cleaned
 
-    def own_place(self, image: ImageRecord) -> Path:
+    def own_place(self, image: ImageRecord, driver: Driver) -> Path:
         """Where an image is mounted when nobody says where."""
         assert image.chain_id is not None
-        return self._places.mounts / image.chain_id.encoded[:_NAME_LENGTH]
+        return self._places.mounts / f"{image.chain_id.encoded[:_NAME_LENGTH]}-{driver}"
+
+    def find_own(self, image: ImageRecord) -> MountRecord | None:
+        """A mount of an image at a place of orlop's own, or None."""
+        places = (self.own_place(image, driver) for driver in DRIVERS)
+        return next((found for place in places if (found := self.find(place))), None)
 
     def _lock(self, target: Path) -> FileLock:
         return FileLock(self._places.mount_lock(target), timeout=_LOCK_TIMEOUT)

@@ -12,7 +12,7 @@
       locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
       trash/                      what is being removed
     RUN/                          0711
-      mounts/<hex>/               mount points, nothing else
+      mounts/<chain>-<driver>/    mount points, nothing else
 
 Lock rules: one thread holds at most one of `locks/`, takes it before an ingest, and takes neither
 while a database transaction is open.

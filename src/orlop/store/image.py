@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
@@ -223,7 +223,9 @@ class Image:
 
         mountables = self._storage.mountables
         if driver is None:
-            found = mountables.find(self._stack)
+            mounted = self._storage.mounts.find_own(self._record)
+            wanted = cast("Driver", mounted.driver) if mounted else None
+            found = mountables.find(self._stack, wanted) or mountables.find(self._stack)
             if found is not None:
                 return found
         driver = driver or mountables.best_driver()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.drivers.probe import Capabilities
-    from orlop.metadata import Collected
+    from orlop.metadata import Collected, MountRecord
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
@@ -280,7 +280,7 @@ class Store:
             Path(os.path.realpath(target))
         )
         if record is None:
-            record = mounts.find(self._own_place(os.fspath(target)))
+            record = self._own_mount(os.fspath(target))
         if record is None:
             raise NotFoundError(
                 f"nothing of this store is mounted at {os.fspath(target)}",
@@ -292,10 +292,10 @@ class Store:
     def _mountables(self) -> Mountables:
         return self._storage.mountables
 
-    def _own_place(self, name_or_id: str) -> Path:
+    def _own_mount(self, name_or_id: str) -> MountRecord | None:
         try:
             with self._storage.database.read() as tx:
-                record = find_image(tx, name_or_id)[0]
+                image = find_image(tx, name_or_id)[0]
         except NotFoundError:
-            return Path("/nowhere")
-        return self._storage.mounts.own_place(record)
+            return None
+        return self._storage.mounts.find_own(image)

@@ -22,6 +22,7 @@ from orlop.spec.document import decode_document
 from orlop.spec.index import Index
 from orlop.storage.build import LayerLimits
 from orlop.storage.chains import Stack
+from orlop.storage.mountable import fits_overlay
 from orlop.transfer.layer import LayerFetcher
 from orlop.transfer.parallel import Cancellation, run_all
 from orlop.transfer.progress import Stage
@@ -117,13 +118,13 @@ class Pull:
     def obtain_layers(self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...]) -> None:
         """Bring all layers in, with the forms that the driver needs.
 
-        Where a layer cannot be a directory of its own, all of them become tars, and the image one
-        merged directory.
+        Where a layer cannot be a directory of its own, or an overlay cannot have so many, all of
+        them become tars, and the image one merged directory.
 
         Raises:
             OrlopError: As `LayerFetcher.obtain`.
         """
-        if self._options.driver == "overlay":
+        if self._options.driver == "overlay" and fits_overlay(diff_ids):
             try:
                 self._obtain(layers, diff_ids, "diff")
             except NeedsParentsError:
@@ -146,13 +147,12 @@ class Pull:
             report=self._report,
             limits=self._options.limits,
         )
+        # Of a layer that comes several times the topmost counts: it hides the others.
         tasks = {
             (layer.digest, layer.size, diff_id): partial(
                 fetcher.obtain, layer, diff_id, lowest=number == 0
             )
-            for number, (layer, diff_id) in reversed(
-                list(enumerate(zip(layers, diff_ids, strict=True)))
-            )
+            for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True))
         }
         largest_first = sorted(tasks.items(), key=lambda item: -item[1].args[0].size)
         run_all(
