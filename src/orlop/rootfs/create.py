@@ -26,6 +26,7 @@ OverlayNamespace: TypeAlias = Literal["trusted", "user"]
 MAX_RECORDED_DROPS: Final = 1000
 _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACL: Final = b"system.posix_acl_"
+_NAMESPACES: Final = (b"user.", b"system.", b"trusted.", b"security.")
 _PRIVILEGED_XATTRS: Final = (b"trusted.", b"security.")
 _MARKS: Final = {
     namespace: frozenset(f"{namespace}.overlay.{mark}".encode() for mark in ("opaque", "origin"))
@@ -198,8 +199,10 @@ class Creator:
         if error.errno not in _NO_XATTR:
             raise error
         text = name.decode(errors="backslashreplace")
-        # The kernel keeps user xattrs on files and directories alone.
-        unkeepable = name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
+        # The kernel keeps user xattrs on files and directories alone, and other systems' nowhere.
+        unkeepable = not name.startswith(_NAMESPACES) or (
+            name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
+        )
         unprivileged = not self._ownership and name.startswith(_PRIVILEGED_XATTRS)
         if name in self._marks or not (self._lenient or unkeepable or unprivileged):
             raise UnsupportedError(

@@ -134,7 +134,14 @@ class ChainStore:
         ]
         with _Tars(self._forms) as tars:
             uuid = index_uuid(stack)
-            return write_index(root, devices, output, uuid=uuid, read=tars.read).size
+            return write_index(
+                root,
+                devices,
+                output,
+                uuid=uuid,
+                read=tars.read,
+                drop_foreign_xattrs=True,
+            ).size
 
     def build_rootfs(self, stack: Stack, lease: Lease, *, ownership: bool) -> Path:
         """Write the merged tree as a directory, out of the layers' tars.
