@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from orlop.cli.render import Format, human_size, print_facts, print_json, print_rows, print_table
 from orlop.cli.settings import open_for_reading, open_store
@@ -12,14 +14,20 @@ if TYPE_CHECKING:
     from orlop.storage.usage import Usage
 
 
-def collect(*, format: Format = "table") -> None:  # noqa: A002
+def collect(
+    *,
+    unfinished: Annotated[bool, Parameter(negative="")] = False,
+    format: Format = "table",  # noqa: A002
+) -> None:
     """Free what no image, mount or running pull needs.
 
     Args:
+        unfinished: Also drop what interrupted pulls left, which the next one would go on with;
+            otherwise it is kept for a day.
         format: How to print: table or json.
     """
     with open_store() as store:
-        collected = store.collect()
+        collected = store.collect(unfinished=unfinished)
     counts: dict[str, object] = asdict(collected)
     if format == "json":
         print_json(counts)

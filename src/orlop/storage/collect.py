@@ -12,6 +12,7 @@ from orlop.content import DigestDirectory
 from orlop.drivers.probe import PROBE_PREFIX
 from orlop.metadata import Chains, Collected, Forms, Leases
 from orlop.metadata import collect as collect_records
+from orlop.metadata.gc import INGEST_KEEP_TIME
 from orlop.storage.staging import lease_of, remove_path
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ _TRIAL_TIME: Final = 3600.0
 """Seconds after which a trial's directory is one that nobody removed."""
 
 
-def collect(storage: Storage) -> Collected:
+def collect(storage: Storage, *, unfinished: bool = False) -> Collected:
     """Free what no image, mount or lease needs; may be killed at any time, and run beside others.
+
+    Args:
+        storage: The store.
+        unfinished: Also drop what interrupted pulls left less than a day ago.
 
     Raises:
         OSError: Something could not be removed.
@@ -37,6 +42,7 @@ def collect(storage: Storage) -> Collected:
         storage.content,
         forms=DigestDirectory(str(places.root / "forms"), trash),
         chains=DigestDirectory(str(places.root / "chains"), trash),
+        ingest_keep_ns=0 if unfinished else INGEST_KEEP_TIME,
     )
     _clear_staging(storage)
     mark_durable(storage)

@@ -222,17 +222,21 @@ class Store:
                 Images(tx).delete(record.name)
         return [record.name for record in records]
 
-    def collect(self) -> Collected:
+    def collect(self, *, unfinished: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
 
         Mounts whose holders are all gone are taken away first.
+
+        Args:
+            unfinished: Also drop what interrupted pulls left, which is kept for a day so that the
+                next pull goes on with it.
 
         Raises:
             OSError: Something could not be removed.
         """
         from orlop.storage.collect import collect
 
-        return collect(self._storage)
+        return collect(self._storage, unfinished=unfinished)
 
     def usage(self) -> Usage:
         """What the store occupies, and how much of it a collection would free."""
