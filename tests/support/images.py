@@ -1,6 +1,6 @@
 """Small OCI layouts out of lists of tar members.
 
-layout = ImageBuilder().layer(directory("etc"), file("etc/hostname", b"box\n")).write(tmp_path / "image")
+layout = ImageBuilder().layer(directory("etc"), file("etc/motd")).write(tmp_path / "image")
 store.pull(layout.source)
 """
 
@@ -62,7 +62,7 @@ def opaque(path):
     return file(f"{path}/.wh..wh..opq")
 
 
-def tar(*members, format=PAX):
+def tar(*members, format=PAX):  # noqa: A002
     """The members as an uncompressed tar."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=format) as archive:
