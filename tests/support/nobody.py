@@ -1,66 +1,82 @@
-"""Running this interpreter, with this checkout, as a user with no privilege at all.
+"""Work done without privilege, also where the tests run as root.
 
-Where others may not enter the directories that they lie in (a home of mode 0700), the way there is
-opened in a mount namespace of the command's own: what blocks it is covered by an empty directory,
-into which only what is needed is bound.
+with unprivileged_place() as place:
+    outcome = as_nobody(StoreUnderTest(place).orlop, "images")
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-import shlex
+import pickle
+import pkgutil
+import shutil
 import subprocess
-import sys
+import tempfile
+import traceback
+import warnings
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import orlop
+
 NOBODY = 65534
-CHECKOUT = Path(__file__).parents[2]
+_USED_LATE = ("encodings.ascii", "encodings.latin_1", "encodings.idna", "rich.console")
 
 
-def run_as_nobody(arguments, home, **options):
-    """Run the interpreter with these arguments, as nobody; needs root.
-
-    Args:
-        arguments: Those of the interpreter.
-        home: The directory that it works in and may write to.
-        options: As for `subprocess.run`; text is captured unless they say otherwise.
-    """
-    os.chown(home, NOBODY, NOBODY)
-    needed = [Path(sys.prefix), Path(sys.base_prefix), CHECKOUT]
-    script = [*_opened(needed, Path(home)), _dropping([sys.executable, *map(str, arguments)])]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "XDG_RUNTIME_DIR": str(Path(home) / "run"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **options.pop("env", {}),
-    }
-    options = {"capture_output": True, "text": True, "cwd": home, **options}
-    command = ["unshare", "--mount", "sh", "-ec", "\n".join(script)]
-    return subprocess.run(command, env=environment, check=False, **options)
+@contextmanager
+def unprivileged_place():
+    """A directory that belongs to who does the work, and is gone afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="orlop-nobody-"))
+    try:
+        if os.geteuid() == 0:
+            os.chown(place, NOBODY, NOBODY)
+        yield place
+    finally:
+        if os.geteuid() != 0:
+            subprocess.run(["chmod", "-R", "u+rwX", place], check=True)
+        shutil.rmtree(place)
 
 
-def _opened(needed, home):
-    """Shell commands after which nobody may enter all that is needed."""
-    blocked = {}
-    for path in needed:
-        for parent in reversed([path, *path.parents]):
-            if not parent.stat().st_mode & 0o001:
-                blocked.setdefault(parent, []).append(path)
-                break
-    for number, (wall, paths) in enumerate(blocked.items()):
-        aside = home / f"aside-{number}"
-        yield f"mkdir {_quoted(aside)} && mount --bind {_quoted(wall)} {_quoted(aside)}"
-        yield f"mount -t tmpfs -o mode=755 none {_quoted(wall)}"
-        for path in paths:
-            inside = aside / path.relative_to(wall)
-            yield f"mkdir -p {_quoted(path)} && mount --bind {_quoted(inside)} {_quoted(path)}"
+def as_nobody(function, *arguments):
+    """What the function returns, or raises, in a process that is nobody."""
+    if os.geteuid() != 0:
+        return function(*arguments)
+    _load_everything()
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other threads
+        child = os.fork()
+    if child == 0:
+        try:
+            _become_nobody()
+            result = (True, function(*arguments))
+        except BaseException as error:
+            result = (False, f"{error!r}\n{traceback.format_exc()}")
+        with os.fdopen(writing, "wb") as pipe:
+            pickle.dump(result, pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    done, result = pickle.loads(data)
+    assert done, result
+    return result
 
 
-def _dropping(command):
-    options = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
-    return "exec " + shlex.join(["setpriv", *options, "--", *command])
+def _become_nobody():
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.environ.pop("XDG_RUNTIME_DIR", None)
 
 
-def _quoted(path):
-    return shlex.quote(str(path))
+@cache
+def _load_everything():
+    """Import all of orlop and what it uses late: nobody may not be able to read it."""
+    for module in pkgutil.walk_packages(orlop.__path__, "orlop."):
+        importlib.import_module(module.name)
+    for module in _USED_LATE:
+        importlib.import_module(module)

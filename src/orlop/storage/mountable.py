@@ -131,6 +131,18 @@ class Mountables:
         )
         return Mountable("directory", (path,))
 
+    def check_right(self, driver: Driver | None) -> None:
+        """Succeed if this process may use a driver.
+
+        Raises:
+            UnsupportedError: It mounts, and this process has no right to.
+        """
+        if driver not in {None, "directory"} and not self.can_mount:
+            raise UnsupportedError(
+                f"the driver {driver} needs root (CAP_SYS_ADMIN)",
+                hint="run it as root, or without --driver to have a directory",
+            )
+
     def refuse_target(self, mountable: Mountable) -> UnsupportedError:
         """The error for who wants a mount and has no right to it."""
         return UnsupportedError(

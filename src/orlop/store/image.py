@@ -107,7 +107,7 @@ class Image:
         from orlop.spec.config import ImageConfig
 
         config = self.manifest.config
-        return ImageConfig.decode(self._storage.content.read(config.digest, config.size))
+        return ImageConfig.decode(self._document(config.digest))
 
     def mount(
         self,
@@ -135,11 +135,12 @@ class Image:
         """
         from pathlib import Path
 
+        self._storage.mountables.check_right(driver)
         with Lease(self._storage.database, f"mount {self.name}") as lease:
             lease.hold("chain", self._stack.chain_id)
             mountable = self._mountable(driver, lease)
             if mountable.driver == "directory" and not self._storage.mountables.can_mount:
-                if target is not None or driver not in {None, "directory"}:
+                if target is not None:
                     raise self._storage.mountables.refuse_target(mountable)
                 return Mount(self._storage, mountable.paths[0], None, "")
             record, holder = self._storage.mounts.hold(
@@ -215,7 +216,11 @@ class Image:
 
     def _document(self, digest: Digest) -> bytes:
         info = self._storage.content.stat(digest)
-        return self._storage.content.read(digest, info.size if info else 0)
+        if info is None:
+            raise NotFoundError(
+                f"content {digest} of {self.name} is not stored", hint="pull the image again"
+            )
+        return self._storage.content.read(digest, info.size)
 
     def _mountable(self, driver: Driver | None, lease: Lease) -> Mountable:
         """What the image is mounted from, made now if need be."""

@@ -139,6 +139,7 @@ class Store:
         Raises:
             InvalidReferenceError: The source or the tag is no reference.
             NotFoundError: There is no such image, or none for the platform.
+            UnsupportedError: The image is of a kind, or the driver one, that cannot be had here.
             RegistryError: The registry refuses, or cannot be reached.
             VerificationError: What came is not what was promised; nothing was named.
             InvalidError: What came is broken; nothing was named.
@@ -161,6 +162,8 @@ class Store:
         wanted = Platform.parse(platform) if isinstance(platform, str) else platform
         name = None if tag is None else str(Reference.parse(tag).with_default_tag())
         host = Platform.of_machine(os.uname().machine)
+        if driver == "overlay":  # whose directories only root can make
+            self._mountables.check_right(driver)
         chosen = driver or self._mountables.best_driver()
         options = options or SourceOptions()
         if options.spool is None:
