@@ -12,6 +12,7 @@ from orlop.errors import (
     AmbiguousError,
     InUseError,
     InvalidDigestError,
+    InvalidImageError,
     InvalidPlatformError,
     InvalidReferenceError,
     NotFoundError,
@@ -80,6 +81,8 @@ def _hint(error: BaseException) -> str | None:
     if isinstance(error, AmbiguousError) and error.candidates:
         listed = f"one of {', '.join(error.candidates)}"
         return f"{error.hint}: {listed}" if error.hint else f"say {listed}"
+    if isinstance(error, InvalidImageError) and error.hint is None:
+        return "what orlop made of the layers is damaged: pull the image again"
     if isinstance(error, OrlopError):
         return error.hint
     if isinstance(error, OSError):

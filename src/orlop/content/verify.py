@@ -122,7 +122,7 @@ class VerifyingReader(io.RawIOBase):
             raise size_mismatch(self.digest, self.size, self._position)
 
 
-_HINT: Final = "what is stored is damaged; check the store and fetch the content again"
+_HINT: Final = "what is stored is damaged: pull the image again"
 
 
 def size_mismatch(digest: Digest, expected: int, actual: int) -> SizeMismatchError:

@@ -24,6 +24,7 @@ from orlop.fsimage.erofs import Device, write_index
 from orlop.metadata.derived import Chains, DerivedRecord
 from orlop.rootfs import write_tree
 from orlop.spec.config import chain_id
+from orlop.storage.forms import is_whole
 from orlop.storage.staging import publish, staging_directory
 from orlop.tree import Merger, Node
 
@@ -88,7 +89,23 @@ class ChainStore:
         if not record.durable and record.boot_id != boot_id():
             return None
         path = self.path(stack, kind)
-        return path if path.exists() else None
+        return path if is_whole(path, record) else None
+
+    def forget_damaged(self, stack: Stack) -> bool:
+        """Forget a merged index that is not what was written, so that it is made again.
+
+        Returns:
+            Whether it was damaged.
+        """
+        path = self.find(stack, INDEX)
+        if path is None:
+            return False
+        with self._database.read() as tx:
+            record = Chains(tx).get(stack.chain_id, INDEX)
+        if record is None or record.digest is None or _digest_of(path) == record.digest:
+            return False
+        with self._database.write() as tx:
+            return Chains(tx).delete(stack.chain_id, INDEX)
 
     def devices(self, stack: Stack) -> list[Path]:
         """The tars that the index's files lie in, in the order of its device table."""
@@ -196,6 +213,7 @@ class ChainStore:
             source=stack.chain_id,
             kind=kind,
             size=size,
+            digest=_digest_of(path) if kind == INDEX else None,
             boot_id=boot_id(),
             writer_version=WRITER_VERSION,
         )
@@ -216,6 +234,11 @@ def index_uuid(stack: Stack) -> bytes:
     uuid[6] = uuid[6] & 0x0F | 0x80
     uuid[8] = uuid[8] & 0x3F | 0x80
     return bytes(uuid)
+
+
+def _digest_of(path: Path) -> Digest:
+    with open(path, "rb") as file:
+        return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
 
 
 class _Tars:

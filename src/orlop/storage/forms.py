@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from hashlib import file_digest
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from orlop._sys.process import boot_id
@@ -38,6 +39,18 @@ FormKind: TypeAlias = Literal["tar", "diff", "base"]
 CHANGESET: Final = "changeset"
 WRITER_VERSION: Final = 1
 """Version of what this module writes; forms of another one are built again."""
+
+
+def is_whole(path: Path, record: DerivedRecord) -> bool:
+    """Whether something is where its record says; of a file, whether it has its length.
+
+    This tells what was cut short or removed, and costs nothing; flipped bits it does not see.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return S_ISDIR(found.st_mode) or found.st_size == record.size
 
 
 class FormStore:
@@ -66,7 +79,7 @@ class FormStore:
         if record is None or record.writer_version != WRITER_VERSION:
             return None
         path = self.path(diff_id, kind)
-        if not path.exists():
+        if not is_whole(path, record):
             return None
         if record.durable or record.boot_id == boot_id():
             return record
@@ -110,6 +123,25 @@ class FormStore:
         raise NotFoundError(
             f"the changeset of layer {diff_id} is missing or damaged", hint="pull the image again"
         )
+
+    def forget_damaged(self, diff_ids: Iterable[Digest]) -> bool:
+        """Forget changesets that are missing or damaged, so that they are made again.
+
+        Returns:
+            Whether there were any.
+        """
+        damaged = [diff_id for diff_id in diff_ids if not self._has_changeset(diff_id)]
+        with self._database.write() as tx:
+            for diff_id in damaged:
+                Forms(tx).delete(diff_id, CHANGESET)
+        return bool(damaged)
+
+    def _has_changeset(self, diff_id: Digest) -> bool:
+        try:
+            self.changeset(diff_id)
+        except NotFoundError:
+            return False
+        return True
 
     def publish(self, layer: UnpackedLayer, built: Path, kind: FormKind, lease: Lease) -> None:
         """Name what was built: a form of this kind, and its changeset.

@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import NeedsParentsError, UnsupportedError, VerificationError
+from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError, VerificationError
 from orlop.mediatype import (
     EROFS_LAYER,
     EROFS_LAYER_ZSTD,
@@ -112,7 +112,14 @@ class Pull:
         self._report(Stage.MERGE, selection.manifest_descriptor.digest)
         stack = Stack.of(selection.config.diff_ids)
         self._lease.hold("chain", stack.chain_id)
-        self._storage.mountables.prepare(stack, self._options.driver, self._lease)
+        self._storage.chains.forget_damaged(stack)
+        try:
+            self._storage.mountables.prepare(stack, self._options.driver, self._lease)
+        except NotFoundError:
+            if not self._storage.forms.forget_damaged(stack.diff_ids):
+                raise
+            self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
+            self._storage.mountables.prepare(stack, self._options.driver, self._lease)
         return self._record(selection, stack, names)
 
     def obtain_layers(self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...]) -> None:
