@@ -28,6 +28,7 @@ def normalise(name: bytes, limits: TarLimits) -> bytes:
     if (
         not path
         or path[0] in b"./"
+        or path[-1] in b"/"
         or len(path) > limits.max_name_size
         or len(path) > limits.max_path_size
         or b"/." in path
