@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WHITEOUT_PREFIX: Final = b".wh."
 OPAQUE_NAME: Final = b".wh..wh..opq"
+SYMLINK_PERMISSIONS: Final = 0o777
+"""What Linux gives every symbolic link; archives of other systems say otherwise."""
 
 REGULAR_KINDS: Final = frozenset({b"0", b"7", b"\0", b"S"})
 _DIRECTORY_ENDS: Final = (b"/", b"/.")
@@ -64,13 +66,13 @@ def _special(path: bytes, member: Member, limits: TarLimits) -> Put:
     mode = _TYPES[member.kind]
     if not path and mode != S_IFDIR:
         raise MalformedError("the root is not a directory")
-    rdev, target = 0, b""
+    rdev, target, permissions = 0, b"", member.permissions
     if mode == S_IFLNK:
-        target = _symlink_target(member.link, limits)
+        target, permissions = _symlink_target(member.link, limits), SYMLINK_PERMISSIONS
     elif mode in (S_IFCHR, S_IFBLK):
         rdev = member.rdev
     node = Node(
-        mode | member.permissions, member.uid, member.gid, member.mtime_ns, 0, rdev, target,
+        mode | permissions, member.uid, member.gid, member.mtime_ns, 0, rdev, target,
         member.xattrs,
     )  # fmt: skip
     return Put(path, node)
