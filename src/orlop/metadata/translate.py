@@ -52,6 +52,8 @@ def _constraint(error: apsw.Error, path: str) -> Exception:
 
 def _why_not_opened(path: str) -> int:
     """SQLite does not say; the usual reasons can be seen."""
+    if os.path.isdir(path):
+        return errno.EISDIR
     try:
         read_only = os.statvfs(path).f_flag & os.ST_RDONLY
     except OSError as error:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orlop.digest import Digest
-from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
+from orlop.errors import InvalidDocumentError, InvalidError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +37,7 @@ KNOWN_FEATURES: Final = frozenset[str]()
 
 _MAX_FORMAT_SIZE: Final = 65536
 _FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
+_OWN_NAMES: Final = frozenset({*_FOLDERS, "lost+found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,52 @@ def prepare(places: Places) -> None:
     Raises:
         UnsupportedError: The store has another format version or unknown feature flags.
         InvalidDocumentError: Its format file is damaged.
+        InvalidError: The directory has other files in it; or the store's database is gone.
         OSError: It cannot be made.
     """
     places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_format(places, missing_ok=True)
-    for name in _FOLDERS:
-        (places.root / name).mkdir(mode=0o700, exist_ok=True)
     path = places.root / "format.json"
     if not path.exists():
+        _require_unused(places)
+    for name in _FOLDERS:
+        (places.root / name).mkdir(mode=0o700, exist_ok=True)
+    if not path.exists():
         _write_format(path)
+    check_records(places)
+
+
+def _require_unused(places: Places) -> None:
+    """Succeed if a directory holds nothing but what another process makes of it just now."""
+    foreign = [
+        name
+        for name in os.listdir(places.root)
+        if name not in _OWN_NAMES and not name.startswith((".format-", "orlop.db"))
+    ]
+    if foreign:
+        raise InvalidError(
+            f"{places.root} is no store, and has other files in it ({min(foreign)!r})",
+            hint="name an empty directory, or one that is yet to be made, with --root",
+        )
+
+
+def check_records(places: Places) -> None:
+    """Succeed unless there is content without a database: all of it would count as garbage.
+
+    Raises:
+        InvalidError: That is so.
+    """
+    try:
+        if places.database.stat().st_size:
+            return
+    except FileNotFoundError:
+        pass
+    blobs = places.root / "blobs"
+    if blobs.is_dir() and os.listdir(blobs):
+        raise InvalidError(
+            f"the store at {places.root} has lost its database, {places.database.name}",
+            hint="restore it from a copy, or name another store with --root",
+        )
 
 
 def check_format(places: Places, *, missing_ok: bool = False) -> None:
@@ -136,7 +174,11 @@ def check_format(places: Places, *, missing_ok: bool = False) -> None:
     except (ValueError, KeyError, TypeError, RecursionError):
         version, features = None, None
     if not isinstance(version, int) or not isinstance(features, list):
-        raise InvalidDocumentError("not the format file of a store", where=str(path))
+        raise InvalidDocumentError(
+            "not the format file of a store",
+            where=str(path),
+            hint="restore it from a copy, or name another store with --root",
+        )
     unknown = [str(feature) for feature in features if feature not in KNOWN_FEATURES]
     if version != FORMAT_VERSION or unknown:
         what = f"the features {', '.join(unknown)}" if unknown else f"format version {version}"

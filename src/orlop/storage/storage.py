@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from orlop.content import LocalContent
 from orlop.metadata import Database
-from orlop.storage.places import check_format, prepare
+from orlop.storage.places import check_format, check_records, prepare
 
 if TYPE_CHECKING:
     from orlop.storage.chains import ChainStore
@@ -48,6 +48,7 @@ class Storage:
         """
         if read_only:
             check_format(places)
+            check_records(places)
         else:
             prepare(places)
         return cls(places, Database.open(places.database, read_only=read_only))
