@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from orlop.transfer import SourceOptions
 
 
+def _check_jobs(_: object, jobs: int) -> None:
+    from orlop.transfer.pull import MAX_JOBS
+
+    if not 1 <= jobs <= MAX_JOBS:
+        raise ValueError(f"must be 1 to {MAX_JOBS}")
+
+
 def pull(
     source: str,
     /,
@@ -23,7 +30,7 @@ def pull(
     tag: str | None = None,
     platform: str | None = None,
     driver: Literal["erofs", "overlay", "directory"] | None = None,
-    jobs: Annotated[int, Parameter(alias="-j")] = 3,
+    jobs: Annotated[int, Parameter(alias="-j", validator=_check_jobs)] = 3,
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     plain_http: Annotated[bool, Parameter(negative="")] = False,
     insecure: Annotated[bool, Parameter(negative="")] = False,

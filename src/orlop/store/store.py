@@ -131,7 +131,7 @@ class Store:
             tag: The name that the image gets; its own, or one after the place, where None. A name
                 that is taken moves here.
             driver: What is to mount it; what suits the machine where None.
-            jobs: Layers that are brought in at once; 3 where None.
+            jobs: Layers that are brought in at once, 1 to 64; 3 where None.
             limits: What layers may grow to, and hold.
             options: How registries are reached; anonymously and by HTTPS where None.
             progress: Called with each step.
@@ -175,7 +175,7 @@ class Store:
             selection = select(opened, host, wanted)
             pull_options = PullOptions(
                 driver=chosen,
-                jobs=jobs or DEFAULT_JOBS,
+                jobs=DEFAULT_JOBS if jobs is None else jobs,
                 limits=limits or LayerLimits(),
             )
             pull = Pull(

@@ -1,0 +1,71 @@
+"""`orlop gc`, `df` and `info`."""
+
+import json
+import os
+
+import orlop
+
+
+def test_gc_says_when_there_is_nothing(empty, layout):
+    empty.pull(layout.source)
+    empty.collect()
+    assert empty.orlop("gc").out == "nothing to free\n"
+
+
+def test_gc_says_what_it_freed(empty, layout):
+    empty.pull(layout.source, "--tag", "box")
+    empty.orlop("rm", "box")
+    freed = json.loads(empty.orlop("gc", "--format", "json").out)
+    assert freed == {"leases": 0, "mounts": 0, "blobs": 4, "forms": 2, "chains": 1, "ingests": 0}
+
+
+def test_gc_for_people(empty, layout):
+    empty.pull(layout.source, "--tag", "box")
+    empty.orlop("rm", "box")
+    assert empty.orlop("gc").out.split() == ["blobs:", "4", "forms:", "2", "chains:", "1"]
+
+
+def test_df_as_json(filled):
+    found = json.loads(filled.orlop("df", "--format", "json").out)
+    assert found["images"] == 1
+    assert found["blobs"]["count"] == 4
+    assert found["layers"]["count"] == 2
+    shares = [found[name] for name in ("blobs", "layers", "stacks", "ingests")]
+    assert all(set(share) == {"count", "size", "reclaimable"} for share in shares)
+    assert found["total"] == sum(share["size"] for share in shares)
+    assert found["layers"]["size"] > 256 * 9000
+    assert found["free"] > 0
+
+
+def test_df_for_people(filled):
+    lines = [line.split() for line in filled.orlop("df").out.splitlines()]
+    assert lines[0] == ["WHAT", "COUNT", "SIZE", "RECLAIMABLE"]
+    assert [line[0] for line in lines[1:]] == [
+        "blobs", "layers", "stacks", "unfinished", "all", "free",
+    ]  # fmt: skip
+
+
+def test_df_tells_what_gc_would_free(empty, layout):
+    empty.pull(layout.source, "--tag", "box")
+    empty.orlop("rm", "box")
+    before = json.loads(empty.orlop("df", "--format", "json").out)
+    assert before["blobs"]["reclaimable"] == before["blobs"]["size"] > 0
+    empty.collect()
+    after = json.loads(empty.orlop("df", "--format", "json").out)
+    assert after["total"] == 0
+
+
+def test_info_as_json(filled):
+    found = json.loads(filled.orlop("info", "--format", "json").out)
+    assert found["version"] == orlop.__version__
+    assert (found["root"], found["run"]) == (str(filled.root), str(filled.run))
+    assert found["driver"] in {"erofs", "overlay", "directory"}
+    assert found["format"] == 1
+    assert found["machine"]["kernel"] == os.uname().release
+    assert set(found["machine"]["overlay"]) == {"works", "reason"}
+
+
+def test_info_for_people(filled):
+    out = filled.orlop("info").out
+    assert f"root:     {filled.root}\n" in out
+    assert "overlay lowers" in out
