@@ -18,9 +18,16 @@ def view(path):
         os.close(handle)
 
 
-def differences(left, right):
-    """How two views differ: type, mode, owner, time, links, xattrs, devices, targets, content."""
-    found = list(iter_differences(left, right))
+def differences(left, right, *, root=True):
+    """How two views differ: type, mode, owner, time, links, xattrs, devices, targets, content.
+
+    Args:
+        left: One.
+        right: The other.
+        root: Whether the root directories count too; where no layer says what the root is like,
+            everybody is free to choose.
+    """
+    found = [line for line in iter_differences(left, right) if root or line[2:4] != "/ "]
     ours, theirs = dict(walk(left)), dict(walk(right))
     return found + [
         f"content of {path!r}: {ours[path].source} is not {theirs[path].source}"
