@@ -6,10 +6,10 @@
 #     tests/peers.sh venv     what python3 -m venv needs
 set -eu
 
-packages="skopeo umoci podman buildah docker-registry erofs-utils runc crun
+packages="skopeo umoci podman buildah docker-registry debootstrap erofs-utils runc crun
           attr acl e2fsprogs zstd openssl strace"
 case ${1:-} in
-    bench) packages="$packages debootstrap time $(command -v npm >/dev/null || echo npm)" ;;
+    bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
     venv) packages="python3-venv" ;;
 esac
 

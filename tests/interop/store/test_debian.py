@@ -1,0 +1,41 @@
+"""A real Debian, thousands of files out of packages: shown as umoci unpacks and podman mounts it."""
+
+import pytest
+
+from support.marks import needs_root, needs_tools
+from support.views import differences
+
+pytestmark = [*needs_root, *needs_tools("debootstrap", "umoci", "podman"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def source(debian_min):
+    return f"oci:{debian_min}:latest"
+
+
+@pytest.fixture(scope="module")
+def ours(source, orlop_shows):
+    shown = orlop_shows(source)
+    assert shown.driver == "erofs"
+    return shown
+
+
+def test_it_is_real(ours):
+    assert {b"bin", b"etc", b"usr", b"var"} <= ours.tree.children.keys()
+    assert ours.wrong_link_counts == []
+
+
+def test_as_umoci_unpacks(ours, debian_min, umoci_shows):
+    assert differences(ours.tree, umoci_shows(debian_min)) == []
+
+
+def test_as_podman_mounts(ours, source, podman_shows):
+    assert differences(ours.tree, podman_shows(source, "overlay"), root=False) == []
+
+
+@pytest.mark.parametrize("driver", ["overlay", "directory"])
+def test_all_drivers_show_the_same(driver, ours, source, orlop_shows):
+    other = orlop_shows(source, driver)
+    assert other.driver == driver
+    assert driver == "overlay" or other.wrong_link_counts == []
+    assert differences(ours.tree, other.tree) == []
