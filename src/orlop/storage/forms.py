@@ -199,9 +199,11 @@ class FormStore:
             if os.fstat(file.fileno()).st_size != record.size:
                 return False
             found = file_digest(file, record.digest.algorithm)
+            if f"{found.name}:{found.hexdigest()}" != record.digest:
+                return False
+            if self._database.read_only:
+                return True
             os.fsync(file.fileno())
-        if f"{found.name}:{found.hexdigest()}" != record.digest:
-            return False
         with self._database.write() as tx:
             Forms(tx).mark_durable(record.source, record.kind, record.boot_id)
         return True

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -137,13 +138,15 @@ def check_records(places: Places) -> None:
     Raises:
         InvalidError: That is so.
     """
-    try:
-        if places.database.stat().st_size:
-            return
-    except FileNotFoundError:
-        pass
     blobs = places.root / "blobs"
-    if blobs.is_dir() and os.listdir(blobs):
+    if not blobs.is_dir() or not os.listdir(blobs):
+        return
+    # Whoever made a blob has made the database before.
+    try:
+        size = places.database.stat().st_size
+    except FileNotFoundError:
+        size = 0
+    if not size:
         raise InvalidError(
             f"the store at {places.root} has lost its database, {places.database.name}",
             hint="restore it from a copy, or name another store with --root",
@@ -168,18 +171,15 @@ def check_format(places: Places, *, missing_ok: bool = False) -> None:
         raise NotFoundError(
             f"no store at {places.root}", hint="pull an image, or say where with --root"
         ) from None
-    try:
-        document = json.loads(raw)
-        version, features = document["version"], document["features"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        version, features = None, None
-    if not isinstance(version, int) or not isinstance(features, list):
+    found = _decode_format(raw)
+    if found is None:
         raise InvalidDocumentError(
             "not the format file of a store",
             where=str(path),
             hint="restore it from a copy, or name another store with --root",
         )
-    unknown = [str(feature) for feature in features if feature not in KNOWN_FEATURES]
+    version, features = found
+    unknown = [feature for feature in features if feature not in KNOWN_FEATURES]
     if version != FORMAT_VERSION or unknown:
         what = f"the features {', '.join(unknown)}" if unknown else f"format version {version}"
         raise UnsupportedError(
@@ -188,9 +188,21 @@ def check_format(places: Places, *, missing_ok: bool = False) -> None:
         )
 
 
+def _decode_format(raw: bytes) -> tuple[int, list[str]] | None:
+    """Version and feature flags; None where it is no format file."""
+    try:
+        document = json.loads(raw)
+        version, features = document["version"], document["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if len(raw) > _MAX_FORMAT_SIZE or type(version) is not int or not isinstance(features, list):
+        return None
+    return (version, features) if all(isinstance(each, str) for each in features) else None
+
+
 def _write_format(path: Path) -> None:
     """Put the format file in place, durably; the first writer wins."""
-    temporary = path.with_name(f".format-{os.getpid()}")
+    temporary = path.with_name(f".format-{os.getpid()}-{threading.get_ident()}")
     data = json.dumps({"version": FORMAT_VERSION, "features": sorted(KNOWN_FEATURES)}) + "\n"
     with open(temporary, "w", encoding="ascii") as file:
         file.write(data)
