@@ -81,9 +81,14 @@ class StoreUnderTest:
         command = [sys.executable, "-c", _MAIN, *self.options, *map(str, arguments)]
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.root.parent)}
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environ,
             **options,
-        )  # fmt: skip
+        )
 
     def command(self, *arguments, **options):
         """Run a command in a process of its own."""

@@ -41,7 +41,9 @@ app: Final = App(
     help="Container storage: fetch, keep, read and mount OCI images, without a daemon.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
+app.meta.suppress_keyboard_interrupt = False
 for _name, _place, _group, _help in _COMMANDS:
     app.command(f"orlop.cli.{_place}", name=_name, group=_group, help=_help)
 

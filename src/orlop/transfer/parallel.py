@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from orlop.errors import OrlopError
@@ -10,8 +11,10 @@ from orlop.errors import OrlopError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_PATIENCE: Final = 5.0
-"""How many seconds an interrupted run waits for its threads to put down what they hold."""
+_PATIENCE: Final = 1.0
+"""How many seconds a run that failed or was interrupted waits for its threads to put down what
+they hold. One that waits for a silent server is left alone: it stops at its next step, and what it
+has written so far is gone on with as after a crash."""
 
 Result = TypeVar("Result")
 
@@ -60,8 +63,8 @@ def run_all(
     """Run the tasks in up to `jobs` threads, and give their results in the order of the tasks.
 
     Tasks begin in their order. The first error cancels the others and is raised once they have
-    stopped. The threads are daemons: one that hangs in a dead connection does not keep the
-    process alive.
+    stopped, or have been waited for long enough. The threads are daemons: one that hangs in a dead
+    connection keeps neither the error back nor the process alive.
 
     Raises:
         BaseException: Whatever the first task that failed raised.
@@ -75,26 +78,34 @@ def run_all(
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        if threads:
+            run.over.wait()
     except BaseException:
         cancellation.cancel()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(_PATIENCE)
+        _join(threads)
         raise
+    _join(threads)
     if run.error is not None:
         raise run.error
     cancellation.check()
     return [run.results[number] for number in range(len(tasks))]
 
 
+def _join(threads: Sequence[threading.Thread]) -> None:
+    end = time.monotonic() + _PATIENCE
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join(max(0.0, end - time.monotonic()))
+
+
 class _Run(Generic[Result]):
-    """What the threads of one `run_all` share."""
+    """What the threads of one `run_all` share; `over` is set when all is done, or one failed."""
 
     def __init__(self, tasks: Sequence[Callable[[], Result]], cancellation: Cancellation) -> None:
         self.results: dict[int, Result] = {}
         self.error: BaseException | None = None
+        self.over = threading.Event()
+        self._unfinished = len(tasks)
         self._waiting = list(enumerate(tasks))[::-1]
         self._lock = threading.Lock()
         self._cancellation = cancellation
@@ -102,7 +113,10 @@ class _Run(Generic[Result]):
     def work(self) -> None:
         while True:
             with self._lock:
-                if not self._waiting or self._cancellation.cancelled:
+                if not self._waiting:
+                    return
+                if self._cancellation.cancelled:
+                    self.over.set()
                     return
                 number, task = self._waiting.pop()
             try:
@@ -111,3 +125,8 @@ class _Run(Generic[Result]):
                 with self._lock:
                     self.error = self.error or error
                 self._cancellation.cancel()
+                self.over.set()
+            with self._lock:
+                self._unfinished -= 1
+                if not self._unfinished:
+                    self.over.set()
