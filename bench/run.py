@@ -109,9 +109,12 @@ class Bench:
     def clean(self, name: str) -> Path:
         """An empty place for a store."""
         place = self.stores / name
-        subprocess.run(
-            ["sh", "-c", f"umount -lR '{place}' 2>/dev/null; rm -rf '{place}'"], check=True
-        )
+        with open("/proc/self/mounts") as mounts:
+            targets = [line.split()[1] for line in mounts]
+        for target in reversed(targets):
+            if target.startswith(f"{place}/"):
+                subprocess.run(["umount", "-l", target], check=True)
+        subprocess.run(["rm", "-rf", place], check=True)
         place.mkdir(parents=True)
         return place
 
