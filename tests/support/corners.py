@@ -173,6 +173,36 @@ CASES = {
             xattrs(D("d", 0o755), system__posix_acl_default=ACL),
         ]
     ],
+    "acls-that-are-inherited": [
+        [
+            xattrs(D("d", 0o755), system__posix_acl_default=ACL),
+            F("d/f", b"f", 0o640),
+            D("d/sub", 0o711),
+            L("d/l", "f"),
+            fifo("d/p"),
+        ],
+        [xattrs(D("d", 0o755), system__posix_acl_default=ACL), F("d/g", b"g", 0o604), D("d/new")],
+    ],
+    "set-group-id-directories": [
+        [D("d", 0o2775, gid=9), F("d/f", b"f"), D("d/sub", 0o755, gid=7), D("d/sub2", 0o2711)],
+        [D("d", 0o2775, gid=9), F("d/g", b"g", gid=3), D("d/new", 0o755)],
+    ],
+    "locked-directories": [
+        [D("d", 0), F("d/f", b"f", 0), D("d/sub", 0o111), F("d/sub/x", b"x")],
+        [D("d", 0), F("d/f", b"new", 0)],
+    ],
+    "xattrs-of-others": [
+        [
+            xattrs(L("l", "nowhere"), trusted__note="symlink"),
+            xattrs(device("n", 1, 3), trusted__note="device"),
+            xattrs(fifo("p"), trusted__note="fifo"),
+            xattrs(F("owned", b"x", 0o755, uid=5), security__capability=CAPABILITY),
+        ]
+    ],
+    "capability-of-a-hard-link": [
+        [xattrs(F("a", b"x", 0o755, uid=5), security__capability=CAPABILITY), H("b", "a")]
+    ],
+    "many-names": [[D("d"), *(F(f"d/{number}") for number in range(1500))]],
     "devices": [
         [
             device("null", 1, 3, mode=0o666),

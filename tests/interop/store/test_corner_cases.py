@@ -30,6 +30,8 @@ PODMAN_DIFFERS = {
     "twice-in-a-layer",
     "times-of-parents",
     "attributes-replaced",
+    "acls-that-are-inherited",
+    "capability-of-a-hard-link",
 }
 ROOTS = [
     directory("./", 0o711, uid=3, gid=4, mtime=1_500_000_000),

@@ -1,4 +1,4 @@
-"""A real Debian, thousands of files out of packages: shown as umoci unpacks and podman mounts it."""
+"""A real Debian, thousands of files of packages: shown as umoci unpacks and podman mounts it."""
 
 import pytest
 

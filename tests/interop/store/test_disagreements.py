@@ -11,7 +11,7 @@ import pytest
 
 from orlop.storage.mountable import DRIVERS
 from orlop.tree.dump import iter_lines
-from support.corners import CASES, MTIME, D, F, H, L, layers_of, pax, xattrs
+from support.corners import ACL, CAPABILITY, CASES, MTIME, D, F, H, L, layers_of, pax, xattrs
 from support.images import ImageBuilder, device, directory
 from support.marks import needs_root
 from support.views import below
@@ -52,7 +52,7 @@ IN_ALL_OTHER_CASES = (
 
 
 def value(text):
-    return text.encode().hex()
+    return text.encode("utf-8", "surrogateescape").hex()
 
 
 DISAGREEMENTS = {
@@ -125,6 +125,31 @@ DISAGREEMENTS = {
         /d/sub/deep f 0644 4
         /d/sub/new f 0644 0
         /f f 0644 5
+        """,
+    ),
+    "acls-that-are-inherited": Disagreement(
+        PRESERVED,
+        "podman with vfs loses the lower layer's",
+        CASES["acls-that-are-inherited"],
+        f"""
+        / d 0755
+        /d d 0755 xattr:system.posix_acl_default={value(ACL)}
+        /d/f f 0640 1
+        /d/g f 0604 1
+        /d/l l 0777 -> f
+        /d/new d 0755
+        /d/p p 0644
+        /d/sub d 0711
+        """,
+    ),
+    "capability-of-a-hard-link": Disagreement(
+        PRESERVED,
+        "podman gives the second name its owner again, whereupon Linux drops the capability",
+        CASES["capability-of-a-hard-link"],
+        f"""
+        / d 0755
+        /a f 0755 5:0 1 links=2 xattr:security.capability={value(CAPABILITY)}
+        /b = /a
         """,
     ),
     "far-times": Disagreement(

@@ -31,20 +31,22 @@ def corners(tmp_path_factory):
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         "corners",
         pytest.param("debian_min", marks=[pytest.mark.slow, *needs_tools("debootstrap")]),
-    ]
+    ],
 )
 def source(request):
     found = request.getfixturevalue(request.param)
     return found if isinstance(found, str) else f"oci:{found}:latest"
 
 
-@pytest.fixture(params=DRIVERS)
-def opened(request, source, tmp_path):
-    """The store, the image as yet unmounted, and the driver."""
-    with orlop.open_store(tmp_path / "root", tmp_path / "run") as store:
+@pytest.fixture(scope="module", params=DRIVERS)
+def opened(request, source, tmp_path_factory):
+    """A store, the image in it, and the driver."""
+    place = tmp_path_factory.mktemp(request.param)
+    with orlop.open_store(place / "root", place / "run") as store:
         yield store, store.pull(source, driver=request.param), request.param
 
 
