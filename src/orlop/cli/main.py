@@ -6,6 +6,7 @@ not use costs it nothing.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -68,6 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Those of the process where None.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    # A merged tree has a hundred thousand objects and no cycles: looking for some, over and over
+    # while it grows, would cost a quarter of the merging.
+    gc.set_threshold(100_000, 50, 50)
     try:
         result = app.meta(
             sys.argv[1:] if arguments is None else arguments,

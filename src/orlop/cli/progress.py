@@ -6,8 +6,6 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orlop.transfer import Stage
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,12 +16,11 @@ if TYPE_CHECKING:
     from orlop.transfer import Progress
 
 _WORDS = {
-    Stage.WAIT: "waiting",
-    Stage.FETCH: "fetching",
-    Stage.UNPACK: "unpacking",
-    Stage.PRESENT: "present",
-    Stage.DONE: "done",
-    Stage.MERGE: "merging",
+    "wait": "waiting",
+    "fetch": "fetching",
+    "unpack": "unpacking",
+    "present": "present",
+    "done": "done",
 }
 
 
@@ -36,13 +33,14 @@ class Display:
 
     def update(self, step: Progress) -> None:
         """Show a step."""
-        if step.stage is Stage.MERGE:
+        word = _WORDS.get(step.stage.value)
+        if word is None:
             return
         task = self._tasks.get(step.digest)
         if task is None:
             task = self._bars.add_task(step.digest.encoded[:12], total=step.total, word="")
             self._tasks[step.digest] = task
-        self._bars.update(task, completed=step.done, word=_WORDS[step.stage])
+        self._bars.update(task, completed=step.done, word=word)
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def pull(
         auth_file: Credentials, in the form of Docker's config.json or containers' auth.json.
     """
     options = _source_options(
+        source,
         plain_http=plain_http,
         insecure=insecure,
         ca_file=ca_file,
@@ -82,6 +83,7 @@ def pull(
 
 
 def _source_options(
+    source: str,
     *,
     plain_http: bool,
     insecure: bool,
@@ -91,8 +93,11 @@ def _source_options(
     auth_file: Path | None,
 ) -> SourceOptions:
     """How registries are reached: the options, and what the environment says of proxies."""
+    from orlop.transfer import SourceOptions, is_local
+
+    if is_local(source):
+        return SourceOptions()
     from orlop.registry import Keychain, RegistryOptions
-    from orlop.transfer import SourceOptions
 
     environ = dict(os.environ)
     keychain = (

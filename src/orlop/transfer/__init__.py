@@ -1,13 +1,14 @@
 """Moving images into a store."""
 
 from orlop.transfer.parallel import Cancellation, CancelledError
-from orlop.transfer.place import SourceOptions, open_source
+from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local, open_source
 from orlop.transfer.progress import Progress, ProgressCallback, Reporter, Stage
 from orlop.transfer.pull import Pull, PullOptions
 from orlop.transfer.select import Selection, select
 from orlop.transfer.source import BlobStream, ImageSource
 
 __all__ = [
+    "LOCAL_PREFIXES",
     "BlobStream",
     "Cancellation",
     "CancelledError",
@@ -20,6 +21,7 @@ __all__ = [
     "Selection",
     "SourceOptions",
     "Stage",
+    "is_local",
     "open_source",
     "select",
 ]

@@ -1,22 +1,25 @@
-"""From what a person writes to an image source: registries and local places alike."""
+"""From what a person writes to an image source: registries and local places alike.
+
+The code of registries is loaded when a registry is meant, that of local places when one of those.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orlop import layout
-from orlop.layout.names import ref_name_of
 from orlop.reference import Reference
-from orlop.registry import RegistryClient, RegistryOptions, RegistrySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orlop.registry import CredentialStore
+    from orlop.registry import CredentialStore, RegistryOptions
     from orlop.transfer.source import ImageSource
+
+LOCAL_PREFIXES: Final = ("oci:", "oci-archive:", "docker-archive:", "dir:")
+"""What the name of a place on this machine begins with."""
 
 _REGISTRY_PREFIX: Final = "docker://"
 
@@ -26,14 +29,19 @@ class SourceOptions:
     """How places are reached.
 
     Attributes:
-        registry: Connections to registries.
+        registry: Connections to registries; by HTTPS, and as the defaults say, where None.
         credentials: Who one is to them.
         spool: A directory for archives that are compressed, or come through a pipe.
     """
 
-    registry: RegistryOptions = field(default_factory=RegistryOptions)
+    registry: RegistryOptions | None = None
     credentials: CredentialStore | None = None
     spool: Path | None = None
+
+
+def is_local(text: str) -> bool:
+    """Whether a text names a place on this machine, and no registry."""
+    return text.startswith(LOCAL_PREFIXES)
 
 
 @contextmanager
@@ -52,15 +60,19 @@ def open_source(text: str, options: SourceOptions) -> Iterator[tuple[ImageSource
         InvalidReferenceError: The text means neither.
         OrlopError: The place cannot be opened, as `orlop.layout.open_source` says.
     """
-    if text.partition(":")[0] in layout.TRANSPORTS and ":" in text:
+    if is_local(text):
+        from orlop import layout
+
         place = layout.parse_place(text)
         with layout.open_source(place, spool=options.spool) as source:
-            yield source, layout.fallback_name(place, ref_name_of(source.resolve()))
+            yield source, layout.fallback_name(place, layout.ref_name_of(source.resolve()))
         return
+    from orlop.registry import RegistryClient, RegistrySource
+
     reference = Reference.parse(text.removeprefix(_REGISTRY_PREFIX)).with_default_tag()
     client = RegistryClient(options.registry, options.credentials)
     try:
-        with RegistrySource(client, reference) as source:
-            yield source, str(reference)
+        with RegistrySource(client, reference) as remote:
+            yield remote, str(reference)
     finally:
         client.close()
