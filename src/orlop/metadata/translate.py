@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Final
 
 import apsw
 
 from orlop.errors import AlreadyExistsError, InUseError, InvalidError, NotFoundError, OrlopError
+
+_SHARED_MEMORY_SIZE: Final = 32768
+"""Bytes by which SQLite's file of shared memory grows."""
 
 _NUMBERS = (
     (apsw.FullError, errno.ENOSPC),
@@ -35,6 +39,8 @@ def translate(error: apsw.Error, path: str) -> Exception:
         return MemoryError(str(error))
     if isinstance(error, apsw.CantOpenError):
         return _os_error(_why_not_opened(path), path)
+    if isinstance(error, apsw.IOError) and _is_full(path):
+        return _os_error(errno.ENOSPC, path)
     for kind, number in _NUMBERS:
         if isinstance(error, kind):
             return _os_error(number, path)
@@ -59,6 +65,15 @@ def _why_not_opened(path: str) -> int:
     except OSError as error:
         return error.errno or errno.EIO
     return errno.EROFS if read_only else errno.EACCES
+
+
+def _is_full(path: str) -> bool:
+    """Whether the filesystem is; SQLite calls it an I/O error where shared memory cannot grow."""
+    try:
+        found = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _SHARED_MEMORY_SIZE
 
 
 def _os_error(number: int, path: str) -> OSError:

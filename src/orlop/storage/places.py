@@ -20,9 +20,11 @@ while a database transaction is open.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,12 +32,14 @@ from orlop.digest import Digest
 from orlop.errors import InvalidDocumentError, InvalidError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FORMAT_VERSION: Final = 1
 KNOWN_FEATURES: Final = frozenset[str]()
 """Feature flags that this version understands; a store that has others is refused."""
 
+_WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536
 _FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
 _OWN_NAMES: Final = frozenset({*_FOLDERS, "lost+found"})
@@ -93,6 +97,20 @@ class Places:
         """The lock file of whoever mounts or unmounts at a target; builds never wait for these."""
         name = Digest.of(os.fsencode(target)).encoded[:2]
         return self.root / "locks" / f"mount-{name}"
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Let errors of writing say where: they name no file, or one below a directory's handle."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename
+        if error.errno in _WRITE_ERRORS and not os.path.isabs(os.fsdecode(name or b"")):
+            error.filename = os.fspath(path)
+            if isinstance(name, (str, bytes)):
+                error.filename2 = name
+        raise
 
 
 def prepare(places: Places) -> None:

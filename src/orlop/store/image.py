@@ -10,6 +10,7 @@ from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
+from orlop.storage.places import writing_to
 from orlop.store.lookup import remove_name
 from orlop.store.mount import Mount
 
@@ -139,7 +140,8 @@ class Image:
         self._storage.mountables.check_right(driver)
         with Lease(self._storage.database, f"mount {self.name}") as lease:
             lease.hold("chain", self._stack.chain_id)
-            mountable = self._mountable(driver, lease)
+            with writing_to(self._storage.places.root):
+                mountable = self._mountable(driver, lease)
             if mountable.driver == "directory" and not self._storage.mountables.can_mount:
                 if target is not None:
                     raise self._storage.mountables.refuse_target(mountable)

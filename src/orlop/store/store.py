@@ -11,7 +11,7 @@ from orlop.errors import AmbiguousError, NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.reference import Reference
-from orlop.storage.places import Places
+from orlop.storage.places import Places, writing_to
 from orlop.storage.storage import Storage
 from orlop.store.image import Image
 from orlop.store.lookup import find_image
@@ -147,7 +147,6 @@ class Store:
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
-        from orlop.storage.build import LayerLimits
         from orlop.transfer import (
             Cancellation,
             Pull,
@@ -176,13 +175,14 @@ class Store:
             pull_options = PullOptions(
                 driver=chosen,
                 jobs=DEFAULT_JOBS if jobs is None else jobs,
-                limits=limits or LayerLimits(),
+                limits=limits,
             )
             pull = Pull(
                 self._storage, opened, lease, pull_options, Reporter(progress), Cancellation()
             )
             names = (name,) if name else tuple(opened.names) or (fallback,)
-            return Image(self._storage, pull.run(selection, names))
+            with writing_to(self.root):
+                return Image(self._storage, pull.run(selection, names))
 
     def images(self) -> list[Image]:
         """All images, in the order of their names."""
