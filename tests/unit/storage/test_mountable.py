@@ -120,7 +120,7 @@ def refusals(mountables):
 
 
 def test_without_the_right_to_mount(storage):
-    assert as_nobody(lambda: storage.mountables.best_driver()) == "directory"
+    assert as_nobody(storage.mountables.best_driver) == "directory"
     assert as_nobody(refusals, storage.mountables) == {
         driver: f"the driver {driver} needs root (CAP_SYS_ADMIN)" for driver in ("erofs", "overlay")
     }
