@@ -26,13 +26,15 @@ OverlayNamespace: TypeAlias = Literal["trusted", "user"]
 MAX_RECORDED_DROPS: Final = 1000
 _NEW_FILE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ACL: Final = b"system.posix_acl_"
-_NAMESPACES: Final = (b"user.", b"system.", b"trusted.", b"security.")
+_NAMESPACES: Final = (b"user.", _ACL, b"trusted.", b"security.")
 _PRIVILEGED_XATTRS: Final = (b"trusted.", b"security.")
 _MARKS: Final = {
     namespace: frozenset(f"{namespace}.overlay.{mark}".encode() for mark in ("opaque", "origin"))
     for namespace in ("trusted", "user")
 }
-_NO_XATTR: Final = frozenset({errno.ENOTSUP, errno.EPERM, errno.EACCES})
+_NO_XATTR: Final = frozenset(
+    {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ERANGE, errno.E2BIG}
+)
 # Every filesystem keeps these; others may clamp what is outside.
 _SAFE_TIME_NS: Final = (1 << 31) * 10**9
 _TIME_LIMIT_NS: Final = (1 << 63) * 10**9
