@@ -3,7 +3,8 @@
 import pytest
 
 from support.marks import needs_root, needs_tools
-from support.views import differences
+from support.stores import StoreUnderTest
+from support.views import differences, view
 
 pytestmark = [*needs_root, *needs_tools("debootstrap", "umoci", "podman"), pytest.mark.slow]
 
@@ -39,3 +40,18 @@ def test_all_drivers_show_the_same(driver, ours, source, orlop_shows):
     assert other.driver == driver
     assert driver == "overlay" or other.wrong_link_counts == []
     assert differences(ours.tree, other.tree) == []
+
+
+def test_the_command(ours, source, tmp_path):
+    store = StoreUnderTest(tmp_path)
+    target = tmp_path / "target"
+    target.mkdir()
+    try:
+        for words in (("pull", source, "--tag", "debian:min"), ("mount", "debian:min", target)):
+            done = store.command(*words)
+            assert done.code == 0, done
+        assert differences(ours.tree, view(target)) == []
+    finally:
+        done = store.command("umount", target)
+    assert done.code == 0, done
+    assert list(target.iterdir()) == []

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from orlop.errors import UnsupportedError
 from orlop.storage.mountable import DRIVERS
 from orlop.tree.dump import iter_lines
 from support.corners import ACL, CAPABILITY, CASES, MTIME, D, F, H, L, layers_of, pax, xattrs
-from support.images import ImageBuilder, device, directory
+from support.images import ImageBuilder, device, directory, fifo
 from support.marks import needs_root
 from support.views import below
 
@@ -240,6 +241,29 @@ DISAGREEMENTS = {
         /a f 0644 0 xattr:user.caf={value("hello")}
         """,
     ),
+    "xattrs-that-linux-does-not-keep": Disagreement(
+        PRESERVED,
+        "umoci and podman refuse user attributes of symbolic links and pipes",
+        [
+            [
+                xattrs(
+                    F("f"),
+                    com__apple__quarantine="q",
+                    system__nfs4_acl="n",
+                    btrfs__compression="zstd",
+                    user__kept="yes",
+                ),
+                xattrs(L("l", "f"), user__note="of a symbolic link"),
+                xattrs(fifo("p"), user__note="of a pipe"),
+            ]
+        ],
+        f"""
+        / d 0755
+        /f f 0644 0 xattr:user.kept={value("yes")}
+        /l l 0777 -> f
+        /p p 0644
+        """,
+    ),
 }
 
 
@@ -289,3 +313,14 @@ def test_global_headers(driver, tmp_path, orlop_shows):
         b"own": (5, 1_500_000_000_500_000_000),
     }
     assert all(node.xattrs == {b"user.all": b"yes"} for node in found.children.values())
+
+
+@pytest.mark.parametrize("name", ["security.capability", "system.posix_acl_access"])
+def test_attributes_that_linux_refuses(name, tmp_path, orlop_shows):
+    """What cannot be written out is told by name, with what to do."""
+    entry = pax(F("a"), **{f"SCHILY.xattr.{name}": "nonsense"})
+    layout = ImageBuilder(tars=layers_of({"case": [[entry]]})).write(tmp_path)
+    for driver in ("overlay", "directory"):
+        with pytest.raises(UnsupportedError, match=f"case/a: xattr {name} cannot be set") as caught:
+            orlop_shows(layout.source, driver)
+        assert caught.value.hint
