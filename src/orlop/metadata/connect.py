@@ -163,17 +163,21 @@ def _exclusive(directory: str) -> Iterator[None]:
 
 
 def _is_immutable(path: str) -> bool:
-    """Whether nobody can write here; only then may SQLite leave out its locks."""
+    """Whether nobody writes here, so that SQLite may leave out its locks, which need writing.
+
+    That is so on read-only media, and in a directory that is not to be written to: SQLite itself
+    could not read there what was closed clean.
+    """
     try:
         read_only_media = os.statvfs(path).f_flag & os.ST_RDONLY
     except FileNotFoundError:
-        return False
-    if not read_only_media:
         return False
     try:
         clean = os.stat(f"{path}-wal").st_size == 0
     except FileNotFoundError:
         clean = True
+    if not read_only_media:
+        return clean and not os.access(os.path.dirname(path), os.W_OK)
     if not clean:
         raise UnsupportedError(
             f"database {path} is on read-only media and was not closed by its last user",
