@@ -61,7 +61,7 @@ class FormBuild:
         diff_id: What the layer is when uncompressed.
         kind: `tar`, or `diff` for a directory.
         lowest: Whether the layer lies below all others.
-        limits: What it may grow to, and hold.
+        limits: What it may grow to, and hold; the defaults where None.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class FormBuild:
         diff_id: Digest,
         kind: FormKind,
         lowest: bool,
-        limits: LayerLimits,
+        limits: LayerLimits | None = None,
     ) -> None:
         self._places = places
         self._forms = forms
@@ -83,7 +83,7 @@ class FormBuild:
         self._diff_id = diff_id
         self._kind: FormKind = kind
         self._lowest = lowest
-        self._limits = limits
+        self._limits = limits or LayerLimits()
         self._fault: OrlopError | None = None
         self._layer: UnpackedLayer | None = None
         self._stack = ExitStack()

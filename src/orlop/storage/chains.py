@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 from orlop._sys.process import boot_id
 from orlop.digest import Digest, empty_digest
 from orlop.errors import OrlopError
-from orlop.fsimage.erofs import Device, write_index
 from orlop.metadata.derived import Chains, DerivedRecord
-from orlop.rootfs import write_tree
 from orlop.spec.config import chain_id
 from orlop.storage.forms import is_whole
 from orlop.storage.staging import publish, staging_directory
@@ -145,6 +143,8 @@ class ChainStore:
 
     def write_index(self, stack: Stack, output: BinaryIO) -> int:
         """Write the merged index anywhere; its size in bytes. Raises as `build_index`."""
+        from orlop.fsimage.erofs import Device, write_index
+
         root = self.tree(stack)
         devices = [
             Device(diff_id, self._forms.size(diff_id)) for diff_id in dict.fromkeys(stack.diff_ids)
@@ -191,6 +191,8 @@ class ChainStore:
     def _write(
         self, stack: Stack, root: Node, kind: str, size: int, lease: Lease, *, ownership: bool
     ) -> Path:
+        from orlop.rootfs import write_tree
+
         with staging_directory(self._places, lease.id) as staging, _Tars(self._forms) as tars:
             path = staging / kind
             path.mkdir(mode=0o700)

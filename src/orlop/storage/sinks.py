@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Final, Self
 
 from orlop._sys.sync import start_writeback
-from orlop.rootfs import StreamWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +60,8 @@ class DirectorySink:
     """
 
     def __init__(self, path: Path, *, lowest: bool) -> None:
+        from orlop.rootfs import StreamWriter
+
         path.mkdir(mode=0o700)
         self.anywhere = False
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -8,8 +8,6 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from orlop.rootfs import remove_tree
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -61,6 +59,8 @@ def discard(path: Path) -> None:
 
 def remove_path(path: Path) -> None:
     """Remove a directory and all below it, by handles."""
+    from orlop.rootfs import remove_tree
+
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         remove_tree(parent, os.fsencode(path.name))

@@ -12,6 +12,7 @@ from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.reference import Reference
 from orlop.storage.places import Places, writing_to
+from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.image import Image
 from orlop.store.lookup import find_image
@@ -213,17 +214,9 @@ class Store:
             NotFoundError: There is no such image.
             AmbiguousError: An ID has several names, which are told; or a prefix fits several.
         """
-        with self._storage.database.write() as tx:
-            records = find_image(tx, name_or_id)
-            if len(records) > 1 and not force:
-                raise AmbiguousError(
-                    f"{name_or_id} has several names",
-                    candidates=[record.name for record in records],
-                    hint="remove the names one by one, or all of them by --force",
-                )
-            for record in records:
-                Images(tx).delete(record.name)
-        return [record.name for record in records]
+        return with_reserve(
+            self._storage.places, lambda: remove_names(self._storage, name_or_id, force=force)
+        )
 
     def collect(self, *, unfinished: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
@@ -239,7 +232,11 @@ class Store:
         """
         from orlop.storage.collect import collect
 
-        return collect(self._storage, unfinished=unfinished)
+        collected = with_reserve(
+            self._storage.places, lambda: collect(self._storage, unfinished=unfinished)
+        )
+        keep_reserve(self._storage.places)
+        return collected
 
     def usage(self) -> Usage:
         """What the store occupies, and how much of it a collection would free."""

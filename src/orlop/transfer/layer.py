@@ -14,7 +14,6 @@ from orlop.errors import (
     SizeMismatchError,
     VerificationError,
 )
-from orlop.storage.build import FormBuild, NoBuild
 from orlop.transfer.progress import Stage
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.metadata import Lease, LeasedContent, LeasedIngest
     from orlop.spec.descriptor import Descriptor
-    from orlop.storage.build import LayerLimits
+    from orlop.storage.build import FormBuild, LayerLimits, NoBuild
     from orlop.storage.forms import FormKind, FormStore
     from orlop.storage.places import Places
     from orlop.transfer.parallel import Cancellation
@@ -48,7 +47,7 @@ class LayerFetcher:
         kind: The form that is wanted.
         cancellation: Asked at every step whether to go on.
         report: Told of every step.
-        limits: What layers may grow to, and hold.
+        limits: What layers may grow to, and hold; the defaults where None.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class LayerFetcher:
         kind: FormKind,
         cancellation: Cancellation,
         report: Reporter,
-        limits: LayerLimits,
+        limits: LayerLimits | None = None,
     ) -> None:
         self._source = source
         self._places = places
@@ -222,6 +221,8 @@ class LayerFetcher:
     def _build(
         self, descriptor: Descriptor, diff_id: Digest, *, lowest: bool, needed: bool
     ) -> FormBuild | NoBuild:
+        from orlop.storage.build import FormBuild, NoBuild
+
         if not needed:
             return NoBuild()
         return FormBuild(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,6 @@ from orlop.mediatype import (
 from orlop.metadata import Chains, ImageRecord, Images, Lease, LeasedContent
 from orlop.spec.document import decode_document
 from orlop.spec.index import Index
-from orlop.storage.build import LayerLimits
 from orlop.storage.chains import Stack
 from orlop.storage.mountable import fits_overlay
 from orlop.transfer.layer import LayerFetcher
@@ -30,6 +29,7 @@ from orlop.transfer.progress import Stage
 if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.spec.descriptor import Descriptor
+    from orlop.storage.build import LayerLimits
     from orlop.storage.forms import FormKind
     from orlop.storage.mountable import Driver
     from orlop.storage.storage import Storage
@@ -50,12 +50,12 @@ class PullOptions:
     Attributes:
         driver: What is to mount it: `erofs`, `overlay` or `directory`.
         jobs: How many layers are brought in at once, 1 to `MAX_JOBS`.
-        limits: What layers may grow to, and hold.
+        limits: What layers may grow to, and hold; the defaults where None.
     """
 
     driver: Driver
     jobs: int = DEFAULT_JOBS
-    limits: LayerLimits = field(default_factory=LayerLimits)
+    limits: LayerLimits | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.jobs <= MAX_JOBS:
@@ -217,7 +217,7 @@ class Pull:
             Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
             for record in records:
                 Images(tx).put(record)
-        return records[0]
+            return Images(tx).get(records[0].name) or records[0]
 
 
 def _children(raw: bytes, media_type: str) -> tuple[Digest, ...]:
