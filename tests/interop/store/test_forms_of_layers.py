@@ -81,6 +81,23 @@ def test_stacks(name, driver, tmp_path, orlop_shows, umoci_shows):
     assert differences(ours, theirs) == []
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_many_layers(driver, tmp_path, orlop_shows, umoci_shows):
+    builder = ImageBuilder().layer(D("./", mtime=1), D("d", mtime=2))
+    for number in range(1, 200):
+        builder.layer(
+            D("d", mtime=number),
+            W(f"d/{number - 3}"),
+            F(f"d/{number}", b"%d" % number, mtime=number),
+            F("changed", b"%d" % number, mtime=number),
+        )
+    layout = builder.write(tmp_path)
+    ours = orlop_shows(layout.source, driver)
+    assert ours.driver == driver
+    assert list(ours.tree.children[b"d"].children) == [b"197", b"198", b"199"]
+    assert differences(ours.tree, umoci_shows(layout.path)) == []
+
+
 def test_no_layers(tmp_path, orlop_shows):
     for driver in DRIVERS:
         shown = orlop_shows(ImageBuilder().write(tmp_path / driver).source, driver)
