@@ -17,10 +17,19 @@ USTAR = tarfile.USTAR_FORMAT
 PAX = tarfile.PAX_FORMAT
 MTIME = 1_600_000_000
 
+
+def text(name):
+    """A name of any bytes, as tarfile takes it."""
+    return name.decode("utf-8", "surrogateescape")
+
+
 CAPABILITY = "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-ACL = bytes.fromhex(
-    "0200000001000700ffffffff02000500de00000004000500ffffffff10000500ffffffff20000500ffffffff"
-).decode("utf-8", "surrogateescape")
+ACL = text(
+    bytes.fromhex(
+        "0200000001000700ffffffff02000500de00000004000500ffffffff10000500ffffffff20000500ffffffff"
+    )
+)
+TRIVIAL_ACL = text(bytes.fromhex("0200000001000600ffffffff04000400ffffffff20000000ffffffff"))
 
 
 def pax(entry, **records):
@@ -40,11 +49,6 @@ def xattrs(entry, **values):
 def formatted(form, *members):
     """The members, to be written in this form of tar."""
     return [(info, data, form) for info, data in members]
-
-
-def text(name):
-    """A name of any bytes, as tarfile takes it."""
-    return name.decode("utf-8", "surrogateescape")
 
 
 D, F, L, H, W, O = directory, file, symlink, hardlink, whiteout, opaque  # noqa: E741
@@ -171,6 +175,13 @@ CASES = {
         [
             xattrs(F("f", mode=0o755), system__posix_acl_access=ACL),
             xattrs(D("d", 0o755), system__posix_acl_default=ACL),
+        ]
+    ],
+    "acls-that-contradict-the-mode": [
+        [
+            xattrs(F("f", mode=0o4600), system__posix_acl_access=ACL),
+            xattrs(D("d", 0o1700), system__posix_acl_access=ACL),
+            xattrs(F("trivial", mode=0o600), system__posix_acl_access=TRIVIAL_ACL),
         ]
     ],
     "acls-that-are-inherited": [

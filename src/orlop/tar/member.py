@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from orlop.tar.acl import ACCESS_ACL, decode_permissions, is_trivial
 from orlop.tar.header import (
     MalformedError,
     Memo,
@@ -138,6 +139,17 @@ class Member:
             raise UnknownError("sparse files of star are not supported")
         self.sparse = any(keyword.startswith(SPARSE_PREFIX) for keyword in records)
         self.xattrs = decode_xattrs(records, limits) or NO_XATTRS
+        if ACCESS_ACL in self.xattrs:
+            self._obey_acl(self.xattrs[ACCESS_ACL])
+
+    def _obey_acl(self, acl: bytes) -> None:
+        """Do what Linux does when the list is set, so that it is the same wherever it is kept."""
+        permissions = decode_permissions(acl)
+        if permissions is None:
+            return
+        self.permissions = self.permissions & 0o7000 | permissions
+        if is_trivial(acl):
+            self.xattrs = {name: self.xattrs[name] for name in self.xattrs if name != ACCESS_ACL}
 
     @property
     def rdev(self) -> int:
