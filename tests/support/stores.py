@@ -111,13 +111,13 @@ class StoreUnderTest:
         assert done.code == 0, done
 
     def files(self):
-        """All files that are the store's content: locks and the database's own aside."""
+        """All files that are the store's content: without locks, database and reserve."""
         found = set()
         for folder, _, names in os.walk(self.root):
             place = os.path.relpath(folder, self.root)
             if place.split("/")[0] != "locks":
                 found |= {os.path.normpath(os.path.join(place, name)) for name in names}
-        return {name for name in found if not name.startswith("orlop.db")}
+        return {name for name in found if not name.startswith(("orlop.db", "reserve"))}
 
     def refuses(self, source, *more, code, says="", resumable=False):
         """A pull fails with one clear line, and the store stays as it was.

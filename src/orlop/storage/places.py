@@ -10,6 +10,7 @@
       staging/<lease>-<n>/        a form or chain being built, under the lease in its name
       locks/<nn>                  who builds, by the first two digits of a digest
       locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
+      reserve                     room for removing things when the disk is full
       trash/                      what is being removed
     RUN/                          0711
       mounts/<chain>-<driver>/    mount points, nothing else
@@ -42,7 +43,7 @@ KNOWN_FEATURES: Final = frozenset[str]()
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536
 _FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
-_OWN_NAMES: Final = frozenset({*_FOLDERS, "lost+found"})
+_OWN_NAMES: Final = frozenset({*_FOLDERS, "reserve", "lost+found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Places:
     def database(self) -> Path:
         """The records."""
         return self.root / "orlop.db"
+
+    @property
+    def reserve(self) -> Path:
+        """Room for removing things when the disk is full."""
+        return self.root / "reserve"
 
     @property
     def staging(self) -> Path:

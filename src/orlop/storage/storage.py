@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from orlop.content import LocalContent
 from orlop.metadata import Database
 from orlop.storage.places import check_format, check_records, prepare
+from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
     from orlop.storage.chains import ChainStore
@@ -49,9 +50,11 @@ class Storage:
         if read_only:
             check_format(places)
             check_records(places)
-        else:
-            prepare(places)
-        return cls(places, Database.open(places.database, read_only=read_only))
+            return cls(places, Database.open(places.database, read_only=True))
+        with_reserve(places, lambda: prepare(places))
+        database = with_reserve(places, lambda: Database.open(places.database))
+        keep_reserve(places)
+        return cls(places, database)
 
     @cached_property
     def forms(self) -> FormStore:

@@ -38,6 +38,26 @@ def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
     return found
 
 
+def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]:
+    """Take the name of an image away, or by force all the names of an ID, and say which went.
+
+    Raises:
+        NotFoundError: There is no such image.
+        AmbiguousError: An ID has several names; or a prefix fits several IDs.
+    """
+    with storage.database.write() as tx:
+        records = find_image(tx, name_or_id)
+        if len(records) > 1 and not force:
+            raise AmbiguousError(
+                f"{name_or_id} has several names",
+                candidates=[record.name for record in records],
+                hint="remove the names one by one, or all of them by --force",
+            )
+        for record in records:
+            Images(tx).delete(record.name)
+    return [record.name for record in records]
+
+
 def remove_name(storage: Storage, record: ImageRecord) -> None:
     """Take the name of an image away, if it still means that image.
 

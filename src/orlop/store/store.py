@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from orlop.errors import AmbiguousError, NotFoundError
+from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.reference import Reference
@@ -15,7 +15,7 @@ from orlop.storage.places import Places, writing_to
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.image import Image
-from orlop.store.lookup import find_image
+from orlop.store.lookup import find_image, remove_names
 from orlop.store.mount import MountInfo
 
 if TYPE_CHECKING:

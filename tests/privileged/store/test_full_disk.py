@@ -94,3 +94,19 @@ def test_reading_while_the_disk_is_full(disk, image):
                 assert store.orlop(*command).code == 0
     finally:
         shutil.rmtree(disk / "store", ignore_errors=True)
+
+
+def test_removing_while_the_disk_is_full(disk, image):
+    """What removes and collects needs space itself, and finds some that was kept back."""
+    store = StoreUnderTest(disk / "store", "erofs")
+    try:
+        store.pull(image.source)
+        with space(disk, 8 << 10):
+            assert store.orlop("rm", "app").code == 0
+            store.collect()
+            assert store.files() == {"format.json"}
+            assert shutil.disk_usage(disk).free > 10 << 20
+        store.collect()
+        assert (store.root / "reserve").stat().st_size == 1 << 20
+    finally:
+        shutil.rmtree(disk / "store", ignore_errors=True)

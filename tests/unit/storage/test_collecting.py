@@ -29,7 +29,7 @@ def content(places):
         os.path.relpath(os.path.join(folder, name), places.root)
         for folder, _, names in os.walk(places.root)
         for name in names
-        if not name.startswith("orlop.db") and not folder.endswith("locks")
+        if not name.startswith(("orlop.db", "reserve")) and not folder.endswith("locks")
     }
 
 
