@@ -79,8 +79,9 @@ def _entries(files: ImageFiles, path: bytes, *, recursive: bool) -> list[tuple[b
 
 
 def _document(name: bytes, node: Node) -> dict[str, object]:
+    """An entry for JSON; bytes that are no UTF-8 are written as escapes."""
     document: dict[str, object] = {
-        "name": os.fsdecode(name).encode("utf-8", "replace").decode(),
+        "name": name.decode("utf-8", "backslashreplace"),
         "type": _TYPES[stat.S_IFMT(node.mode)],
         "mode": f"{stat.S_IMODE(node.mode):04o}",
         "uid": node.uid,
@@ -89,12 +90,13 @@ def _document(name: bytes, node: Node) -> dict[str, object]:
         "mtime_ns": node.mtime_ns,
     }
     if node.target:
-        document["target"] = node.target.decode("utf-8", "replace")
+        document["target"] = node.target.decode("utf-8", "backslashreplace")
     if node.rdev:
         document["device"] = [os.major(node.rdev), os.minor(node.rdev)]
     if node.xattrs:
         document["xattrs"] = {
-            key.decode("utf-8", "replace"): value.hex() for key, value in node.xattrs.items()
+            key.decode("utf-8", "backslashreplace"): value.hex()
+            for key, value in node.xattrs.items()
         }
     return document
 

@@ -1,5 +1,7 @@
 """Mounts that several hold: one mount, there until the last of them lets go."""
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -305,3 +307,26 @@ def test_two_stores_do_not_meet(command, layout, tmp_path, target, mounted):
                 assert len(mounted()) == 2
             other.collect()
             assert mounted() == [target]
+
+
+def test_mounts_are_listed(command, image, target):
+    with image.mount(target):
+        assert command.orlop("mount", "box", "--driver", "erofs").code == 0
+        listed = {
+            each["target"]: each
+            for each in json.loads(command.orlop("mount", "--format", "json").out)
+        }
+        assert listed[str(target)] == {
+            "target": str(target),
+            "image": "docker.io/library/box:latest",
+            "driver": "erofs",
+            "holders": 1,
+            "pids": [os.getpid()],
+        }
+        (own,) = set(listed) - {str(target)}
+        assert listed[own]["pids"] == []
+        assert listed[own]["holders"] == 1
+        rows = command.orlop("mount").out.splitlines()
+        assert [row.split()[0] for row in rows] == ["TARGET", *listed]
+    assert command.orlop("umount", own).code == 0
+    assert json.loads(command.orlop("mount", "--format", "json").out) == []

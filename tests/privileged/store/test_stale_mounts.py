@@ -96,6 +96,38 @@ def test_letting_go_after_umount_by_hand_is_no_error(image, records, mounted):
     assert not rootfs.exists()
 
 
+DIE = """
+import os, sys, orlop
+from orlop.drivers.mounts import MountHandle
+from orlop.storage.mounts import MountTable
+
+point = {"before": (MountHandle, "attach"), "after": (MountTable, "_add_holder")}[sys.argv[3]]
+setattr(*point, lambda *_, **__: os._exit(9))
+orlop.open_store(*sys.argv[1:3]).image("box").mount(*sys.argv[4:], keep=True)
+"""
+
+
+@pytest.mark.parametrize("at", ["before", "after"])
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("then", ["gc", "mount"])
+def test_a_process_that_dies_while_it_mounts(command, target, records, mounted, at, own, then):
+    """Before the mount is there, and before anybody is recorded to hold it."""
+    place = [] if own else [target]
+    done = subprocess.run(
+        [sys.executable, "-c", DIE, command.root, command.run, at, *place], check=False
+    )
+    assert done.returncode == 9
+    assert len(records()) == 1
+    assert len(mounted()) == (at == "after")
+    if then == "mount":
+        assert command.orlop("mount", "box", *place).code == 0
+        assert command.orlop("umount", *(place or ["box"])).code == 0
+    else:
+        command.collect()
+    assert records() == []
+    assert mounted() == []
+
+
 def test_gc_forgets_what_was_unmounted_by_hand(command, target, records):
     assert command.orlop("mount", "box", target).code == 0
     unmount_by_hand(target)

@@ -62,6 +62,7 @@ def test_ls_as_json(filled):
     assert kinds["deep"] == "directory"
     assert kinds["link"] == "symlink"
     assert kinds["odd\x1b[31mname\n"] == "file"
+    assert kinds[r"latin-\xe9"] == "file"
     assert found["link"]["target"] == "etc/hostname"
     assert found["null"]["device"] == [1, 3]
     assert found["attributes"]["xattrs"] == {"user.kind": b"good".hex()}
