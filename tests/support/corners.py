@@ -14,7 +14,6 @@ from support.images import device, directory, fifo, file, hardlink, opaque, syml
 
 GNU = tarfile.GNU_FORMAT
 USTAR = tarfile.USTAR_FORMAT
-PAX = tarfile.PAX_FORMAT
 MTIME = 1_600_000_000
 
 
