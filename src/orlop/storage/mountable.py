@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
 from orlop.drivers.probe import probe_erofs
@@ -80,9 +80,14 @@ class Mountables:
         """Whether this process has the right to mount."""
         return has_capability(CAP_SYS_ADMIN)
 
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether this process may give files to anybody, and make devices."""
+        return self.can_mount and in_initial_user_namespace()
+
     def best_driver(self) -> Driver:
         """What suits this machine and this process; EROFS is tried on the store's filesystem."""
-        if not self.can_mount:
+        if not self.keeps_owners:
             return "directory"
         if any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True)):
             return "erofs"
@@ -90,8 +95,7 @@ class Mountables:
 
     def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
         """What can be mounted here without further work, by this driver or any; else None."""
-        usable = DRIVERS if self.can_mount else ("directory",)
-        wanted = usable if driver is None else (driver,)
+        wanted = self._usable_drivers() if driver is None else (driver,)
         return next((found for each in wanted if (found := self._find(stack, each))), None)
 
     def prepare(self, stack: Stack, driver: Driver, lease: Lease) -> Mountable | None:
@@ -127,7 +131,7 @@ class Mountables:
             OSError: Something could not be written.
         """
         path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
-            stack, lease, ownership=self.can_mount
+            stack, lease, ownership=self.keeps_owners
         )
         return Mountable("directory", (path,))
 
@@ -149,6 +153,11 @@ class Mountables:
             "mounting needs root (CAP_SYS_ADMIN)",
             hint=f"run it as root, or use the directory {mountable.paths[0]}",
         )
+
+    def _usable_drivers(self) -> tuple[Driver, ...]:
+        if not self.can_mount:
+            return ("directory",)
+        return DRIVERS if self.keeps_owners else ("overlay", "directory")
 
     def _build_index(self, stack: Stack, lease: Lease) -> Mountable:
         index = self._chains.build_index(stack, lease)
