@@ -215,7 +215,7 @@ def test_collector_beside_pulls(store, registry):
     collector = threading.Thread(target=collect)
     collector.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             started = [
                 store.start("pull", registry.reference("app", str(n)), "--driver", "directory")
                 for n in range(4)
