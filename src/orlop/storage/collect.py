@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
@@ -35,7 +36,7 @@ def collect(storage: Storage, *, unfinished: bool = False) -> Collected:
     Raises:
         OSError: Something could not be removed.
     """
-    storage.mounts.clean()
+    cleaned = storage.mounts.clean()
     places, trash = storage.places, storage.content.trash
     collected = collect_records(
         storage.database,
@@ -46,7 +47,7 @@ def collect(storage: Storage, *, unfinished: bool = False) -> Collected:
     )
     _clear_staging(storage)
     mark_durable(storage)
-    return collected
+    return replace(collected, mounts=collected.mounts + cleaned)
 
 
 def _clear_staging(storage: Storage) -> None:

@@ -43,7 +43,7 @@ KNOWN_FEATURES: Final = frozenset[str]()
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536
 _FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
-_OWN_NAMES: Final = frozenset({*_FOLDERS, "reserve", "lost+found"})
+_OWN_NAMES: Final = frozenset({*_FOLDERS, "format.json", "reserve", "lost+found"})
 
 
 @dataclass(frozen=True, slots=True)

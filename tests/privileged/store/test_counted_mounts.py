@@ -9,8 +9,11 @@ import threading
 import pytest
 
 import orlop
+from orlop._sys.lock import FileLock
 from orlop._sys.mountinfo import mount_at
+from orlop.digest import Digest
 from orlop.errors import AlreadyExistsError, InUseError
+from orlop.storage.places import Places
 
 HOLD = """
 import sys, orlop
@@ -118,7 +121,7 @@ def test_a_killed_holder_leaves_what_gc_takes_away(holder, command, store, mount
     other.kill()
     other.wait()
     assert [info.pids for info in store.mounts()] == [()]
-    command.collect()
+    assert command.orlop("gc").out == "mounts:  1\n"
     assert mounted() == []
     assert store.mounts() == []
     assert command.orlop("mount").out.split() == ["TARGET", "IMAGE", "DRIVER", "HOLDERS"]
@@ -330,3 +333,10 @@ def test_mounts_are_listed(command, image, target):
         assert [row.split()[0] for row in rows] == ["TARGET", *listed]
     assert command.orlop("umount", own).code == 0
     assert json.loads(command.orlop("mount", "--format", "json").out) == []
+
+
+def test_mounting_does_not_wait_for_who_builds(store, image, target):
+    """Builders hold their locks for as long as a download takes."""
+    places = Places(store.root, store.run)
+    with FileLock(places.lock(Digest.of(os.fsencode(target)))), image.mount(target) as rootfs:
+        assert (rootfs / "etc/hostname").read_text() == "second\n"
