@@ -19,6 +19,7 @@ from orlop.tree import Link, Node, Opaque, Put, Whiteout, dump, merge
 ROOT = os.geteuid() == 0
 NAMESPACE = "trusted" if ROOT else "user"
 OPAQUE = b"trusted.overlay.opaque"
+ORIGIN = b"trusted.overlay.origin"
 SOURCE = Digest.of(b"a tar")
 
 names = st.sampled_from([b"a", b"b", b"c"])
@@ -105,7 +106,7 @@ def stacked(forms):
             xattrs = {
                 name.replace(b"overlay.overlay.", b"overlay."): value
                 for name, value in node.xattrs.items()
-                if name != OPAQUE
+                if name not in {OPAQUE, ORIGIN}
             }
             copies[id(node)] = Node(
                 node.mode, node.uid, node.gid, node.mtime_ns, node.size, node.rdev, node.target,
