@@ -44,3 +44,41 @@ def test_eight_processes_leave_nothing(command, tmp_path, store, mounted):
     assert mounted() == []
     assert store.mounts() == []
     assert list((command.run / "mounts").iterdir()) == []
+
+
+FOREVER = """
+import sys
+from pathlib import Path
+import orlop
+
+targets = [None, Path(sys.argv[3])]
+with orlop.open_store(*sys.argv[1:3]) as store:
+    image = store.image("box")
+    print("ready", flush=True)
+    while True:
+        for target in targets:
+            with image.mount(target) as rootfs:
+                (rootfs / "etc/hostname").read_text()
+"""
+
+
+def test_killed_processes_leave_nothing_that_gc_does_not_take(command, tmp_path, store, mounted):
+    processes = []
+    for number in range(4):
+        target = tmp_path / f"target-{number}"
+        target.mkdir()
+        arguments = [sys.executable, "-c", FOREVER, command.root, command.run, target]
+        processes.append(subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True))
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        with store.image("box").mount():
+            command.collect()
+        process.kill()
+        process.communicate()
+    command.collect()
+    assert mounted() == []
+    assert store.mounts() == []
+    assert command.orlop("rm", "box").code == 0
+    command.collect()
+    assert command.files() == {"format.json"}
