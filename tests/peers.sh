@@ -6,7 +6,7 @@
 #     tests/peers.sh venv     what python3 -m venv needs
 set -eu
 
-packages="skopeo umoci podman buildah docker-registry debootstrap erofs-utils runc crun
+packages="skopeo umoci podman buildah docker-registry debootstrap erofs-utils runc crun containerd
           attr acl e2fsprogs zstd openssl strace"
 case ${1:-} in
     bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
