@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.marks import needs_root
-from support.nobody import run_as_nobody
+from support.unprivileged import run_as_nobody
 
 UNIT_TESTS = Path(__file__).parents[2] / "unit" / "rootfs"
 

@@ -5,12 +5,12 @@ import sys
 import zlib
 
 import pytest
-from compressed import SKIPPABLE, decompress, zstd_frame
 
 from orlop.compression import Compression, DecompressionLimits, Decompressor
 from orlop.compression.decompress import PIECE_SIZE
 from orlop.compression.gzip import MAX_HEADER_SIZE
 from orlop.errors import InvalidLayerError, LimitExceededError
+from support.compressed import SKIPPABLE, decompress, zstd_frame
 
 DATA = bytes(random.Random(1).choices(b"abcd\0", k=3000))
 FORMS = {"gzip": gzip.compress, "zstd": zstd_frame, "none": bytes}

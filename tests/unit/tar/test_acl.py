@@ -1,8 +1,8 @@
 import pytest
-from tar_members import member, pax, record, scan_one
 
 from orlop.tar.acl import decode_permissions, is_trivial
 from orlop.tree.node import S_IFREG
+from support.tar_members import member, pax, record, scan_one
 
 OWNER, USER, GROUP, MASK, OTHERS = 1, 2, 4, 16, 32
 ANYBODY = 0xFFFFFFFF

@@ -1,7 +1,7 @@
 import pytest
-from tar_members import member, pax, record, scan, scan_one
 
 from orlop.errors import InvalidLayerError, UnsupportedError
+from support.tar_members import member, pax, record, scan, scan_one
 
 
 def refused(*parts, match):

@@ -1,12 +1,12 @@
 import os
 
 import pytest
-from tar_members import END, GNU, SOURCE, V7, header, long_name, member, pax, scan, scan_one
 
 from orlop.errors import InvalidLayerError
 from orlop.tar import TarScanner
 from orlop.tree import Link, Put
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG
+from support.tar_members import END, GNU, SOURCE, V7, header, long_name, member, pax, scan, scan_one
 
 
 def test_a_regular_file_says_where_its_bytes_lie():

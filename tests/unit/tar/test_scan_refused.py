@@ -1,8 +1,8 @@
 import pytest
-from tar_members import END, GNU, V7, header, long_name, member, pax, scan
 
 from orlop.errors import InvalidLayerError, OrlopError, UnsafePathError, UnsupportedError
 from orlop.tar import TarScanner
+from support.tar_members import END, GNU, V7, header, long_name, member, pax, scan
 
 
 def refused(*parts, match, error=InvalidLayerError, end=END):

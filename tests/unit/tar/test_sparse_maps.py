@@ -1,8 +1,8 @@
 import pytest
-from tar_members import GNU, SOURCE, header, member, octal, padded, pax, scan, scan_one
 
 from orlop.errors import InvalidLayerError, LimitExceededError, UnsafePathError, UnsupportedError
 from orlop.tar import TarLimits
+from support.tar_members import GNU, SOURCE, header, member, octal, padded, pax, scan, scan_one
 
 
 def refused(*parts, match, error=InvalidLayerError):

@@ -1,8 +1,8 @@
 import pytest
-from tar_members import GNU, header, long_name, member, pax, scan, scan_one
 
 from orlop.errors import LimitExceededError
 from orlop.tar import TarLimits
+from support.tar_members import GNU, header, long_name, member, pax, scan, scan_one
 
 
 def over(limit, *parts, **limits):

@@ -1,8 +1,8 @@
 import pytest
-from tar_members import member, pax, scan, scan_one
 
 from orlop.errors import InvalidLayerError
 from orlop.tree import Opaque, Put, Whiteout
+from support.tar_members import member, pax, scan, scan_one
 
 
 @pytest.mark.parametrize(
