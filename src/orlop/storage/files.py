@@ -10,6 +10,7 @@ from orlop._sys.openat2 import open_beneath
 from orlop.errors import InvalidError, NotFoundError, UnsupportedError
 from orlop.fsimage.erofs import ErofsReader
 from orlop.storage.chains import INDEX, ROOTFS
+from orlop.storage.forms import CHANGESET
 from orlop.tree import Node, lookup, walk
 from orlop.tree.node import S_IFREG
 
@@ -68,6 +69,18 @@ def open_files(stack: Stack, forms: FormStore, chains: ChainStore) -> ImageFiles
     if merged is not None:
         return WrittenFiles(chains.tree(stack), lambda _: merged)
     return WrittenFiles(chains.tree(stack), lambda node: _directory_of(node, forms))
+
+
+def is_readable(stack: Stack, forms: FormStore, chains: ChainStore) -> bool:
+    """Whether the layers have forms, whole ones as far as is known, that `open_files` can read."""
+    changesets = all(forms.find(diff_id, CHANGESET) for diff_id in stack.diff_ids)
+    if all(forms.find(diff_id, "tar") for diff_id in stack.diff_ids):
+        return changesets or chains.find(stack, INDEX) is not None
+    if not changesets:
+        return False
+    return chains.find(stack, ROOTFS) is not None or all(
+        forms.usable(diff_id, "diff", "base") for diff_id in stack.diff_ids
+    )
 
 
 def _index_in_memory(stack: Stack, chains: ChainStore) -> bytes:

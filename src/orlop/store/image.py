@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,7 @@ from orlop.store.lookup import remove_name
 from orlop.store.mount import Mount
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from os import PathLike
     from typing import BinaryIO
 
@@ -157,12 +159,19 @@ class Image:
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.
 
-        Raises:
-            NotFoundError: Its layers are not unpacked.
-        """
-        from orlop.storage.files import open_files
+        Layers whose forms were lost are unpacked again, unless the store is only read.
 
-        return open_files(self._stack, self._storage.forms, self._storage.chains)
+        Raises:
+            NotFoundError: Its layers are not unpacked, and cannot be.
+            OSError: Something could not be read or written.
+        """
+        from orlop.storage.files import is_readable, open_files
+
+        forms, chains = self._storage.forms, self._storage.chains
+        if not self._storage.database.read_only and not is_readable(self._stack, forms, chains):
+            with self._lease("read") as lease:
+                self._unpack("erofs", lease)
+        return open_files(self._stack, forms, chains)
 
     def stat(self, path: str | bytes, *, follow: bool = True) -> Node:
         """What is at a path.
@@ -227,8 +236,6 @@ class Image:
 
     def _mountable(self, driver: Driver | None, lease: Lease) -> Mountable:
         """What the image is mounted from, made now if need be."""
-        from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
-
         mountables = self._storage.mountables
         if driver is None:
             mounted = self._storage.mounts.find_own(self._record)
@@ -237,13 +244,26 @@ class Image:
             if found is not None:
                 return found
         driver = driver or mountables.best_driver()
-        options = PullOptions(driver=driver)
-        pull = Pull(self._storage, None, lease, options, Reporter(None), Cancellation())
         if mountables.find(self._stack, driver) is None:
-            pull.obtain_layers(self.manifest.layers, self.config.diff_ids)
+            self._unpack(driver, lease)
         return mountables.prepare(self._stack, driver, lease) or mountables.prepare_directory(
             self._stack, lease
         )
+
+    @contextmanager
+    def _lease(self, purpose: str) -> Iterator[Lease]:
+        """A lease that keeps the image's layers, whatever becomes of its name."""
+        with Lease(self._storage.database, f"{purpose} {self.name}") as lease:
+            lease.hold("chain", self._stack.chain_id)
+            yield lease
+
+    def _unpack(self, driver: Driver, lease: Lease) -> None:
+        """Make the forms of the layers that a driver needs, out of their blobs."""
+        from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
+
+        options = PullOptions(driver=driver)
+        pull = Pull(self._storage, None, lease, options, Reporter(None), Cancellation())
+        pull.obtain_layers(self.manifest.layers, self.config.diff_ids)
 
 
 def _encode(path: str | bytes) -> bytes:

@@ -224,3 +224,16 @@ def loops_below(place):
         except OSError:  # gone since it was listed
             continue
     return [each for each in found if each.startswith(f"{place}/")]
+
+
+@pytest.mark.parametrize("driver", ["erofs", "overlay", "directory"])
+def test_files_are_read_after_a_crash_of_the_machine(store, corners, driver):
+    """What was derived and may be lost is verified, or made again from the blobs."""
+    image = store.pull(corners.source, tag="corners", driver=driver)
+    with store._storage.database.write() as tx:
+        for table in ("forms", "chains"):
+            tx.execute(f"UPDATE {table} SET boot_id = 'an-earlier-boot', durable = 0")
+    assert image.read("/old/new") == b"new"
+    assert image.read("/etc/passwd") == b"root:x:0:0\n"
+    with image.mount() as rootfs:
+        assert (rootfs / "old/new").read_bytes() == b"new"

@@ -211,6 +211,6 @@ def test_damaged_blob_that_is_its_own_tar(tmp_path):
     path = store.root / "blobs/sha256" / layout.layers[0]["digest"][7:]
     path.chmod(0o600)
     os.truncate(path, 700)
-    store.orlop("cat", "app", "/a").check_failure(3, "not unpacked")
+    store.orlop("cat", "app", "/a").check_failure(3, "is not stored, or damaged")
     store.pull(layout.source)
     assert store.orlop("cat", "app", "/a").out == A.decode()
