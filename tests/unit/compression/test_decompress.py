@@ -64,7 +64,7 @@ def test_a_stream_of_skippable_frames_only():
 
 
 def test_zstd_frames_without_checksum_or_size():
-    from compressed import zstd
+    from support.compressed import zstd
 
     compressor = zstd.ZstdCompressor()
     stream = compressor.compress(DATA) + compressor.flush()
