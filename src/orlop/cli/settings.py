@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orlop.storage.places import Places
     from orlop.store import Store
 
 
@@ -47,11 +48,17 @@ def open_store(*, read_only: bool = False) -> Store:
 
 def open_for_reading() -> Store:
     """The store, for a command that need not write: read-only where it cannot be written."""
-    from orlop.store import default_places
+    places = find_places()
+    writable = os.access(places.root, os.W_OK) and os.access(places.database, os.W_OK)
+    return open_store(read_only=not writable)
 
-    root = current.get().root or default_places().root
-    database = root / "orlop.db"
-    return open_store(read_only=not (os.access(root, os.W_OK) and os.access(database, os.W_OK)))
+
+def find_places() -> Places:
+    """Where the store is that the command works on, or would be."""
+    from orlop.store import find_places as find
+
+    settings = current.get()
+    return find(settings.root, settings.run)
 
 
 def _from_environment(name: str) -> Path | None:

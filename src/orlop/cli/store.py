@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orlop.cli.render import Format, human_size, print_facts, print_json, print_rows, print_table
-from orlop.cli.settings import open_for_reading, open_store
+from orlop.cli.render import Format, human_size, print_facts, print_json, print_table
+from orlop.cli.settings import find_places, open_for_reading, open_store
 
 if TYPE_CHECKING:
     from orlop.storage.usage import Usage
@@ -75,27 +76,29 @@ def info(*, format: Format = "table") -> None:  # noqa: A002
     Args:
         format: How to print: table or json.
     """
-    import sys
-
     from orlop import __version__
     from orlop.storage.places import FORMAT_VERSION
+    from orlop.store.machine import look_at_machine
 
-    with open_store() as store:
-        capabilities = store.capabilities()
-        places = {"root": str(store.root), "run": str(store.run), "driver": store.best_driver()}
+    places = find_places()
+    machine = look_at_machine(places)
     facts: dict[str, object] = {
         "version": __version__,
         "python": sys.version.split()[0],
+        "root": str(places.root),
+        "run": str(places.run),
+        "store": machine.store,
         "format": FORMAT_VERSION,
-        **places,
+        "driver": machine.driver,
+        "kernel": machine.capabilities.kernel,
     }
     if format == "json":
-        print_json({**facts, "machine": capabilities.encode()})
+        print_json({**facts, "machine": machine.capabilities.encode()})
         return
     print_facts([(name, str(value)) for name, value in facts.items()])
     print()
     rows = [
-        {"what": name.replace("_", " "), "works": "yes" if each.works else "no", "why": each.reason}
-        for name, each in capabilities
+        [name.replace("_", " "), "yes" if each.works else "no", each.reason]
+        for name, each in machine.capabilities
     ]
-    print_rows(format, rows, {"what": "this machine", "works": "works", "why": "why"})
+    print_table(rows, ["this machine", "works", "why"])

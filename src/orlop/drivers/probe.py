@@ -99,21 +99,26 @@ def probe(directory: Place) -> Capabilities:
 
     Args:
         directory: An existing directory on the store's filesystem, where a small temporary
-            directory is made and removed.
-
-    Raises:
-        OSError: Nothing can be written there.
+            directory is made and removed; where nothing can be written, that is the reason why
+            EROFS could not be tried.
     """
     return Capabilities(
         kernel=os.uname().release,
         mount=_probe_privilege(),
         user_namespaces=_probe_user_namespaces(),
         erofs=_probe_filesystem("erofs"),
-        erofs_file=probe_erofs(directory, loop=False),
-        erofs_loop=probe_erofs(directory, loop=True),
+        erofs_file=_try_erofs(directory, loop=False),
+        erofs_loop=_try_erofs(directory, loop=True),
         overlay=_probe_filesystem("overlay"),
         overlay_lowers=_probe_lowers(),
     )
+
+
+def _try_erofs(directory: Place, *, loop: bool) -> Capability:
+    try:
+        return probe_erofs(directory, loop=loop)
+    except OSError as error:
+        return Capability(works=False, reason=f"cannot be tried: {error.strerror or error}")
 
 
 def probe_erofs(directory: Place, *, loop: bool) -> Capability:

@@ -2,6 +2,6 @@
 
 from orlop.store.image import Image
 from orlop.store.mount import Mount
-from orlop.store.store import Store, default_places, open_store
+from orlop.store.store import Store, find_places, open_store
 
-__all__ = ["Image", "Mount", "Store", "default_places", "open_store"]
+__all__ = ["Image", "Mount", "Store", "find_places", "open_store"]

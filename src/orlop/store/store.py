@@ -21,11 +21,11 @@ from orlop.store.mount import MountInfo
 if TYPE_CHECKING:
     from os import PathLike
 
-    from orlop.drivers.probe import Capabilities
     from orlop.metadata import Collected, MountRecord
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
+    from orlop.store.machine import Machine
     from orlop.transfer import ProgressCallback, SourceOptions
 
 
@@ -47,22 +47,25 @@ def open_store(
         UnsupportedError: Another version of orlop made it.
         OSError: It cannot be opened or made.
     """
-    places = default_places()
-    return Store(
-        Places(
-            places.root if root is None else Path(root).absolute(),
-            places.run if run is None else Path(run).absolute(),
-        ),
-        read_only=read_only,
-    )
+    return Store(find_places(root, run), read_only=read_only)
 
 
-def default_places() -> Places:
-    """Where the store of this user is, if nobody says otherwise.
+def find_places(
+    root: str | PathLike[str] | None = None, run: str | PathLike[str] | None = None
+) -> Places:
+    """Where a store is, or would be: where it is said, else where this user's is by default.
 
     `ORLOP_ROOT` and `ORLOP_RUN` are for the command to read; this looks only at who one is and at
     the directories that the desktop's rules name.
     """
+    default = _default_places()
+    return Places(
+        default.root if root is None else Path(root).absolute(),
+        default.run if run is None else Path(run).absolute(),
+    )
+
+
+def _default_places() -> Places:
     if os.geteuid() == 0:
         return Places(Path("/var/lib/orlop"), Path("/run/orlop"))
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
@@ -244,15 +247,11 @@ class Store:
 
         return measure(self._storage)
 
-    def capabilities(self) -> Capabilities:
-        """What this machine can mount for this store, and why not; found out by trying."""
-        from orlop.drivers.probe import probe
+    def machine(self) -> Machine:
+        """What this machine can do for the store, and why not; found out by trying."""
+        from orlop.store.machine import look_at_machine
 
-        return probe(self._storage.places.staging)
-
-    def best_driver(self) -> Driver:
-        """What mounts images here if nobody says otherwise."""
-        return self._mountables.best_driver()
+        return look_at_machine(self._storage.places)
 
     def mounts(self) -> list[MountInfo]:
         """The mounts that are there, with the processes that hold them."""

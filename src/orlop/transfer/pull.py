@@ -155,15 +155,16 @@ class Pull:
             limits=self._options.limits,
         )
         # Of a layer that comes several times the topmost counts: it hides the others.
-        tasks = {
-            (layer.digest, layer.size, diff_id): partial(
-                fetcher.obtain, layer, diff_id, lowest=number == 0
-            )
+        wanted = {
+            (layer.digest, layer.size, diff_id): (layer, diff_id, number == 0)
             for number, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True))
         }
-        largest_first = sorted(tasks.items(), key=lambda item: -item[1].args[0].size)
+        largest_first = sorted(wanted.values(), key=lambda each: -each[0].size)
         run_all(
-            [task for _, task in largest_first],
+            [
+                partial(fetcher.obtain, layer, diff_id, lowest=lowest)
+                for layer, diff_id, lowest in largest_first
+            ],
             jobs=self._options.jobs,
             cancellation=self._cancellation,
         )

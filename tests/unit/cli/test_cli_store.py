@@ -4,6 +4,7 @@ import json
 import os
 
 import orlop
+from orlop.cli.main import main
 
 
 def test_gc_says_when_there_is_nothing(empty, layout):
@@ -69,3 +70,20 @@ def test_info_for_people(filled):
     out = filled.orlop("info").out
     assert f"root:     {filled.root}\n" in out
     assert "overlay lowers" in out
+
+
+def test_info_makes_no_store(tmp_path):
+    assert main(["--root", str(tmp_path / "none/root"), "info"]) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_info_says_that_there_is_no_store(tmp_path, capsys):
+    assert main(["--root", str(tmp_path / "none"), "info", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["store"], found["root"]) == ("none yet", str(tmp_path / "none"))
+
+
+def test_info_says_why_a_store_is_unusable(tmp_path, capsys):
+    (tmp_path / "format.json").write_text('{"version": 99, "features": []}')
+    assert main(["--root", str(tmp_path), "info", "--format", "json"]) == 0
+    assert "format version 99" in json.loads(capsys.readouterr().out)["store"]
