@@ -6,8 +6,8 @@
 #     tests/peers.sh venv     what python3 -m venv needs
 set -eu
 
-packages="skopeo umoci podman buildah docker-registry debootstrap erofs-utils runc crun containerd
-          attr acl e2fsprogs zstd openssl strace"
+packages="skopeo umoci podman buildah containerd docker-registry debootstrap erofs-utils
+          e2fsprogs xfsprogs zstd openssl util-linux"
 case ${1:-} in
     bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
     venv) packages="python3-venv" ;;
