@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from orlop._sys.lock import FileLock
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
@@ -70,7 +72,7 @@ def driver_for(capabilities: Capabilities) -> Driver:
 
 
 class Mountables:
-    """Makes stacks mountable.
+    """Makes stacks mountable; what one process or thread makes, others wait for.
 
     Args:
         places: Where the store is.
@@ -93,18 +95,23 @@ class Mountables:
         """Whether this process may give files to anybody, and make devices."""
         return self.can_mount and in_initial_user_namespace()
 
+    @cached_property
+    def mounts_erofs(self) -> bool:
+        """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
+        return any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True))
+
     def best_driver(self) -> Driver:
-        """What suits this machine and this process; EROFS is tried on the store's filesystem."""
+        """What suits this machine and this process."""
         if not self.keeps_owners:
             return "directory"
-        if any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True)):
-            return "erofs"
-        return "overlay"
+        return "erofs" if self.mounts_erofs else "overlay"
 
     def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
-        """What can be mounted here without further work, by this driver or any; else None."""
-        wanted = self._usable_drivers() if driver is None else (driver,)
-        return next((found for each in wanted if (found := self._find(stack, each))), None)
+        """What can be mounted without further work, by this driver or any that works; else None."""
+        if driver is not None:
+            return self._find(stack, driver)
+        candidates = (self._find(stack, each) for each in self._usable_drivers())
+        return next((found for found in candidates if found and self._works(found)), None)
 
     def prepare(self, stack: Stack, driver: Driver, lease: Lease) -> Mountable | None:
         """Make a stack mountable by this driver, out of the forms that its layers have.
@@ -118,17 +125,17 @@ class Mountables:
             InvalidLayerError: The layers do not fit on each other.
             OSError: Something could not be written.
         """
-        if driver == "erofs":
-            return self._find(stack, "erofs") or self._build_index(stack, lease)
-        if driver == "overlay":
-            found = self._find(stack, "overlay")
-            if found is None and self._lowers(stack) is not None:
-                self._chains.build_top(stack, lease)
-                found = self._find(stack, "overlay")
-            return found or self.prepare_directory(stack, lease)
-        if self._chains.find(stack, INDEX) is None:
-            self._chains.build_index(stack, lease)
-        return self._find(stack, "directory")
+        found = self._find(stack, driver)
+        if found is not None and driver != "directory":
+            return found
+        with self._lock(stack):
+            if driver == "erofs":
+                return self._find(stack, "erofs") or self._build_index(stack, lease)
+            if driver == "overlay":
+                return self._prepare_overlay(stack, lease) or self._write_out(stack, lease)
+            if self._chains.find(stack, INDEX) is None:
+                self._chains.build_index(stack, lease)
+            return self._find(stack, "directory")
 
     def prepare_directory(self, stack: Stack, lease: Lease) -> Mountable:
         """Write a stack out as one directory, unless that was done before.
@@ -138,10 +145,8 @@ class Mountables:
             InvalidLayerError: The layers do not fit on each other.
             OSError: Something could not be written.
         """
-        path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
-            stack, lease, ownership=self.keeps_owners
-        )
-        return Mountable("directory", (path,))
+        with self._lock(stack):
+            return self._write_out(stack, lease)
 
     def check_right(self, driver: Driver | None) -> None:
         """Succeed if this process may use a driver.
@@ -166,6 +171,27 @@ class Mountables:
         if not self.can_mount:
             return ("directory",)
         return DRIVERS if self.keeps_owners else ("overlay", "directory")
+
+    def _works(self, mountable: Mountable) -> bool:
+        """Whether the kernel takes it; an index may have been made on another machine."""
+        return mountable.driver != "erofs" or self.mounts_erofs
+
+    def _lock(self, stack: Stack) -> FileLock:
+        """Be the only one who builds: who has mounted a directory loses it when it is replaced."""
+        return FileLock(self._places.lock(stack.chain_id))
+
+    def _prepare_overlay(self, stack: Stack, lease: Lease) -> Mountable | None:
+        found = self._find(stack, "overlay")
+        if found is None and self._lowers(stack) is not None:
+            self._chains.build_top(stack, lease)
+            found = self._find(stack, "overlay")
+        return found
+
+    def _write_out(self, stack: Stack, lease: Lease) -> Mountable:
+        path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
+            stack, lease, ownership=self.keeps_owners
+        )
+        return Mountable("directory", (path,))
 
     def _build_index(self, stack: Stack, lease: Lease) -> Mountable:
         index = self._chains.build_index(stack, lease)

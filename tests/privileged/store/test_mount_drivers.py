@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,36 @@ def test_a_store_on_another_filesystem(foreign, corners):
         image.remove()
         store.collect()
         assert list((foreign / "run/mounts").iterdir()) == []
+
+
+ELSEWHERE = """
+import os, subprocess, sys
+import orlop
+
+place, source = sys.argv[1:]
+subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+if os.path.exists("/dev/loop-control"):
+    subprocess.run(["mount", "--bind", "/dev/null", "/dev/loop-control"], check=True)
+with orlop.open_store(f"{place}/root", f"{place}/run") as store:
+    image = store.pull(source, tag="corners", driver="directory")
+    with image.mount() as rootfs:
+        print(store.mounts()[0].driver, (rootfs / "etc/shadow").read_text())
+"""
+"""A program for a mount namespace of its own, with a tmpfs and no loop devices: no EROFS then."""
+
+
+def test_an_index_is_passed_over_where_the_kernel_refuses_it(tmp_path, corners):
+    """What was pulled for a directory, or on another machine, has an index all the same."""
+    place = tmp_path / "tmpfs"
+    place.mkdir()
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", ELSEWHERE, place, corners.source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == ["overlay", "secret"]
 
 
 def test_loop_devices_go_with_the_mount(foreign, corners):

@@ -1,4 +1,6 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -92,6 +94,20 @@ def test_a_directory_is_made_when_it_is_mounted(storage, tars, lease):
     made = storage.mountables.prepare_directory(tars, lease)
     assert storage.mountables.prepare(tars, "directory", lease) == made
     assert storage.mountables.find(tars, "directory") == made
+
+
+def test_a_directory_is_written_once_though_many_want_it(storage, build, lease):
+    """One that is written again would take the first away from whoever has mounted it."""
+    stack = Stack.of([build(tar(*(file(f"file-{number}", b"x") for number in range(500))))])
+    begin = Barrier(4)
+
+    def inode(_):
+        begin.wait()
+        return storage.mountables.prepare_directory(stack, lease).paths[0].stat().st_ino
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(inode, range(4)))) == 1
+    assert os.listdir(storage.places.staging) == []
 
 
 def test_hard_links_into_layers_below(storage, build, lease):
