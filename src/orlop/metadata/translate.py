@@ -39,6 +39,8 @@ def translate(error: apsw.Error, path: str) -> Exception:
         return MemoryError(str(error))
     if isinstance(error, apsw.CantOpenError):
         return _os_error(_why_not_opened(path), path)
+    if isinstance(error, apsw.IOError) and os.path.isdir(path):
+        return _os_error(errno.EISDIR, path)
     if isinstance(error, apsw.IOError) and _is_full(path):
         return _os_error(errno.ENOSPC, path)
     for kind, number in _NUMBERS:

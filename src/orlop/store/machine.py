@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orlop.drivers.probe import Capabilities, probe
 from orlop.errors import NotFoundError, OrlopError
 from orlop.storage.mountable import driver_for
-from orlop.storage.places import check_format
+from orlop.storage.storage import Storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +42,13 @@ def look_at_machine(places: Places) -> Machine:
 
 def _state_of(places: Places) -> str:
     try:
-        check_format(places)
+        Storage.open(places, read_only=True).close()
     except NotFoundError:
         return "none yet"
-    except (OrlopError, OSError) as error:
+    except OrlopError as error:
         return f"unusable: {error}"
+    except OSError as error:
+        return f"unusable: {error.filename}: {error.strerror}"
     return "there"
 
 

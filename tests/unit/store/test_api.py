@@ -234,3 +234,16 @@ def test_where_stores_are_by_default(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     assert orlop.store.find_places().root == Path("/data/orlop")
     assert orlop.store.find_places().run == Path("/run/user/1000/orlop")
+
+
+@pytest.mark.parametrize(
+    ("system", "architecture"), [("", ""), ("linux", ""), ("a b/c", "amd64"), ("linux", "x" * 600)]
+)
+def test_a_platform_that_no_specifier_can_say(store, tmp_path, system, architecture):
+    """One odd image does not keep the others from being listed."""
+    builder = ImageBuilder(config={"os": system, "architecture": architecture})
+    layout = builder.layer(file("a", b"x")).write(tmp_path / "odd", tag="odd")
+    store.pull(layout.source, driver="directory")
+    assert [image.platform for image in store.images()] == [
+        Platform(os=system, architecture=architecture)
+    ]

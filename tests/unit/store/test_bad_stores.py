@@ -1,5 +1,6 @@
 """Stores that are damaged, of another version, or none: clear lines, and nothing made worse."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -11,7 +12,7 @@ from support.stores import StoreUnderTest
 
 COMMANDS = [
     ["images"], ["inspect", "app"], ["ls", "app"], ["cat", "app", "/etc/a"], ["rm", "app"],
-    ["gc"], ["df"], ["info"], ["mount", "app"],
+    ["gc"], ["df"], ["mount", "app"],
 ]  # fmt: skip
 A, B = b"a" * 3000, b"b" * 5000
 
@@ -38,11 +39,20 @@ def store(tmp_path, whole):
 
 
 def all_fail(store, image, code, says):
-    """Every command fails with the same clear line, and touches no file."""
+    """Every command fails with the same clear line, which `info` tells; none touches a file."""
     before = {name: path_state(store.root / name) for name in store.files()}
     for command in [*COMMANDS, ["pull", image.source]]:
         store.orlop(*command).check_failure(code, says)
+    unusable_for_info(store, says)
     assert {name: path_state(store.root / name) for name in store.files()} == before
+
+
+def unusable_for_info(store, says):
+    """What the machine can do is shown all the same."""
+    done = store.orlop("info", "--format", "json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["store"].startswith("unusable: ")
+    assert says in json.loads(done.out)["store"]
 
 
 def path_state(path):
@@ -115,7 +125,7 @@ def test_directory_with_other_files_is_no_store(tmp_path, image):
     store = StoreUnderTest(tmp_path)
     store.root.mkdir()
     (store.root / "thesis.tex").write_text("\\begin{document}")
-    for command in (["pull", image.source], ["gc"], ["info"], ["rm", "app"]):
+    for command in (["pull", image.source], ["gc"], ["rm", "app"]):
         store.orlop(*command).check_failure(1, "thesis.tex")
     for command in (["images"], ["df"], ["ls", "app"]):
         store.orlop(*command).check_failure(3, "no store")
@@ -127,6 +137,7 @@ def test_file_in_the_place_of_a_store(tmp_path, image):
     store.root.write_text("x")
     for command in [*COMMANDS, ["pull", image.source]]:
         store.orlop(*command).check_failure(1, str(store.root))
+    unusable_for_info(store, str(store.root))
     assert store.root.read_text() == "x"
 
 
