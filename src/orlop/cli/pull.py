@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _check_jobs(_: object, jobs: int) -> None:
-    from orlop.transfer.pull import MAX_JOBS
+    from orlop.transfer import MAX_JOBS
 
     if not 1 <= jobs <= MAX_JOBS:
         raise ValueError(f"must be 1 to {MAX_JOBS}")

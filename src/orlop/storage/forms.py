@@ -171,14 +171,6 @@ class FormStore:
         publish(changeset, folder / CHANGESET)
         publish(built, folder / kind)
 
-    def mark_durable(self, diff_ids: Iterable[Digest], boot: str) -> None:
-        """Record that forms written in this boot are on the disk; after a `syncfs`."""
-        with self._database.write() as tx:
-            forms = Forms(tx)
-            for diff_id in diff_ids:
-                for record in list(forms.list(diff_id)):
-                    forms.mark_durable(diff_id, record.kind, boot)
-
     def _record(
         self, diff_id: Digest, kind: str, size: int, digest: Digest | None
     ) -> DerivedRecord:

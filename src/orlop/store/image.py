@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from orlop.errors import NotFoundError
+from orlop.errors import InvalidPlatformError, NotFoundError
 from orlop.metadata import Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
@@ -18,7 +18,6 @@ from orlop.store.mount import Mount
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
-    from typing import BinaryIO
 
     from orlop.digest import Digest
     from orlop.metadata import ImageRecord
@@ -73,8 +72,11 @@ class Image:
 
     @property
     def platform(self) -> Platform:
-        """What it runs on."""
-        return Platform.parse(self._record.platform)
+        """What it runs on; as its config has it where no specifier can say that."""
+        try:
+            return Platform.parse(self._record.platform)
+        except InvalidPlatformError:
+            return self.config.platform
 
     @cached_property
     def target(self) -> Descriptor:
@@ -132,7 +134,7 @@ class Image:
             keep: Outlive this process, until somebody unmounts it.
 
         Raises:
-            AlreadyExistsError: Another image of this store is mounted at the target.
+            AlreadyExistsError: Something of this store is mounted at the target.
             NotFoundError: A layer's blob is missing from the store.
             UnsupportedError: A target or a driver needs the right to mount, or another kernel.
             OSError: The target is missing or no directory, or something could not be written.
@@ -140,8 +142,7 @@ class Image:
         from pathlib import Path
 
         self._storage.mountables.check_right(driver)
-        with Lease(self._storage.database, f"mount {self.name}") as lease:
-            lease.hold("chain", self._stack.chain_id)
+        with self._lease("mount") as lease:
             with writing_to(self._storage.places.root):
                 mountable = self._mountable(driver, lease)
             if mountable.driver == "directory" and not self._storage.mountables.can_mount:
@@ -198,7 +199,7 @@ class Image:
             NotFoundError: There is nothing.
             UnsupportedError: It is no regular file.
         """
-        with self.files() as files, self._open(files, path) as file:
+        with self.files() as files, files.open(_encode(path)) as file:
             return file.read()
 
     def remove(self) -> None:
@@ -209,7 +210,7 @@ class Image:
         """
         remove_name(self._storage, self._record)
 
-    @property
+    @cached_property
     def _stack(self) -> Stack:
         from orlop.metadata import Chains
         from orlop.storage.chains import Stack
@@ -221,10 +222,6 @@ class Image:
             if diff_ids:
                 return Stack(chain_id, tuple(diff_ids))
         return Stack.of(self.config.diff_ids)
-
-    @staticmethod
-    def _open(files: ImageFiles, path: str | bytes) -> BinaryIO:
-        return files.open(_encode(path))
 
     def _document(self, digest: Digest) -> bytes:
         info = self._storage.content.stat(digest)
@@ -259,10 +256,9 @@ class Image:
 
     def _unpack(self, driver: Driver, lease: Lease) -> None:
         """Make the forms of the layers that a driver needs, out of their blobs."""
-        from orlop.transfer import Cancellation, Pull, PullOptions, Reporter
+        from orlop.transfer import Pull, PullOptions, Reporter
 
-        options = PullOptions(driver=driver)
-        pull = Pull(self._storage, None, lease, options, Reporter(None), Cancellation())
+        pull = Pull(self._storage, None, lease, PullOptions(driver=driver), Reporter(None))
         pull.obtain_layers(self.manifest.layers, self.config.diff_ids)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
     from orlop.store.machine import Machine
-    from orlop.transfer import ProgressCallback, SourceOptions
+    from orlop.transfer import ProgressCallback, PullOptions, Reporter, SourceOptions
 
 
 def open_store(
@@ -151,42 +151,18 @@ class Store:
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
-        from orlop.transfer import (
-            Cancellation,
-            Pull,
-            PullOptions,
-            Reporter,
-            SourceOptions,
-            open_source,
-            select,
-        )
-        from orlop.transfer.pull import DEFAULT_JOBS
+        from orlop.transfer import DEFAULT_JOBS, PullOptions, Reporter, SourceOptions
 
         wanted = Platform.parse(platform) if isinstance(platform, str) else platform
         name = None if tag is None else str(Reference.parse(tag).with_default_tag())
-        host = Platform.of_machine(os.uname().machine)
         if driver == "overlay":  # whose directories only root can make
             self._mountables.check_right(driver)
-        chosen = driver or self._mountables.best_driver()
-        options = options or SourceOptions()
-        if options.spool is None:
-            options = replace(options, spool=self._storage.places.staging)
-        with (
-            open_source(source, options) as (opened, fallback),
-            Lease(self._storage.database, f"pull {source}") as lease,
-        ):
-            selection = select(opened, host, wanted)
-            pull_options = PullOptions(
-                driver=chosen,
-                jobs=DEFAULT_JOBS if jobs is None else jobs,
-                limits=limits,
-            )
-            pull = Pull(
-                self._storage, opened, lease, pull_options, Reporter(progress), Cancellation()
-            )
-            names = (name,) if name else tuple(opened.names) or (fallback,)
-            with writing_to(self.root):
-                return Image(self._storage, pull.run(selection, names))
+        how = PullOptions(
+            driver=driver or self._mountables.best_driver(),
+            jobs=DEFAULT_JOBS if jobs is None else jobs,
+            limits=limits,
+        )
+        return self._pull(source, wanted, name, options or SourceOptions(), how, Reporter(progress))
 
     def images(self) -> list[Image]:
         """All images, in the order of their names."""
@@ -290,6 +266,29 @@ class Store:
                 hint="`orlop mount` without arguments lists what is",
             )
         return mounts.unmount(record, lazy=lazy)
+
+    def _pull(
+        self,
+        source: str,
+        platform: Platform | None,
+        name: str | None,
+        options: SourceOptions,
+        how: PullOptions,
+        report: Reporter,
+    ) -> Image:
+        from orlop.transfer import Pull, open_source, select
+
+        host = Platform.of_machine(os.uname().machine)
+        options = replace(options, spool=options.spool or self._storage.places.staging)
+        with (
+            open_source(source, options) as (opened, fallback),
+            Lease(self._storage.database, f"pull {source}") as lease,
+        ):
+            selection = select(opened, host, platform)
+            names = (name,) if name else tuple(opened.names) or (fallback,)
+            with writing_to(self.root):
+                pull = Pull(self._storage, opened, lease, how, report)
+                return Image(self._storage, pull.run(selection, names))
 
     @property
     def _mountables(self) -> Mountables:

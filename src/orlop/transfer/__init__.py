@@ -3,12 +3,14 @@
 from orlop.transfer.parallel import Cancellation, CancelledError
 from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local, open_source
 from orlop.transfer.progress import Progress, ProgressCallback, Reporter, Stage
-from orlop.transfer.pull import Pull, PullOptions
+from orlop.transfer.pull import DEFAULT_JOBS, MAX_JOBS, Pull, PullOptions
 from orlop.transfer.select import Selection, select
 from orlop.transfer.source import BlobStream, ImageSource
 
 __all__ = [
+    "DEFAULT_JOBS",
     "LOCAL_PREFIXES",
+    "MAX_JOBS",
     "BlobStream",
     "Cancellation",
     "CancelledError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -71,7 +72,6 @@ class Pull:
         lease: What keeps everything until the image's name does.
         options: How.
         report: Told of every step.
-        cancellation: Stops the pull from outside.
     """
 
     def __init__(
@@ -81,14 +81,12 @@ class Pull:
         lease: Lease,
         options: PullOptions,
         report: Reporter,
-        cancellation: Cancellation,
     ) -> None:
         self._storage = storage
         self._source = source
         self._lease = lease
         self._options = options
         self._report = report
-        self._cancellation = cancellation
         self._content = LeasedContent(storage.content, storage.database, lease)
 
     def run(self, selection: Selection, names: tuple[str, ...]) -> ImageRecord:
@@ -132,17 +130,15 @@ class Pull:
             OrlopError: As `LayerFetcher.obtain`.
         """
         if self._options.driver == "overlay" and fits_overlay(diff_ids):
-            try:
+            with suppress(NeedsParentsError):
                 self._obtain(layers, diff_ids, "diff")
-            except NeedsParentsError:
-                self._cancellation = Cancellation()
-            else:
                 return
         self._obtain(layers, diff_ids, "tar")
 
     def _obtain(
         self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...], kind: FormKind
     ) -> None:
+        cancellation = Cancellation()
         fetcher = LayerFetcher(
             self._source,
             places=self._storage.places,
@@ -150,7 +146,7 @@ class Pull:
             forms=self._storage.forms,
             lease=self._lease,
             kind=kind,
-            cancellation=self._cancellation,
+            cancellation=cancellation,
             report=self._report,
             limits=self._options.limits,
         )
@@ -166,7 +162,7 @@ class Pull:
                 for layer, diff_id, lowest in largest_first
             ],
             jobs=self._options.jobs,
-            cancellation=self._cancellation,
+            cancellation=cancellation,
         )
 
     def _store_documents(self, selection: Selection) -> None:
