@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orlop.cli.render import Format, human_time, print_json
+from orlop.cli.render import Format, clean, human_time, print_json
 from orlop.cli.settings import open_for_reading
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _entries(files: ImageFiles, path: bytes, *, recursive: bool) -> list[tuple[b
 def _document(name: bytes, node: Node) -> dict[str, object]:
     """An entry for JSON; bytes that are no UTF-8 are written as escapes."""
     document: dict[str, object] = {
-        "name": name.decode("utf-8", "backslashreplace"),
+        "name": _text(name),
         "type": _TYPES[stat.S_IFMT(node.mode)],
         "mode": f"{stat.S_IMODE(node.mode):04o}",
         "uid": node.uid,
@@ -90,14 +90,11 @@ def _document(name: bytes, node: Node) -> dict[str, object]:
         "mtime_ns": node.mtime_ns,
     }
     if node.target:
-        document["target"] = node.target.decode("utf-8", "backslashreplace")
+        document["target"] = _text(node.target)
     if node.rdev:
         document["device"] = [os.major(node.rdev), os.minor(node.rdev)]
     if node.xattrs:
-        document["xattrs"] = {
-            key.decode("utf-8", "backslashreplace"): value.hex()
-            for key, value in node.xattrs.items()
-        }
+        document["xattrs"] = {_text(key): value.hex() for key, value in node.xattrs.items()}
     return document
 
 
@@ -111,10 +108,11 @@ def _long_line(name: bytes, node: Node) -> str:
 
 def _shown(name: bytes) -> str:
     """A name for a terminal: as it is where it is harmless text, else with escapes."""
-    text = name.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return clean(_text(name))
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
 
 
 _TYPES = {

@@ -55,14 +55,7 @@ def images(
         }
         for image in found
     ]
-    columns = {
-        "name": "name",
-        "id": "id",
-        "platform": "platform",
-        "size": "size",
-        "pulled": "pulled",
-    }
-    print_rows(format, rows, columns)
+    print_rows(format, rows, ["name", "id", "platform", "size", "pulled"])
 
 
 def inspect(image: str, /, *, format: Format = "table") -> None:  # noqa: A002

@@ -68,5 +68,4 @@ def _list_mounts(output: Format) -> None:
         }
         for each in found
     ]
-    columns = {"target": "target", "image": "image", "driver": "driver", "holders": "holders"}
-    print_rows(output, rows, columns)
+    print_rows(output, rows, ["target", "image", "driver", "holders"])

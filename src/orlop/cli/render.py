@@ -43,19 +43,19 @@ def print_json(document: object) -> None:
 def print_rows(
     output: Format,
     rows: Sequence[Mapping[str, object]],
-    columns: Mapping[str, str],
+    columns: Sequence[str],
 ) -> None:
     """Print the same rows as a table or as JSON.
 
     Args:
         output: Which.
         rows: One mapping a row; JSON has all of it.
-        columns: The keys that the table shows, with their headings.
+        columns: The keys that the table shows, under their names.
     """
     if output == "json":
         print_json(list(rows))
     else:
-        print_table([[str(row[key]) for key in columns] for row in rows], list(columns.values()))
+        print_table([[str(row[key]) for key in columns] for row in rows], columns)
 
 
 def clean(text: str) -> str:
