@@ -31,6 +31,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Contender = tuple[str, Callable[[], object], Callable[[], list[str]]]
+    Group = tuple[str, str, list[Contender]]
+
 HERE = Path(__file__).resolve().parent
 IMAGE, NEXT_IMAGE = "debian-dev", "debian-dev-2"
 ORLOP = [str(Path(sys.executable).with_name("orlop"))]
@@ -97,6 +100,10 @@ def environment() -> dict[str, str]:
     own = {"STORAGE_DRIVER": "overlay", "TMPDIR": str(HERE / "work")}
     # An installed program finds its modules compiled; so does orlop here.
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | own
+
+
+def nothing() -> None:
+    """Prepare nothing."""
 
 
 class Bench:
@@ -186,78 +193,64 @@ class Bench:
         )
 
     def rows(self) -> Iterator[tuple[str, Row]]:
-        layout = f"oci:{self.images}/{IMAGE}:latest"
+        """Every row, with the group that `--only` knows it by."""
+        for group, work, contenders in self.groups():
+            for contender, prepare, command in contenders:
+                yield group, Row(work, contender, prepare, command)
+
+    def groups(self) -> Iterator[Group]:
+        layout, following = (f"oci:{self.images}/{name}:latest" for name in (IMAGE, NEXT_IMAGE))
         remote = f"{self.registry}/{IMAGE}:latest"
-        limit = [sys.executable, "-c", LIMIT, f"{self.images}/{IMAGE}"]
-
-        def nothing() -> object:
-            return None
-
-        work = "layout to mountable"
-        yield "layout", Row(work, "orlop", self.fresh("orlop"), lambda: self.pull(layout))
-        yield "layout", Row(work, "umoci unpack", self.fresh("umoci"), self.umoci)
+        orlop, umoci, skopeo, podman = map(self.fresh, ("orlop", "umoci", "skopeo", "podman"))
         yield (
             "layout",
-            Row(
-                work,
-                "skopeo, containers-storage",
-                self.fresh("skopeo"),
-                lambda: self.containers_storage(layout),
-            ),
+            "layout to mountable",
+            [
+                ("orlop", orlop, lambda: self.pull(layout)),
+                ("umoci unpack", umoci, self.umoci),
+                ("skopeo, containers-storage", skopeo, lambda: self.containers_storage(layout)),
+                ("podman pull", podman, lambda: self.podman(layout)),
+                ("limit", nothing, self.limit),
+            ],
         )
-        yield "layout", Row(work, "podman pull", self.fresh("podman"), lambda: self.podman(layout))
-        yield "layout", Row(work, "limit", nothing, lambda: limit)
-        work = "registry to mountable"
-        yield "registry", Row(work, "orlop", self.fresh("orlop"), lambda: self.pull(remote))
+        url = f"docker://{remote}"
         yield (
             "registry",
-            Row(work, "skopeo, then umoci", self.fresh("umoci"), self.skopeo_and_umoci),
+            "registry to mountable",
+            [
+                ("orlop", orlop, lambda: self.pull(remote)),
+                ("skopeo, then umoci", umoci, self.skopeo_and_umoci),
+                ("skopeo, containers-storage", skopeo, lambda: self.containers_storage(url)),
+                ("podman pull", podman, lambda: self.podman(url)),
+            ],
         )
-        yield (
-            "registry",
-            Row(
-                work,
-                "skopeo, containers-storage",
-                self.fresh("skopeo"),
-                lambda: self.containers_storage(f"docker://{remote}"),
-            ),
-        )
-        yield (
-            "registry",
-            Row(
-                work, "podman pull", self.fresh("podman"), lambda: self.podman(f"docker://{remote}")
-            ),
-        )
-        work = "layout to directories"
         yield (
             "directories",
-            Row(
-                work, "orlop", self.fresh("orlop"), lambda: self.pull(layout, "--driver", "overlay")
-            ),
-        )
-        yield "directories", Row(work, "umoci unpack", self.fresh("umoci"), self.umoci)
-        work = "the next image, which shares all layers but one"
-        yield (
-            "next",
-            Row(
-                work,
-                "orlop",
-                self.with_first_image,
-                lambda: self.pull(f"oci:{self.images}/{NEXT_IMAGE}:latest"),
-            ),
+            "layout to directories",
+            [
+                ("orlop", orlop, lambda: self.pull(layout, "--driver", "overlay")),
+                ("umoci unpack", umoci, self.umoci),
+            ],
         )
         yield (
             "next",
-            Row(
-                work,
-                "its top layer alone",
-                self.fresh("orlop"),
-                lambda: self.pull(f"oci:{self.top_layer()}:latest"),
-            ),
+            "the next image, which shares all layers but one",
+            [
+                ("orlop", self.with_first_image, lambda: self.pull(following)),
+                ("its top layer alone", orlop, lambda: self.pull(f"oci:{self.top_layer()}:latest")),
+            ],
         )
-        work = "what is there already"
-        yield "small", Row(work, "orlop pull", self.with_first_image, lambda: self.pull(layout))
-        yield "small", Row(work, "orlop images", nothing, lambda: self.orlop("images"))
+        yield (
+            "small",
+            "what is there already",
+            [
+                ("orlop pull", self.with_first_image, lambda: self.pull(layout)),
+                ("orlop images", nothing, lambda: self.orlop("images")),
+            ],
+        )
+
+    def limit(self) -> list[str]:
+        return [sys.executable, "-c", LIMIT, f"{self.images}/{IMAGE}"]
 
     def top_layer(self) -> Path:
         """A layout of an image with only the top layer of the next image."""
@@ -397,7 +390,12 @@ def main() -> None:
     parser.add_argument(
         "--images", type=Path, help="where bench/make-images put its images, or shall put them"
     )
-    parser.add_argument("--chart", type=Path, help="write the picture of the README to this file")
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        default=HERE / "work/bench.svg",
+        help="where the bar chart goes; the README's is docs/bench.svg",
+    )
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: must run as root, for the peers and the package trees")
@@ -416,16 +414,12 @@ def main() -> None:
         for name in ("orlop", "umoci", "skopeo", "podman"):
             bench.clean(name)
     print(table(rows))
-    if arguments.chart:
-        arguments.chart.write_text(
-            chart(
-                [
-                    row
-                    for row in rows
-                    if row.contender != "limit" and row.work != "what is there already"
-                ]
-            )
-        )
+    drawn = [
+        row for row in rows if row.contender != "limit" and row.work != "what is there already"
+    ]
+    if drawn:
+        arguments.chart.write_text(chart(drawn))
+        print(f"\ndrawn in {arguments.chart}")
 
 
 if __name__ == "__main__":
