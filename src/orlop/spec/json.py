@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 from orlop.errors import InvalidDocumentError, LimitExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_DOCUMENT_SIZE: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 64
 
+_SHOWN_KEY: Final = 100
 _SURROGATES: Final = (b"\\ud", b"\\uD")
 _INFINITY: Final = float("inf")
 
@@ -66,21 +67,32 @@ def encode_json(document: Mapping[str, object]) -> bytes:
     return text.encode()
 
 
-def walk_json(document: object, where: str = "$") -> Iterator[tuple[str, object]]:
-    """Every value of a document with its JSON path, parents before their children."""
-    stack = [(where, document)]
-    while stack:
-        path, value = stack.pop()
-        yield path, value
-        if isinstance(value, dict):
-            stack.extend((join(path, key), child) for key, child in value.items())
-        elif isinstance(value, list):
-            stack.extend((f"{path}[{at}]", child) for at, child in enumerate(value))
+def find_json(document: object, fits: Callable[[object], object]) -> str | None:
+    """The JSON path of the first value that fits, parents before their children; None without one.
+
+    A path is made of that value alone: there may be a million of them below keys of a megabyte.
+
+    Args:
+        document: Nested no deeper than `MAX_DEPTH`.
+        fits: Whether a value is what is looked for.
+    """
+    if fits(document):
+        return "$"
+    if isinstance(document, dict):
+        for key, child in document.items():
+            if (below := find_json(child, fits)) is not None:
+                return join("$", key) + below[1:]
+    elif isinstance(document, list):
+        for at, child in enumerate(document):
+            if (below := find_json(child, fits)) is not None:
+                return f"$[{at}]{below[1:]}"
+    return None
 
 
 def join(where: str, key: str) -> str:
-    """The JSON path of a member."""
-    return f"{where}.{key}" if key.isidentifier() else f"{where}[{key[:100]!r}]"
+    """The JSON path of a member; a key that is no name, or a long one, comes in quotes and cut."""
+    plain = len(key) <= _SHOWN_KEY and key.isidentifier()
+    return f"{where}.{key}" if plain else f"{where}[{key[:_SHOWN_KEY]!r}]"
 
 
 class _Findings:
@@ -162,18 +174,27 @@ def _check_depth(document: dict[str, object], what: str) -> None:
 
 
 def _refuse_twins(document: dict[str, object], found: dict[str, object], key: str) -> None:
-    where = next(where for where, value in walk_json(document) if value is found)
-    raise InvalidDocumentError(f"key {key[:100]!r} comes twice", where=where)
+    where = find_json(document, lambda value: value is found)
+    raise InvalidDocumentError(f"key {key[:_SHOWN_KEY]!r} comes twice", where=where)
 
 
 def _refuse_unspeakable(document: dict[str, object]) -> None:
-    for where, value in walk_json(document):
-        if isinstance(value, float) and not -_INFINITY < value < _INFINITY:
-            raise InvalidDocumentError("number is out of range", where=where)
-        if isinstance(value, str) and not _is_text(value):
-            raise InvalidDocumentError("text holds half of a surrogate pair", where=where)
-        if isinstance(value, dict) and not all(map(_is_text, value)):
-            raise InvalidDocumentError("key holds half of a surrogate pair", where=where)
+    for message, is_flawed in _FLAWS.items():
+        where = find_json(document, is_flawed)
+        if where is not None:
+            raise InvalidDocumentError(message, where=where)
+
+
+def _is_no_number(value: object) -> bool:
+    return isinstance(value, float) and not -_INFINITY < value < _INFINITY
+
+
+def _is_no_text(value: object) -> bool:
+    return isinstance(value, str) and not _is_text(value)
+
+
+def _has_no_text_as_key(value: object) -> bool:
+    return isinstance(value, dict) and not all(map(_is_text, value))
 
 
 def _is_text(value: str) -> bool:
@@ -182,3 +203,10 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_FLAWS: Final = {
+    "number is out of range": _is_no_number,
+    "text holds half of a surrogate pair": _is_no_text,
+    "key holds half of a surrogate pair": _has_no_text_as_key,
+}

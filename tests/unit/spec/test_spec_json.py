@@ -1,7 +1,9 @@
+import tracemalloc
+
 import pytest
 
 from orlop.errors import InvalidDocumentError, LimitExceededError
-from orlop.spec.json import MAX_DEPTH, MAX_DOCUMENT_SIZE, decode_json, encode_json, walk_json
+from orlop.spec.json import MAX_DEPTH, MAX_DOCUMENT_SIZE, decode_json, encode_json, find_json
 
 
 @pytest.mark.parametrize(
@@ -132,11 +134,43 @@ def test_what_json_cannot_say_is_not_written(value):
         encode_json({"a": value})
 
 
-def test_walk_comes_to_every_value_with_its_path():
-    assert dict(walk_json({"a": [1, {"b c": 2}]})) == {
-        "$": {"a": [1, {"b c": 2}]},
-        "$.a": [1, {"b c": 2}],
-        "$.a[0]": 1,
-        "$.a[1]": {"b c": 2},
-        "$.a[1]['b c']": 2,
-    }
+@pytest.mark.parametrize(
+    ("sought", "where"),
+    [
+        ({"b c": 2}, "$.a[1]"),
+        (1, "$.a[0]"),
+        (2, "$.a[1]['b c']"),
+        (3, f"$['{'k' * 100}']"),
+        (4, None),
+    ],
+)
+def test_a_value_is_found_with_its_path(sought, where):
+    document = {"a": [1, {"b c": 2}], "k" * 101: 3}
+    assert find_json(document, lambda value: value == sought) == where
+
+
+def test_parents_are_found_before_their_children():
+    assert find_json({"a": [[]]}, lambda value: isinstance(value, list)) == "$.a"
+
+
+def peak_memory(action):
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("flaw", [b'"\\ud83d"', b'{"a":1,"a":2}', b"1e999"])
+def test_long_keys_above_many_values_take_no_memory(flaw):
+    """Each value's path, were it made, would have a megabyte."""
+    before = b'{"%s":[%s' % (b"k" * 1_000_000, b"0," * 20_000)
+    assert peak_memory(lambda: decode_json(before + b'"\\ud83d\\ude00"]}')) < 32 << 20
+
+    def refused():
+        with pytest.raises(InvalidDocumentError) as caught:
+            decode_json(before + flaw + b"]}")
+        assert caught.value.where.endswith("[20000]")
+
+    assert peak_memory(refused) < 32 << 20
