@@ -33,11 +33,14 @@ class ExtendedHeaders:
         active: Whether there is something that the next member must take, or a global record.
     """
 
-    __slots__ = ("_globals", "_limits", "_link", "_name", "_records", "active", "pending")
+    __slots__ = (
+        "_globals", "_globals_size", "_limits", "_link", "_name", "_records", "active", "pending",
+    )  # fmt: skip
 
     def __init__(self, limits: TarLimits) -> None:
         self._limits = limits
         self._globals: dict[bytes, bytes] = {}
+        self._globals_size = 0
         self._records: dict[bytes, bytes] | None = None
         self._name: bytes | None = None
         self._link: bytes | None = None
@@ -66,13 +69,14 @@ class ExtendedHeaders:
     def _take_globals(self, body: bytes) -> None:
         if self.pending:
             raise MalformedError("a global header stands between a member and its own header")
-        merged = self._globals | global_records(decode_records(body))
-        self._globals = {keyword: value for keyword, value in merged.items() if value}
-        self.active = bool(self._globals)
-        if (
-            sum(len(keyword) + len(value) for keyword, value in merged.items())
-            > self._limits.max_header_size
-        ):
+        found = self._globals
+        for keyword, value in global_records(decode_records(body)).items():
+            self._globals_size -= _size(keyword, found.pop(keyword, b""))
+            if value:
+                found[keyword] = value
+                self._globals_size += _size(keyword, value)
+        self.active = bool(found)
+        if self._globals_size > self._limits.max_header_size:
             raise TooLargeError("the global headers are too large", "max_header_size")
 
     def _take_long(self, kind: bytes, body: bytes) -> None:
@@ -107,3 +111,8 @@ class ExtendedHeaders:
         self.pending = False
         self.active = bool(self._globals)
         return records
+
+
+def _size(keyword: bytes, value: bytes) -> int:
+    """What a record counts; one that is not there has no value."""
+    return len(keyword) + len(value) if value else 0

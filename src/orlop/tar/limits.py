@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+ATTRIBUTE_COST: Final = 128
+"""Bytes that an extended attribute counts for beside its name and value: what Python takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +17,8 @@ class TarLimits:
 
     Attributes:
         max_entries: Entries of the archive.
-        max_metadata_size: Bytes of all paths, link targets and extended attributes together;
-            this bounds the memory that an archive can take.
+        max_metadata_size: Bytes of all paths, link targets and extended attributes together, each
+            attribute with `ATTRIBUTE_COST`; this bounds the memory that an archive can take.
         max_header_size: Bytes of one extended header (PAX, or a GNU long name).
         max_path_size: Bytes of a path or link target; PATH_MAX without its final NUL.
         max_name_size: Bytes of one component of a path; NAME_MAX.

@@ -47,7 +47,7 @@ from orlop.tar.header import (
     padding,
     unpack_header,
 )
-from orlop.tar.limits import TarLimits
+from orlop.tar.limits import ATTRIBUTE_COST, TarLimits
 from orlop.tar.member import Member, Memos
 from orlop.tar.names import shown
 from orlop.tar.pax import decode_text
@@ -301,7 +301,9 @@ class TarScanner:
             raise TooLargeError("the archive has too many entries", "max_entries")
         self._metadata_left -= len(member.name) + len(member.link)
         if member.xattrs:
-            self._metadata_left -= sum(len(key) + len(member.xattrs[key]) for key in member.xattrs)
+            self._metadata_left -= sum(
+                ATTRIBUTE_COST + len(key) + len(member.xattrs[key]) for key in member.xattrs
+            )
         if self._metadata_left < 0:
             raise TooLargeError("the archive has too much metadata", "max_metadata_size")
         self._entries.append(entry)

@@ -2,6 +2,7 @@ import pytest
 
 from orlop.errors import LimitExceededError
 from orlop.tar import TarLimits
+from orlop.tar.limits import ATTRIBUTE_COST
 from support.tar_members import GNU, header, long_name, member, pax, scan, scan_one
 
 
@@ -26,7 +27,7 @@ def test_metadata():
     archive = pax((b"SCHILY.xattr.user.x", b"v" * 100)) + member(
         b"n" * 50, kind=b"2", link=b"l" * 50
     )
-    size = 50 + 50 + 6 + 100
+    size = 50 + 50 + 6 + 100 + ATTRIBUTE_COST
     assert len(scan(archive, limits=TarLimits(max_metadata_size=size))) == 1
     over("max_metadata_size", archive, max_metadata_size=size - 1)
 
@@ -43,6 +44,24 @@ def test_all_global_headers_together():
 def test_global_headers_that_change_nothing_take_no_memory():
     comments = [pax((b"comment%d" % number, b"x" * 1000), kind=b"g") for number in range(10)]
     assert scan(*comments, limits=TarLimits(max_header_size=2000)) == []
+
+
+def test_global_records_that_are_taken_back_count_no_more():
+    def one(name, value=b"v" * 1000):
+        return pax((b"SCHILY.xattr.user." + name, value), kind=b"g")
+
+    limit = 2 * (13 + 5 + 1 + 1000)
+    parts = [one(b"a"), one(b"b"), one(b"a", b""), one(b"a", b""), one(b"c"), one(b"c")]
+    assert scan(*parts, limits=TarLimits(max_header_size=limit)) == []
+    over("max_header_size", *parts, one(b"d"), max_header_size=limit)
+
+
+def test_attributes_of_a_global_header_count_for_every_member():
+    names = pax(*((b"SCHILY.xattr.%d" % number, b"v") for number in range(1000)), kind=b"g")
+    each = 1000 * (ATTRIBUTE_COST + 1) + sum(len(b"%d" % number) for number in range(1000))
+    members = [member(b"a"), member(b"b")]
+    assert len(scan(names, *members, limits=TarLimits(max_metadata_size=2 * (each + 1)))) == 2
+    over("max_metadata_size", names, *members, max_metadata_size=2 * each)
 
 
 def test_headers():
