@@ -32,6 +32,8 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
         ("Thu, 01 Jan 2026 11:00:00 GMT", 0),
         ("Thu, 01 Jan 2099 11:00:00 GMT", MAX_RETRY_AFTER),
         ("Thu, 99 Jan 2026 12:00:30 GMT", None),
+        ("Thu, 01 Jan 99999999999999999999 12:00:30 GMT", None),
+        ("Thu, 01 Jan 2026 12:00:30 +99999999999999999999", None),
     ],
 )
 def test_retry_after(value, seconds):
