@@ -23,7 +23,7 @@ from orlop.layout.documents import decoding, read_file
 from orlop.layout.names import unique
 from orlop.reference import Reference
 from orlop.spec.config import ImageConfig
-from orlop.spec.json import MAX_DOCUMENT_SIZE, decode_json
+from orlop.spec.json import MAX_DOCUMENT_SIZE, decode_json, join
 from orlop.spec.manifest import MAX_LAYERS
 from orlop.spec.members import Members
 
@@ -117,7 +117,7 @@ def _read_image(place: Place, files: Files, element: _Element, budget: Budget) -
         config_member=element.config,
         diff_ids=diff_ids,
         layers=element.layers,
-        names=element.names or _names_of_old(place, files, element.layers),
+        names=element.names or _names_of_old(place, files, element.layers, budget),
     )
 
 
@@ -143,16 +143,19 @@ def _decode_name(text: str, where: str) -> str:
         raise InvalidDocumentError(str(error), where=where) from error
 
 
-def _names_of_old(place: Place, files: Files, layers: tuple[str, ...]) -> tuple[str, ...]:
+def _names_of_old(
+    place: Place, files: Files, layers: tuple[str, ...], budget: Budget
+) -> tuple[str, ...]:
     """The names that `repositories` gives to the ID of the last layer's directory."""
     v1_id, slash, _ = layers[-1].partition("/") if layers else ("", "", "")
     if not slash or files.size(REPOSITORIES_FILE) is None:
         return ()
     with decoding(place, REPOSITORIES_FILE):
         raw = read_file(place, files, REPOSITORIES_FILE, MAX_DOCUMENT_SIZE)
+        budget.spend(len(raw))
         repositories = decode_json(raw, what=REPOSITORIES_FILE)
         return unique(
-            _decode_name(f"{repository}:{tag}", f"$[{repository!r}]")
+            _decode_name(f"{repository}:{tag}", join("$", repository))
             for repository, tags in repositories.items()
             for tag, image in (tags.items() if isinstance(tags, dict) else ())
             if image == v1_id

@@ -205,6 +205,15 @@ def test_repositories_give_names_where_there_are_no_others(save, dialects, kit, 
         assert source.names == ("docker.io/library/b:1",)
 
 
+def test_repositories_that_are_read_for_every_image_are_bounded(save, dialects, kit, image):
+    """A file of a few megabytes would else be read a thousand times."""
+    members, config, layers = dialects["old"](image)
+    members.append(("repositories", kit.encode({"a": {"b": "0" * ((4 << 20) - 64)}})))
+    with pytest.raises(LimitExceededError) as caught:
+        open_source(save(members, [element(config, layers)] * 20))
+    assert caught.value.limit == "MAX_DOCUMENTS_SIZE"
+
+
 # Archives that are an OCI layout as well.
 
 
