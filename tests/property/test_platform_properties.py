@@ -52,7 +52,8 @@ def test_what_runs_is_the_smaller_the_later_it_comes(platform):
 
 @given(platforms, st.lists(st.none() | platforms, max_size=6))
 def test_chosen_candidate_is_the_first_of_the_best(wanted, candidates):
-    """If multiple manifests match, the first matching entry SHOULD be used."""
+    """If multiple manifests match a client or runtime's requirements, the first matching entry
+    SHOULD be used."""
     at = choose(wanted, candidates)
     known = [each for each in candidates if each is not None]
     if at is None:

@@ -61,7 +61,7 @@ def read_index(place: Place, files: Files) -> Index:
 
     Raises:
         InvalidDocumentError: A file of the two is missing or broken.
-        UnsupportedError: The layout has a later major version.
+        UnsupportedError: The layout is of another version.
         LimitExceededError: A file is larger than it may be.
     """
     layout = read_file(place, files, LAYOUT_FILE, MAX_LAYOUT_SIZE)

@@ -4,7 +4,7 @@ A tar is read into these, a tree is changed by them. They keep the order of the 
 paths as the archive names them (normalised, never resolved): what a path means is known only
 when the changeset is applied, since a parent may be a symbolic link of a lower layer.
 
-Spec: image-spec v1.1, layer.md, "Changeset".
+Spec: image-spec v1.1, layer.md, "Representing Changes".
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def test_layers_are_applied_in_stack_order(layers):
 
 @given(LAYERS, st.randoms(use_true_random=False))
 def test_whiteouts_mean_the_same_wherever_they_stand(layers, random):
-    """Whiteout files MUST only apply to resources in lower/parent layers; files that are present
-    in the same layer as a whiteout file can only be hidden by whiteout files in later layers."""
+    """Files that are present in the same layer as a whiteout file can only be hidden by whiteout
+    files in subsequent layers."""
     shuffled = []
     for layer in layers:
         removals, additions = split(layer)
