@@ -301,8 +301,7 @@ class Plan:
 def named(error: OrlopError, root: Node, node: Node) -> OrlopError:
     """The same error, its message led by a path of the node that it is about."""
     path = next((path for path, found in walk(root) if found is node), b"")
-    error.args = (f"/{path.decode(errors='backslashreplace')}: {error.args[0]}",)
-    return error
+    return error.inside(f"/{path.decode(errors='backslashreplace')}")
 
 
 def _check_names(names: Collection[bytes]) -> None:

@@ -116,8 +116,7 @@ def write_index(
         InvalidImageError: A name, a target or a size cannot be in any filesystem.
         InvalidLayerError: Content is said to lie where its device has none.
         LimitExceededError: Something is longer or more than the format or a limit allows.
-        UnsupportedError: An extended attribute or a type has no place in the format, or content
-            must be copied and `read` is missing.
+        UnsupportedError: An attribute has no place in the format, or `read` is needed and missing.
         ValueError: The arguments do not fit together.
         OSError: The output failed.
     """
