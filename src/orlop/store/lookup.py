@@ -94,7 +94,7 @@ def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
 
 
 def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRecord]:
-    found = list(Images(tx).with_id_prefix(digits, limit=100))
+    found = list(Images(tx).with_id_prefix(digits))
     ids = list(dict.fromkeys(record.image_id for record in found))
     if len(ids) > 1:
         raise AmbiguousError(

@@ -7,6 +7,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import orlop
 from orlop.digest import Digest
 from orlop.errors import AmbiguousError, NotFoundError, UnsupportedError
+from orlop.metadata import Images
 from orlop.platform import Platform
 from support.images import ImageBuilder, directory, file, symlink
 
@@ -159,6 +161,14 @@ def test_a_name_that_is_pulled_again_keeps_its_age(store, image, layout):
     again = store.pull(layout.source, tag="box", driver="directory")
     assert again.created_at_ns == image.created_at_ns
     assert again.updated_at_ns >= image.updated_at_ns
+
+
+def test_any_number_of_names_goes_by_force(store, image):
+    with store._storage.database.write() as tx:
+        for number in range(150):
+            Images(tx).create(replace(image._record, name=f"localhost/name-{number}:1"))
+    assert len(store.remove(image.id.encoded[:12], force=True)) == 151
+    assert store.images() == []
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 65])
