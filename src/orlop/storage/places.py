@@ -5,9 +5,9 @@
       orlop.db                    the records; what is not named there is garbage
       blobs/<algorithm>/<hex>     content as it was fetched
       ingest/<id>/                content on its way in
-      forms/<algorithm>/<hex>/    derived from one layer, by diffID: tar, changeset, diff/
-      chains/<algorithm>/<hex>/   derived from a stack of layers, by chainID: index.erofs, rootfs/
-      staging/<lease>-<n>/        a form or chain being built, under the lease in its name
+      forms/<algorithm>/<hex>/    derived from one layer, by diffID; see `orlop.storage.forms`
+      chains/<algorithm>/<hex>/   derived from a stack, by chainID; see `orlop.storage.chains`
+      staging/<lease>-<pid>-<n>/  a form or chain being built, under the lease in its name
       locks/<nn>                  who builds, by the first two digits of a digest
       locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
       reserve                     room for removing things when the disk is full
@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from orlop.content import ensure_directory
 from orlop.digest import Digest
 from orlop.errors import InvalidDocumentError, InvalidError, NotFoundError, UnsupportedError
 
@@ -130,7 +131,8 @@ def prepare(places: Places) -> None:
         InvalidError: The directory has other files in it; or the store's database is gone.
         OSError: It cannot be made.
     """
-    places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.root.parent.mkdir(parents=True, exist_ok=True)
+    ensure_directory(str(places.root))
     check_format(places, missing_ok=True)
     path = places.root / "format.json"
     if not path.exists():
