@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from orlop.errors import InvalidLayerError, NeedsParentsError
 from orlop.rootfs.handles import Place
 from orlop.tree import Link, Node, Opaque, Whiteout, directory
-from orlop.tree.merge import MAX_SYMLINKS
+from orlop.tree.late import LateLinks
+from orlop.tree.merge import MAX_LINKED_NAMES, MAX_SYMLINKS
 from orlop.tree.node import S_IFCHR, S_IFLNK, S_IFMT
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class LayerTree:
         self._lowest = lowest
         self._prefix = prefix
         self._removals: list[Whiteout | Opaque] = []
-        self._late: list[Link] = []
+        self._late = LateLinks()
         self._parent_path: bytes | None = None
         self._parent = root
 
@@ -137,10 +138,11 @@ class LayerTree:
         Raises:
             InvalidLayerError: The target is a directory.
             NeedsParentsError: The target is not in this layer, at least not yet.
+            LimitExceededError: `MAX_PENDING_LINKS`.
         """
         if not self._link(entry):
             self._need(f"/{_show(entry.path)} is a hard link to /{_show(entry.target)}")
-            self._late.append(entry)
+            self._late.add(entry)
 
     def remove(self, entry: Whiteout | Opaque) -> None:
         """Note a whiteout; what it means shows at the end."""
@@ -152,8 +154,14 @@ class LayerTree:
         Raises:
             InvalidLayerError: A hard link leads nowhere.
             NeedsParentsError: It does not.
+            LimitExceededError: `MAX_LINK_ROUNDS`.
         """
-        self._link_late()
+        stray = self._late.make(self._link)
+        if stray is not None:
+            raise InvalidLayerError(
+                f"hard link to /{_show(stray.target)}, which is not there",
+                where=f"/{_show(stray.path)}",
+            )
         if self._removals and self._lowest:
             self.anywhere = False
             self._removals.clear()
@@ -240,7 +248,7 @@ class LayerTree:
         """The directory at a path, links followed inside the layer; made, or None, if missing."""
         place = self.root
         left = parent_path.split(b"/")[::-1]
-        links = 0
+        links = linked = 0
         while left:
             name = left.pop()
             if name == b"..":
@@ -248,13 +256,14 @@ class LayerTree:
             elif name and name != b".":
                 node = place.children.get(name)
                 if node is not None and node.mode & S_IFMT == S_IFLNK:
-                    links += 1
-                    if links > MAX_SYMLINKS:
+                    names = node.target.split(b"/")[::-1]
+                    links, linked = links + 1, linked + len(names)
+                    if links > MAX_SYMLINKS or linked > MAX_LINKED_NAMES:
                         raise InvalidLayerError(
                             "leads through too many symbolic links", where=f"/{_show(path)}"
                         )
                     place = self.root if node.target.startswith(b"/") else place
-                    left.extend(node.target.split(b"/")[::-1])
+                    left.extend(names)
                     continue
                 below = place.below.get(name) or (self._imply(place, name) if make else None)
                 if below is None:
@@ -296,16 +305,6 @@ class LayerTree:
                 return False
             place = place.parent
         return True
-
-    def _link_late(self) -> None:
-        while self._late:
-            left = [entry for entry in self._late if not self._link(entry)]
-            if len(left) == len(self._late):
-                raise InvalidLayerError(
-                    f"hard link to /{_show(left[0].target)}, which is not there",
-                    where=f"/{_show(left[0].path)}",
-                )
-            self._late = left
 
     def _hide(self, path: bytes) -> None:
         """Make a whiteout, unless nothing of the layers below can show there."""

@@ -57,6 +57,7 @@ def overlay_form(
 
     Raises:
         InvalidLayerError: As `Merger.apply`.
+        LimitExceededError: As `Merger.apply`.
         NeedsParentsError: The layer means something only together with those below it; it has to
             be merged with them.
     """

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop.errors import InvalidLayerError, LimitExceededError
+from orlop.errors import InvalidLayerError
 from orlop.tree.changeset import Link, Opaque, Put, Whiteout
+from orlop.tree.late import LateLinks
 from orlop.tree.node import S_IFLNK, S_IFMT, Node, directory
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 MAX_SYMLINKS: Final = 40
 """How many symbolic links one path may lead through, as in Linux."""
 
-MAX_PENDING_LINKS: Final = 1_000_000
-"""How many hard links of one layer may come before the entry they point to."""
+MAX_LINKED_NAMES: Final = 1024
+"""How many names, `.` and `..` included, the targets of those links may have together."""
 
 
 def merge(*changesets: Iterable[Put | Link | Whiteout | Opaque]) -> Node:
@@ -84,25 +85,24 @@ class Merger:
         Raises:
             InvalidLayerError: A hard link to something that is not there or is a directory, a
                 root that is no directory, or a path through too many symbolic links.
-            LimitExceededError: `MAX_PENDING_LINKS`.
+            LimitExceededError: `MAX_PENDING_LINKS` or `MAX_LINK_ROUNDS`.
         """
         self._parent_path = None
         self._behind_links.clear()
         for removal in removals:
             self._remove(removal)
-        pending: list[Link] = []
+        late = LateLinks()
         for entry in additions:
             if type(entry) is Put:
                 self._put(entry)
             elif not self._link(entry):
-                pending.append(entry)
-                if len(pending) > MAX_PENDING_LINKS:
-                    raise LimitExceededError(
-                        "too many hard links come before their targets",
-                        limit="MAX_PENDING_LINKS",
-                        value=MAX_PENDING_LINKS,
-                    )
-        self._link_late(pending)
+                late.add(entry)
+        stray = late.make(self._link)
+        if stray is not None:
+            raise InvalidLayerError(
+                f"hard link to /{_show(stray.target)}, which is neither in this layer nor below it",
+                where=f"/{_show(stray.path)}",
+            )
 
     def _remove(self, removal: Whiteout | Opaque) -> None:
         parent_path, _, name = removal.path.rpartition(b"/")
@@ -165,18 +165,6 @@ class Merger:
         self._put(Put(entry.path, target))
         return True
 
-    def _link_late(self, pending: list[Link]) -> None:
-        """Make the links whose targets came after them; a chain of such links takes rounds."""
-        while pending:
-            left = [entry for entry in pending if not self._link(entry)]
-            if len(left) == len(pending):
-                raise InvalidLayerError(
-                    f"hard link to /{_show(left[0].target)}, which is neither in this layer "
-                    "nor below it",
-                    where=f"/{_show(left[0].path)}",
-                )
-            pending = left
-
     def _children_of(self, parent_path: bytes, path: bytes) -> dict[bytes, Node]:
         if parent_path != self._parent_path:
             self._parent = self._make_parents(parent_path, path)
@@ -211,12 +199,13 @@ class _Walk:
         links: The symbolic links that led there.
     """
 
-    __slots__ = ("_left", "_trail", "here", "links")
+    __slots__ = ("_left", "_linked", "_trail", "here", "links")
 
     def __init__(self, root: Node, path: bytes) -> None:
         self.here = root
         self._trail = [root]
         self._left = path.split(b"/")[::-1] if path else []
+        self._linked = 0
         self.links: list[Node] = []
 
     @staticmethod
@@ -256,13 +245,15 @@ class _Walk:
             self._trail.append(node)
             self.here = node
             return True
+        names = node.target.split(b"/")[::-1]
         self.links.append(node)
-        if len(self.links) > MAX_SYMLINKS:
+        self._linked += len(names)
+        if len(self.links) > MAX_SYMLINKS or self._linked > MAX_LINKED_NAMES:
             return False
         if node.target.startswith(b"/"):
             del self._trail[1:]
             self.here = self._trail[0]
-        self._left.extend(node.target.split(b"/")[::-1])
+        self._left.extend(names)
         return True
 
 
@@ -275,7 +266,8 @@ def lookup(root: Node, path: bytes, *, follow_last: bool = True) -> Node | None:
         follow_last: Whether a symbolic link as the last component is followed too.
 
     Raises:
-        InvalidLayerError: The path leads through more than `MAX_SYMLINKS` links.
+        InvalidLayerError: The path leads through more than `MAX_SYMLINKS` links, or their targets
+            have more than `MAX_LINKED_NAMES` names.
     """
     walked = _Walk(root, path)
     while (name := walked.next_name()) is not None:

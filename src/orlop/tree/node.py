@@ -119,11 +119,23 @@ def walk(root: Node) -> Iterator[tuple[bytes, Node]]:
 
     A node with several names comes once under each of them.
     """
-    stack: list[tuple[bytes, Node]] = [(b"", root)]
+    yield b"", root
+    # A path is made when its turn comes: a deep directory may have a million entries.
+    prefix = b""
+    stack = [(0, _in_order(root))]
     while stack:
-        path, node = stack.pop()
-        yield path, node
-        if node.children:
-            prefix = path + b"/" if path else b""
-            children = node.children
-            stack.extend((prefix + name, children[name]) for name in sorted(children, reverse=True))
+        length, entries = stack[-1]
+        prefix = prefix[:length]
+        for name, node in entries:
+            yield prefix + name, node
+            if node.children:
+                prefix += name + b"/"
+                stack.append((len(prefix), _in_order(node)))
+                break
+        else:
+            stack.pop()
+
+
+def _in_order(node: Node) -> Iterator[tuple[bytes, Node]]:
+    children = node.children or {}
+    return ((name, children[name]) for name in sorted(children))

@@ -6,6 +6,7 @@ import pytest
 from orlop.errors import InvalidLayerError, NeedsParentsError
 from orlop.rootfs import overlay_form
 from orlop.tree import Link, Node, Opaque, Put, Whiteout, dump
+from orlop.tree.merge import MAX_LINKED_NAMES
 
 
 def file(mode=0o644, **more):
@@ -174,6 +175,23 @@ def test_a_root_that_is_given_is_the_forms_root():
 def test_what_no_layer_may_say(entries):
     with pytest.raises(InvalidLayerError):
         overlay_form(entries, lowest=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "works"), [(MAX_LINKED_NAMES, True), (MAX_LINKED_NAMES + 1, False)]
+)
+def test_the_names_in_targets_of_links_are_limited(names, works):
+    entries = [Put(b"l", symlink(b"./" * (names - 1) + b"d")), Put(b"l/f", file())]
+    if works:
+        assert "/d/f f 0644 0:0 0 0.000000000" in lines(*entries, lowest=True)
+    else:
+        with pytest.raises(InvalidLayerError, match="too many symbolic links"):
+            overlay_form(entries, lowest=True)
+
+
+def test_a_chain_of_late_links_is_made():
+    chain = [Link(b"%d" % number, b"%d" % (number + 1)) for number in range(1000)]
+    assert "links=1001" in lines(*chain, Put(b"1000", file()), lowest=True)[0]
 
 
 def test_a_hard_link_that_leads_nowhere():

@@ -2,7 +2,7 @@ import pytest
 
 from orlop.errors import InvalidLayerError
 from orlop.tree import Link, Node, Opaque, Put, Whiteout, directory, dump, lookup, merge
-from orlop.tree.merge import MAX_SYMLINKS
+from orlop.tree.merge import MAX_LINKED_NAMES, MAX_SYMLINKS
 from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFREG
 
 
@@ -191,6 +191,18 @@ class TestSymlinkedParents:
         else:
             with pytest.raises(InvalidLayerError):
                 merge(layer)
+
+    @pytest.mark.parametrize("parts", [1, 4])
+    def test_the_limit_of_names_in_their_targets_is_exact(self, parts):
+        """A path of a few bytes would else be walked through tens of thousands of names."""
+        names_each = MAX_LINKED_NAMES // parts
+        links = [
+            symlink(b"l%d" % i, b"./" * (names_each - 1) + b"l%d" % (i + 1)) for i in range(parts)
+        ]
+        merge([*links, file(b"l0/f")])
+        links[-1] = symlink(b"l%d" % (parts - 1), b"./" * names_each + b"l%d" % parts)
+        with pytest.raises(InvalidLayerError, match="too many symbolic links"):
+            merge([*links, file(b"l0/f")])
 
     def test_a_parent_that_becomes_a_symlink_is_seen_at_once(self):
         root = merge([file(b"d/a"), symlink(b"d", b"e"), file(b"d/b")])
