@@ -11,7 +11,6 @@ from orlop.registry.ranges import beginning, check_unsatisfied
 from orlop.registry.session import OK, PARTIAL, UNSATISFIABLE
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from orlop.registry.endpoint import Endpoint
@@ -98,7 +97,14 @@ class BlobStream:
         self._closed = True
         self._hang_up()
 
+    def abort(self) -> None:
+        """Make a read fail that another thread waits in."""
+        response = self._response
+        if response is not None:
+            response.body.abort()
+
     def _hang_up(self) -> None:
+        self._session.remove(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,6 +198,7 @@ class BlobStream:
             raise
         self._response = response
         self._watch()
+        self._session.add(self)
 
     def _request(self, position: int) -> Response:
         ranges = {"Range": f"bytes={position}-"} if position else {}
@@ -211,11 +218,6 @@ class BlobStream:
         """Return the stream itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give up what was not read."""
         self.close()

@@ -24,7 +24,6 @@ from orlop.spec.json import MAX_DOCUMENT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
     from typing import Self
 
     from orlop.digest import Digest
@@ -131,7 +130,7 @@ class RegistryClient:
         return BlobStream(self._session, endpoint, descriptor, offset)
 
     def close(self) -> None:
-        """Close idle connections, and end all waiting for retries."""
+        """Close idle connections, and end what other threads wait for: retries, and open blobs."""
         self._session.close()
 
     def _head(self, endpoint: Endpoint, reference: Reference) -> Document | None:
@@ -182,12 +181,7 @@ class RegistryClient:
         """Return the client itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the client."""
         self.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from orlop.errors import OrlopError, TransportError
 from orlop.registry import redirect
@@ -31,6 +31,13 @@ UNSATISFIABLE: Final = 416
 _UNAUTHORIZED: Final = 401
 
 
+class Abortable(Protocol):
+    """What may be reading when a session is closed."""
+
+    def abort(self) -> None:
+        """Make a read fail that another thread waits in."""
+
+
 class Session:
     """Requests to registries; safe to use from several threads.
 
@@ -44,6 +51,8 @@ class Session:
         self._transport = Transport(options)
         self._auth = Authenticator(credentials, TokenServer(self._transport, options).fetch)
         self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._streams: set[Abortable] = set()
 
     def budget(self) -> RetryBudget:
         """The retries of one request or one download."""
@@ -105,9 +114,25 @@ class Session:
             finally:
                 del error  # or its traceback would keep this frame, and all it holds, alive
 
+    def add(self, stream: Abortable) -> None:
+        """Have a stream broken off when this is closed, until it is removed."""
+        with self._lock:
+            self._streams.add(stream)
+        if self._closed.is_set():
+            stream.abort()
+
+    def remove(self, stream: Abortable) -> None:
+        """Leave a stream alone from now on; idempotent."""
+        with self._lock:
+            self._streams.discard(stream)
+
     def close(self) -> None:
-        """Close idle connections and end all waiting for retries."""
+        """Close idle connections, break off open streams and end all waiting for retries."""
         self._closed.set()
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            stream.abort()
         self._transport.close()
 
     def _wait(self, seconds: float) -> None:

@@ -306,6 +306,17 @@ def test_what_is_read_again_is_no_progress(registry, connect):
     assert len(registry.seen) == 4
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_closed_client_ends_reads_in_other_threads(registry, client, begun):
+    layer = registry.put_blob("app", LAYER)
+    registry.fail("blob", faults.stall_after(len(LAYER) // 2))
+    with client.open_blob(registry.reference("app"), layer) as stream, ThreadPoolExecutor() as pool:
+        reading = pool.submit(read_all, stream) if begun else None
+        client.close()
+        with pytest.raises(TransportError):
+            (reading or pool.submit(read_all, stream)).result(timeout=20)
+
+
 def test_a_closed_stream(registry, client):
     layer = registry.put_blob("app", LAYER)
     with client.open_blob(registry.reference("app"), layer) as stream:
