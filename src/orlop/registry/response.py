@@ -10,7 +10,6 @@ from orlop.registry.deadline import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
     from typing import Self
 
 DISCARD_TIMEOUT: Final = 5.0
@@ -111,11 +110,6 @@ class Response:
         """Return the response itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the body."""
         self.close()

@@ -7,12 +7,9 @@ and a symbolic link in its way is an error.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from orlop.errors import UnsafePathError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_HANDLES: Final = 128
@@ -66,12 +63,7 @@ class Handles:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

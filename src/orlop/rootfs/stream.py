@@ -17,7 +17,6 @@ from orlop.tree.node import S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from orlop.tree import Entry, Node
 
@@ -84,12 +83,7 @@ class StreamWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close_file()
         self._handles.close()
 
@@ -103,6 +97,7 @@ class StreamWriter:
 
         Raises:
             InvalidLayerError: As `overlay_form`.
+            LimitExceededError: As `overlay_form`.
             NeedsParentsError: As `overlay_form`; found now, or at the end.
             UnsafePathError: A name is not one name in one directory.
             UnsupportedError: As `write_tree`.
@@ -127,6 +122,7 @@ class StreamWriter:
 
         Raises:
             InvalidLayerError: The stream ended inside a file; or as `overlay_form`.
+            LimitExceededError: As `overlay_form`.
             NeedsParentsError: As `overlay_form`.
             UnsupportedError: As `write_tree`.
             OSError: As `write_tree`.

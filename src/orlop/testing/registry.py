@@ -30,7 +30,6 @@ from orlop.testing.handler import Server
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
 Kind: TypeAlias = Literal["head", "manifest", "blob", "token", "ping"]
@@ -225,11 +224,6 @@ class FaultyRegistry:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the registry."""
         self.close()
