@@ -9,16 +9,16 @@ Spec: docker-credential-helpers, "Development".
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import AuthError
+from orlop.errors import AuthError, InvalidDocumentError, LimitExceededError
 from orlop.registry.credential import Credential
 from orlop.registry.text import shown
+from orlop.spec.json import decode_json
 
 if TYPE_CHECKING:
     import subprocess
@@ -135,11 +135,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _decode(program: str, output: bytes) -> Credential | None:
     try:
-        answer = json.loads(output)
-    except (ValueError, RecursionError):
-        answer = None
-    username = answer.get("Username") if isinstance(answer, dict) else None
-    secret = answer.get("Secret") if isinstance(answer, dict) else None
+        answer = decode_json(output, what="answer")
+    except (InvalidDocumentError, LimitExceededError):
+        answer = {}
+    username, secret = answer.get("Username"), answer.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str):
         raise AuthError(f"the answer of {program} cannot be understood")
     if username == _IDENTITY:

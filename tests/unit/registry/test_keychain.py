@@ -225,6 +225,7 @@ def test_what_helpers_say(helper, script, credential):
         "echo '[]'",
         'echo \'{"Username":7,"Secret":"canary"}\'',
         'echo \'{"Username":"canary"}\'',
+        'printf %s \'{"Username":"me","Secret":"\\ud800"}\'',
         f"head -c {MAX_HELPER_OUTPUT + 1} /dev/zero",
         "yes",
         "kill -9 $$",
