@@ -2,6 +2,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from orlop.digest import Digest
+from orlop.errors import OrlopError
 from orlop.tree import (
     ChangesetEncoder,
     EncodedChangeset,
@@ -126,7 +127,7 @@ def outcome(layers):
     try:
         for layer in layers:
             merger.apply(*split(layer))
-    except Exception as error:
+    except OrlopError as error:
         return type(error), str(error)
     return dump(merger.root)
 
