@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -69,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Those of the process where None.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show
     # A merged tree has a hundred thousand objects and no cycles: looking for some, over and over
     # while it grows, would cost a quarter of the merging.
     gc.set_threshold(100_000, 50, 50)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from support.images import ImageBuilder, file
+
 MAIN = "import sys; from orlop.cli.main import main; sys.exit(main())"
 BINARY = bytes(range(256)) * 9000
 ODD = "odd\\x1b[31mname\\x0a"
@@ -96,6 +98,19 @@ def test_cat_prints_several_files(filled):
 def test_cat_takes_names_that_are_no_text(filled):
     assert filled.orlop("cat", "box", "/latin-\udce9").out == "latin"
     assert filled.orlop("cat", "box", "odd\x1b[31mname\n").out == "odd"
+
+
+def test_names_in_letters_that_the_terminal_does_not_have(empty, tmp_path):
+    layout = ImageBuilder().layer(file("\N{SNOWMAN}", b"cold")).write(tmp_path / "snow")
+    empty.pull(layout.source)
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *empty.options, "ls", "snow"],
+        env={"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("\\u2603\n", "")
 
 
 @pytest.mark.parametrize("path", ["/etc", "/", "/null", "/pipe"])
