@@ -10,6 +10,7 @@ import pytest
 import orlop
 from orlop._sys.mountinfo import mount_at
 from orlop.drivers import probe_erofs
+from orlop.errors import NotFoundError
 from support.images import ImageBuilder, device, directory, fifo, file, hardlink, opaque, symlink
 
 FSTYPES = {"erofs": "erofs", "overlay": "overlay"}
@@ -171,6 +172,15 @@ def test_a_mounted_image_is_pulled_for_another_driver(store, corners):
     with image.mount() as rootfs:
         store.pull(corners.source, tag="corners", driver="overlay")
         assert (rootfs / "last").stat().st_size == 5000
+
+
+def test_files_that_are_collected_while_they_are_read(store, corners):
+    image = store.pull(corners.source, tag="corners", driver="overlay")
+    with image.files() as files:
+        image.remove()
+        store.collect()
+        with pytest.raises(NotFoundError, match="is not unpacked"):
+            files.open(b"last")
 
 
 @pytest.fixture(params=["tmpfs", "overlay"])
