@@ -104,7 +104,10 @@ class StoreUnderTest:
         """The records of all images, but for the moments."""
         done = self.orlop("images", "--format", "json")
         assert done.code == 0, done
-        return [{k: v for k, v in image.items() if k != "pulled"} for image in json.loads(done.out)]
+        return [
+            {key: value for key, value in image.items() if not key.endswith("_at_ns")}
+            for image in json.loads(done.out)
+        ]
 
     def collect(self, *arguments):
         done = self.orlop("gc", *arguments)

@@ -15,7 +15,7 @@ from orlop.cli.render import (
     human_time,
     print_facts,
     print_json,
-    print_rows,
+    print_table,
 )
 from orlop.cli.settings import open_for_reading, open_store
 
@@ -42,20 +42,21 @@ def images(
         for image_id in dict.fromkeys(image.id for image in found):
             print(image_id)
         return
+    if format == "json":
+        print_json([_summary(image) for image in found])
+        return
     now = time.time_ns()
     rows = [
-        {
-            "name": image.name,
-            "id": image.id if format == "json" else image.id.encoded[:_DIGITS],
-            "platform": str(image.platform),
-            "size": image.size if format == "json" else human_size(image.size),
-            "pulled": image.updated_at_ns
-            if format == "json"
-            else human_age(image.updated_at_ns, now),
-        }
+        [
+            image.name,
+            image.id.encoded[:_DIGITS],
+            str(image.platform),
+            human_size(image.size),
+            human_age(image.updated_at_ns, now),
+        ]
         for image in found
     ]
-    print_rows(format, rows, ["name", "id", "platform", "size", "pulled"])
+    print_table(rows, ["name", "id", "platform", "size", "pulled"])
 
 
 def inspect(image: str, /, *, format: Format = "table") -> None:  # noqa: A002
@@ -92,16 +93,22 @@ def remove(
                 print(removed)
 
 
-def _document(image: Image) -> dict[str, object]:
+def _summary(image: Image) -> dict[str, object]:
     return {
         "name": image.name,
         "id": image.id,
-        "target": image.target.encode(),
-        "manifest_digest": image.manifest_digest,
         "platform": str(image.platform),
         "size": image.size,
         "created_at_ns": image.created_at_ns,
         "updated_at_ns": image.updated_at_ns,
+    }
+
+
+def _document(image: Image) -> dict[str, object]:
+    return {
+        **_summary(image),
+        "target": image.target.encode(),
+        "manifest_digest": image.manifest_digest,
         "manifest": json.loads(image.manifest.raw),
         "config": json.loads(image.config.raw),
     }

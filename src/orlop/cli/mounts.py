@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from orlop.cli.render import Format, print_rows
+from orlop.cli.render import Format, print_json, print_table
 from orlop.cli.settings import open_for_reading, open_store
 
 
@@ -58,14 +59,10 @@ def unmount(
 def _list_mounts(output: Format) -> None:
     with open_for_reading() as store:
         found = store.mounts()
+    if output == "json":
+        print_json([asdict(each) for each in found])
+        return
     rows = [
-        {
-            "target": each.target,
-            "image": each.image,
-            "driver": each.driver,
-            "holders": len(each.pids) + each.kept,
-            "pids": list(each.pids),
-        }
-        for each in found
+        [each.target, each.image, each.driver, str(len(each.pids) + each.kept)] for each in found
     ]
-    print_rows(output, rows, ["target", "image", "driver", "holders"])
+    print_table(rows, ["target", "image", "driver", "holders"])

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 Format: TypeAlias = Literal["table", "json"]
 
@@ -38,24 +38,6 @@ def print_json(document: object) -> None:
     """Print a document as indented JSON."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     print()
-
-
-def print_rows(
-    output: Format,
-    rows: Sequence[Mapping[str, object]],
-    columns: Sequence[str],
-) -> None:
-    """Print the same rows as a table or as JSON.
-
-    Args:
-        output: Which.
-        rows: One mapping a row; JSON has all of it.
-        columns: The keys that the table shows, under their names.
-    """
-    if output == "json":
-        print_json(list(rows))
-    else:
-        print_table([[str(row[key]) for key in columns] for row in rows], columns)
 
 
 def clean(text: str) -> str:

@@ -1,6 +1,7 @@
 """`orlop pull`, `images`, `inspect` and `rm`."""
 
 import json
+import time
 
 import pytest
 
@@ -61,10 +62,10 @@ def test_the_table_of_images(filled):
 
 def test_images_as_json(filled):
     (image,) = json.loads(filled.orlop("images", "--format", "json").out)
-    assert set(image) == {"name", "id", "platform", "size", "pulled"}
+    assert set(image) == {"name", "id", "platform", "size", "created_at_ns", "updated_at_ns"}
     assert (image["name"], image["id"]) == (NAME, filled.id)
     assert isinstance(image["size"], int)
-    assert isinstance(image["pulled"], int)
+    assert image["created_at_ns"] <= image["updated_at_ns"] <= time.time_ns()
 
 
 def test_quiet_images_are_ids_once_each(empty, layout):
