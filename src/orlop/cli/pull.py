@@ -101,7 +101,7 @@ def _source_options(
 
     environ = dict(os.environ)
     keychain = (
-        Keychain([auth_file], environ=environ) if auth_file else Keychain.of(environ, Path.home())
+        Keychain([auth_file], environ=environ) if auth_file else Keychain.of(environ, _home())
     )
     return SourceOptions(
         registry=RegistryOptions(
@@ -114,3 +114,10 @@ def _source_options(
         ),
         credentials=keychain,
     )
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user whom the machine does not know, with a process in a container
+        return Path("/")

@@ -43,7 +43,7 @@ def open_store(
         read_only: Write nothing.
 
     Raises:
-        NotFoundError: There is none, and nothing may be written.
+        NotFoundError: There is none, and nothing may be written; or this user has no place for one.
         UnsupportedError: Another version of orlop made it.
         OSError: It cannot be opened or made.
     """
@@ -57,20 +57,34 @@ def find_places(
 
     `ORLOP_ROOT` and `ORLOP_RUN` are for the command to read; this looks only at who one is and at
     the directories that the desktop's rules name.
+
+    Raises:
+        NotFoundError: It is not said, and this user has no home directory.
     """
-    default = _default_places()
     return Places(
-        default.root if root is None else Path(root).absolute(),
-        default.run if run is None else Path(run).absolute(),
+        _default_root() if root is None else Path(root).absolute(),
+        _default_run() if run is None else Path(run).absolute(),
     )
 
 
-def _default_places() -> Places:
+def _default_root() -> Path:
+    return Path("/var/lib/orlop") if os.geteuid() == 0 else _user_data() / "orlop"
+
+
+def _default_run() -> Path:
     if os.geteuid() == 0:
-        return Places(Path("/var/lib/orlop"), Path("/run/orlop"))
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+        return Path("/run/orlop")
     run = os.environ.get("XDG_RUNTIME_DIR")
-    return Places(data / "orlop", Path(run, "orlop") if run else data / "orlop-run")
+    return Path(run, "orlop") if run else _user_data() / "orlop-run"
+
+
+def _user_data() -> Path:
+    try:
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    except RuntimeError as error:
+        raise NotFoundError(
+            "this user has no home directory", hint="say where the store is with --root and --run"
+        ) from error
 
 
 class Store:

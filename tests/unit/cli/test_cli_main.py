@@ -164,3 +164,38 @@ def test_no_room_for_little_output_is_an_error(filled, arguments):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Exception ignored" not in done.stderr
+
+
+STRANGER = """
+import os, sys
+from orlop.cli.main import main
+os.environ.clear()
+os.geteuid = os.getuid = lambda: 54321
+sys.exit(main())
+"""
+"""The command for a user whom the machine does not know."""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["images"], 3, "this user has no home directory"),
+        (["--root", "/nowhere", "--run", "/nowhere", "images"], 3, "no store at /nowhere"),
+    ],
+)
+def test_a_user_without_a_home(options, code, says):
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"error: {says}\nhint: ")
+
+
+def test_a_user_without_a_home_asks_registries_as_nobody(tmp_path):
+    command = ["--root", tmp_path / "root", "--run", tmp_path / "run", "pull", "127.0.0.1:1/box"]
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGER, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "127.0.0.1:1" in done.stderr
