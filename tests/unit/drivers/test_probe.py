@@ -38,8 +38,11 @@ def test_it_agrees_with_itself(tmp_path):
 
 
 def test_a_place_that_does_not_exist(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        probe(tmp_path / "none")
+    found = probe(tmp_path / "none")
+    assert not found.mounts_erofs
+    assert found.overlay == probe(tmp_path).overlay
+    if found.mount:
+        assert found.erofs_file.reason == "cannot be tried: No such file or directory"
 
 
 @pytest.fixture
