@@ -42,9 +42,12 @@ def test_an_interrupt_ends_all_waiting(registry, fault):
         text=True,
     )
     with process:
-        while len(registry.seen) < 2:
-            assert process.poll() is None
-            threading.Event().wait(0.01)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=25)
+        try:
+            while len(registry.seen) < 2:
+                assert process.poll() is None
+                threading.Event().wait(0.01)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=25)
+        finally:
+            process.kill()
     assert "KeyboardInterrupt" in stderr
