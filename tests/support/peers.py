@@ -14,8 +14,12 @@ import pytest
 
 
 def run(*command, **options):
-    """Run a program, and return what it prints; it must succeed."""
+    """Run a program, and return what it prints; it must succeed.
+
+    Peers give directories that no layer has an entry of what the umask allows.
+    """
     words = list(map(str, command))
+    options.setdefault("umask", 0o022)
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120, **options
     )
