@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -13,6 +14,7 @@ import apsw
 from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
+from orlop.metadata.translate import SHARED_MEMORY_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,8 @@ BUSY_TIMEOUT: Final = 60.0
 """Seconds to wait for the transactions of other processes."""
 
 _LONGEST_PAUSE: Final = 0.05
+_SPARE_SPACE: Final = 16384
+"""Bytes for the names of SQLite's files, and for what others write at the same moment."""
 _SETTINGS: Final = """
 PRAGMA synchronous=FULL;
 PRAGMA foreign_keys=ON;
@@ -34,8 +38,10 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
 
     Raises:
         UnsupportedError: It is on read-only media and was not closed clean.
+        OSError: There is no space for the memory that its users share.
     """
     if not read_only:
+        _require_space(path)
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     elif _is_immutable(path):
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -184,6 +190,21 @@ def _is_immutable(path: str) -> bool:
             hint="open the store once where it can be written, then copy it",
         )
     return True
+
+
+def _require_space(path: str) -> None:
+    """Succeed if the file of shared memory is there, or has room.
+
+    SQLite writes a byte to each page of it, maps it, and is killed (SIGBUS) by the first page whose
+    other blocks are not to be had.
+    """
+    try:
+        missing = SHARED_MEMORY_SIZE - os.stat(f"{path}-shm").st_blocks * 512
+    except FileNotFoundError:
+        missing = SHARED_MEMORY_SIZE
+    found = os.statvfs(path)
+    if missing > 0 and found.f_bavail * found.f_frsize < missing + _SPARE_SPACE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 
 def _quote(path: str) -> str:

@@ -10,7 +10,7 @@ import apsw
 
 from orlop.errors import AlreadyExistsError, InUseError, InvalidError, NotFoundError, OrlopError
 
-_SHARED_MEMORY_SIZE: Final = 32768
+SHARED_MEMORY_SIZE: Final = 32768
 """Bytes by which SQLite's file of shared memory grows."""
 
 _NUMBERS = (
@@ -75,7 +75,7 @@ def _is_full(path: str) -> bool:
         found = os.statvfs(os.path.dirname(path))
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < _SHARED_MEMORY_SIZE
+    return found.f_bavail * found.f_frsize < SHARED_MEMORY_SIZE
 
 
 def _os_error(number: int, path: str) -> OSError:

@@ -96,12 +96,16 @@ def test_reading_while_the_disk_is_full(disk, image):
         shutil.rmtree(disk / "store", ignore_errors=True)
 
 
-def test_removing_while_the_disk_is_full(disk, image):
-    """What removes and collects needs space itself, and finds some that was kept back."""
+@pytest.mark.parametrize("kib", [0, 7, 8, 9, 16, 31, 32, 33, 40])
+def test_removing_while_the_disk_is_full(disk, image, kib):
+    """What removes and collects needs space itself, and finds some that was kept back.
+
+    SQLite's shared memory is as large as some of these, and must not be mapped where it has holes.
+    """
     store = StoreUnderTest(disk / "store", "erofs")
     try:
         store.pull(image.source)
-        with space(disk, 8 << 10):
+        with space(disk, kib << 10):
             assert store.orlop("rm", "app").code == 0
             store.collect()
             assert store.files() == {"format.json"}
