@@ -19,7 +19,6 @@ from orlop.layout.source import LocalSource
 from orlop.mediatype import is_index, is_manifest
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.document import decode_document
-from orlop.spec.json import MAX_DOCUMENT_SIZE
 
 if TYPE_CHECKING:
     from orlop.layout.files import Files
@@ -51,12 +50,12 @@ def list_dir(place: Place, files: Files) -> list[ListedImage]:
 
 
 def _read_target(place: Place, files: Files) -> tuple[Descriptor, bytes]:
-    version = read_file(place, files, "version", MAX_VERSION_SIZE)
+    version = read_file(place, files, "version", limit="MAX_VERSION_SIZE", most=MAX_VERSION_SIZE)
     if _VERSION.fullmatch(version) is None:
         raise InvalidDocumentError(
             f"is of no known version: {version[:60]!r}", where=f"{place.path}/version"
         )
-    manifest = read_file(place, files, "manifest.json", MAX_DOCUMENT_SIZE)
+    manifest = read_file(place, files, "manifest.json")
     with decoding(place, "manifest.json"):
         media_type = decode_document(manifest).media_type
     return Descriptor.of(media_type, manifest), manifest

@@ -67,12 +67,26 @@ class Budget:
             )
 
 
-def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
+def read_file(
+    place: Place,
+    files: Files,
+    name: str,
+    *,
+    limit: str = "MAX_DOCUMENT_SIZE",
+    most: int = MAX_DOCUMENT_SIZE,
+) -> bytes:
     """The content of a file that the place must have.
+
+    Args:
+        place: Where the files are, for messages.
+        files: The place's files.
+        name: Of the file.
+        limit: The name of the limit to its length.
+        most: The limit's value, in bytes.
 
     Raises:
         InvalidDocumentError: There is no such file.
-        LimitExceededError: It has more than `limit` bytes.
+        LimitExceededError: It has more than `most` bytes.
     """
     try:
         extent = files.open(name)
@@ -82,9 +96,9 @@ def read_file(place: Place, files: Files, name: str, limit: int) -> bytes:
             hint=_other_form(place, files),
         ) from None
     with extent:
-        if extent.size > limit:
+        if extent.size > most:
             raise LimitExceededError(
-                f"{place.path}/{name} has {extent.size} bytes", limit="size", value=limit
+                f"{place.path}/{name} has {extent.size} bytes", limit=limit, value=most
             )
         return read_all(extent)
 

@@ -17,7 +17,6 @@ from orlop.layout.names import full_name, names_of, ref_name_of, same_name, uniq
 from orlop.layout.source import LocalSource
 from orlop.reference import Reference
 from orlop.spec.index import Index
-from orlop.spec.json import MAX_DOCUMENT_SIZE
 from orlop.spec.layout import CONTAINERD_NAME, MAX_LAYOUT_SIZE, REF_NAME, ImageLayout
 
 if TYPE_CHECKING:
@@ -64,10 +63,10 @@ def read_index(place: Place, files: Files) -> Index:
         UnsupportedError: The layout is of another version.
         LimitExceededError: A file is larger than it may be.
     """
-    layout = read_file(place, files, LAYOUT_FILE, MAX_LAYOUT_SIZE)
+    layout = read_file(place, files, LAYOUT_FILE, limit="MAX_LAYOUT_SIZE", most=MAX_LAYOUT_SIZE)
     with decoding(place, LAYOUT_FILE):
         ImageLayout.decode(layout)
-    index = read_file(place, files, INDEX_FILE, MAX_DOCUMENT_SIZE)
+    index = read_file(place, files, INDEX_FILE)
     with decoding(place, INDEX_FILE):
         return Index.decode(index)
 

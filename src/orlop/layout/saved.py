@@ -23,7 +23,7 @@ from orlop.layout.documents import decoding, read_file
 from orlop.layout.names import unique
 from orlop.reference import Reference
 from orlop.spec.config import ImageConfig
-from orlop.spec.json import MAX_DOCUMENT_SIZE, decode_json, join
+from orlop.spec.json import decode_json, join
 from orlop.spec.manifest import MAX_LAYERS
 from orlop.spec.members import Members
 
@@ -90,7 +90,7 @@ def read_saved(place: Place, files: Files, budget: Budget) -> list[SavedImage]:
             f"{place.path} is an archive of Docker before 1.10, without {MANIFEST_FILE}",
             hint="load it into Docker, and save it again",
         )
-    raw = read_file(place, files, MANIFEST_FILE, MAX_DOCUMENT_SIZE)
+    raw = read_file(place, files, MANIFEST_FILE)
     with decoding(place, MANIFEST_FILE):
         elements = [_Element.decode(members) for members in _decode_array(raw)]
     return [_read_image(place, files, element, budget) for element in elements]
@@ -107,7 +107,7 @@ def _decode_array(raw: bytes) -> list[Members]:
 
 
 def _read_image(place: Place, files: Files, element: _Element, budget: Budget) -> SavedImage:
-    config = read_file(place, files, element.config, MAX_DOCUMENT_SIZE)
+    config = read_file(place, files, element.config)
     budget.spend(len(config))
     _verify_config(element.config, config)
     with decoding(place, element.config):
@@ -151,7 +151,7 @@ def _names_of_old(
     if not slash or files.size(REPOSITORIES_FILE) is None:
         return ()
     with decoding(place, REPOSITORIES_FILE):
-        raw = read_file(place, files, REPOSITORIES_FILE, MAX_DOCUMENT_SIZE)
+        raw = read_file(place, files, REPOSITORIES_FILE)
         budget.spend(len(raw))
         repositories = decode_json(raw, what=REPOSITORIES_FILE)
         return unique(

@@ -103,12 +103,16 @@ def test_a_manifest_of_schema_1_is_unsupported(place):
         open_source(place)
 
 
-@pytest.mark.parametrize(("name", "size"), [("version", 257), ("manifest.json", (4 << 20) + 1)])
-def test_an_oversized_file_is_not_read(place, name, size):
+@pytest.mark.parametrize(
+    ("name", "limit", "most"),
+    [("version", "MAX_VERSION_SIZE", 256), ("manifest.json", "MAX_DOCUMENT_SIZE", 4 << 20)],
+)
+def test_an_oversized_file_is_not_read(place, name, limit, most):
     with (place.path / name).open("ab") as file:
-        file.truncate(size)
-    with pytest.raises(LimitExceededError, match=name):
+        file.truncate(most + 1)
+    with pytest.raises(LimitExceededError, match=name) as caught:
         open_source(place)
+    assert (caught.value.limit, caught.value.value) == (limit, most)
 
 
 def test_missing_and_changed_blobs_are_found(place, kit, image):

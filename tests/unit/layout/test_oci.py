@@ -191,14 +191,19 @@ def test_a_later_layout_version_is_unsupported(layout, image):
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("oci-layout", (64 << 10) + 1), ("index.json", (4 << 20) + 1)]
+    ("name", "limit", "most"),
+    [
+        ("oci-layout", "MAX_LAYOUT_SIZE", 64 << 10),
+        ("index.json", "MAX_DOCUMENT_SIZE", 4 << 20),
+    ],
 )
-def test_an_oversized_file_is_not_read(layout, image, name, size):
+def test_an_oversized_file_is_not_read(layout, image, name, limit, most):
     path = layout((image, {}))
     with (path / name).open("ab") as file:
-        file.truncate(size)
-    with pytest.raises(LimitExceededError, match=name):
+        file.truncate(most + 1)
+    with pytest.raises(LimitExceededError, match=name) as caught:
         opened(path)
+    assert (caught.value.limit, caught.value.value) == (limit, most)
 
 
 @pytest.mark.parametrize(
