@@ -5,9 +5,9 @@
 
 Each round runs every contender of a row once, one after another, from a clean start (the store of
 the last run removed, dirty pages written out). The table gives medians over the rounds: seconds
-from start to end, CPU seconds, peak memory of the largest process, and the ratio to orlop. The
-`limit` rows are no contender: they gunzip the layers and hash both forms, in one process, and do
-nothing else.
+from start to end, CPU seconds, peak memory of the largest process, and the ratios to orlop, taken
+round by round. The `limit` row is no contender: it gunzips the layers and hashes both forms, in
+one process, and does nothing else.
 
 Needs root, the peers that tests/peers.sh installs, and about 20 GB in bench/work.
 """
@@ -79,6 +79,11 @@ class Row:
 
     def median(self, name: str) -> float:
         return statistics.median(getattr(sample, name) for sample in self.samples)
+
+    def ratio(self, other: Row, name: str) -> float:
+        """The median over the rounds of this row's figure to the other's in the same round."""
+        pairs = zip(self.samples, other.samples, strict=True)
+        return statistics.median(getattr(a, name) / getattr(b, name) for a, b in pairs)
 
 
 def measure(command: list[str]) -> Sample:
@@ -334,19 +339,17 @@ def wait_for(address: str) -> None:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [f"{'':34}{'seconds':>9}{'CPU s':>9}{'MiB':>7}{'x orlop':>9}"]
-    work = ""
+    """The medians, and how many times orlop's seconds and CPU seconds of the same round."""
+    lines = [f"{'':34}{'seconds':>9}{'CPU s':>9}{'MiB':>7}{'x orlop':>9}{'CPU x':>9}"]
+    own = rows[0]
     for row in rows:
-        if row.work != work:
-            work, own = row.work, row.median("seconds")
-            lines.append(f"\n{work}")
-        seconds, cpu, memory = (
-            row.median("seconds"),
-            row.median("cpu"),
-            row.median("memory") / 2**20,
-        )
+        if row.work != own.work or row is rows[0]:
+            own = row
+            lines.append(f"\n{row.work}")
         lines.append(
-            f"  {row.contender:32}{seconds:9.2f}{cpu:9.2f}{memory:7.0f}{seconds / own:9.2f}"
+            f"  {row.contender:32}{row.median('seconds'):9.2f}{row.median('cpu'):9.2f}"
+            f"{row.median('memory') / 2**20:7.0f}"
+            f"{row.ratio(own, 'seconds'):9.2f}{row.ratio(own, 'cpu'):9.2f}"
         )
     return "\n".join(lines)
 

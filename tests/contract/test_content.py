@@ -3,7 +3,8 @@
 import pytest
 
 from orlop.content import LocalContent, MemoryContent
-from orlop.metadata import Database, Lease, LeasedContent
+from orlop.metadata import Database, Lease
+from orlop.metadata.content import LeasedContent
 from orlop.testing.content import ContentStoreContract
 
 

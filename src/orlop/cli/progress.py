@@ -21,6 +21,7 @@ _WORDS = {
     "unpack": "unpacking",
     "present": "present",
     "done": "done",
+    "merge": "merging the layers",
 }
 
 
@@ -33,12 +34,10 @@ class Display:
 
     def update(self, step: Progress) -> None:
         """Show a step."""
-        word = _WORDS.get(step.stage.value)
-        if word is None:
-            return
+        word = _WORDS[step.stage.value]
         task = self._tasks.get(step.digest)
         if task is None:
-            task = self._bars.add_task(step.digest.encoded[:12], total=step.total, word="")
+            task = self._bars.add_task(step.digest.encoded[:12], total=step.total or None, word="")
             self._tasks[step.digest] = task
         self._bars.update(task, completed=step.done, word=word)
 

@@ -1,16 +1,14 @@
 """Records of a store: what is named, what is kept, and what is garbage."""
 
 from orlop.metadata.blobs import BlobRecord, Blobs
-from orlop.metadata.content import LeasedContent, LeasedIngest
 from orlop.metadata.database import Database, Transaction
 from orlop.metadata.derived import Chains, DerivedRecord, Forms
-from orlop.metadata.gc import Collected, collect
 from orlop.metadata.images import ImageRecord, Images
 from orlop.metadata.leases import Lease, LeaseRecord, Leases, Owner
 from orlop.metadata.mounts import MountHolder, MountRecord, Mounts
 
 __all__ = [
-    "BlobRecord", "Blobs", "Chains", "Collected", "Database", "DerivedRecord", "Forms",
-    "ImageRecord", "Images", "Lease", "LeaseRecord", "LeasedContent", "LeasedIngest", "Leases",
-    "MountHolder", "MountRecord", "Mounts", "Owner", "Transaction", "collect",
+    "BlobRecord", "Blobs", "Chains", "Database", "DerivedRecord", "Forms",
+    "ImageRecord", "Images", "Lease", "LeaseRecord", "Leases",
+    "MountHolder", "MountRecord", "Mounts", "Owner", "Transaction",
 ]  # fmt: skip

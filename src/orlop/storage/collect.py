@@ -11,9 +11,9 @@ from orlop._sys.process import boot_id
 from orlop._sys.sync import syncfs
 from orlop.content import DigestDirectory
 from orlop.drivers.probe import PROBE_PREFIX
-from orlop.metadata import Chains, Collected, Forms, Leases
-from orlop.metadata import collect as collect_records
-from orlop.metadata.gc import INGEST_KEEP_TIME
+from orlop.metadata import Chains, Forms, Leases
+from orlop.metadata.gc import INGEST_KEEP_TIME, Collected
+from orlop.metadata.gc import collect as collect_records
 from orlop.storage.staging import lease_of, remove_path
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orlop.content import ensure_directory
 from orlop.digest import Digest
 from orlop.errors import InvalidDocumentError, InvalidError, NotFoundError, UnsupportedError
 
@@ -131,8 +130,10 @@ def prepare(places: Places) -> None:
         InvalidError: The directory has other files in it; or the store's database is gone.
         OSError: It cannot be made.
     """
-    places.root.parent.mkdir(parents=True, exist_ok=True)
-    ensure_directory(str(places.root))
+    if not places.root.is_dir():
+        from orlop.content import ensure_directory
+
+        ensure_directory(str(places.root))
     check_format(places, missing_ok=True)
     path = places.root / "format.json"
     if not path.exists():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from orlop.content import LocalContent
 from orlop.metadata import Database
 from orlop.storage.places import check_format, check_records, prepare
 from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
+    from orlop.content import LocalContent
     from orlop.storage.chains import ChainStore
     from orlop.storage.forms import FormStore
     from orlop.storage.mountable import Mountables
@@ -24,13 +24,11 @@ class Storage:
     Attributes:
         places: Where everything lies.
         database: The records.
-        content: The blobs.
     """
 
     def __init__(self, places: Places, database: Database) -> None:
         self.places = places
         self.database = database
-        self.content = LocalContent(places.root)
 
     @classmethod
     def open(cls, places: Places, *, read_only: bool = False) -> Self:
@@ -55,6 +53,13 @@ class Storage:
         database = with_reserve(places, lambda: Database.open(places.database))
         keep_reserve(places)
         return cls(places, database)
+
+    @cached_property
+    def content(self) -> LocalContent:
+        """The blobs."""
+        from orlop.content import LocalContent
+
+        return LocalContent(self.places.root)
 
     @cached_property
     def forms(self) -> FormStore:

@@ -21,7 +21,8 @@ from orlop.store.mount import MountInfo
 if TYPE_CHECKING:
     from os import PathLike
 
-    from orlop.metadata import Collected, MountRecord
+    from orlop.metadata import MountRecord
+    from orlop.metadata.gc import Collected
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage

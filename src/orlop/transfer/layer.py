@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orlop.digest import Digest
-    from orlop.metadata import Lease, LeasedContent, LeasedIngest
+    from orlop.metadata import Lease
+    from orlop.metadata.content import LeasedContent, LeasedIngest
     from orlop.spec.descriptor import Descriptor
     from orlop.storage.build import FormBuild, LayerLimits, NoBuild
     from orlop.storage.forms import FormKind, FormStore

@@ -18,7 +18,8 @@ from orlop.mediatype import (
     is_layer,
     is_manifest,
 )
-from orlop.metadata import Chains, ImageRecord, Images, Lease, LeasedContent
+from orlop.metadata import Chains, ImageRecord, Images, Lease
+from orlop.metadata.content import LeasedContent
 from orlop.spec.document import decode_document
 from orlop.spec.index import Index
 from orlop.storage.chains import Stack

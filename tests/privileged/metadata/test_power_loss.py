@@ -16,6 +16,8 @@ import fcntl, os, struct, subprocess, sys, time
 from orlop.content import LocalContent
 from orlop.errors import OrlopError
 from orlop.metadata import *
+from orlop.metadata.content import LeasedContent
+from orlop.metadata.gc import collect
 
 image, place, work = sys.argv[1:4]
 delays = [float(delay) for delay in sys.argv[4:]]

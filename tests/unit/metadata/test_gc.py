@@ -10,22 +10,20 @@ from orlop.digest import Digest
 from orlop.metadata import (
     Blobs,
     Chains,
-    Collected,
     Database,
     DerivedRecord,
     Forms,
     ImageRecord,
     Images,
     Lease,
-    LeasedContent,
     LeaseRecord,
     Leases,
     MountRecord,
     Mounts,
     Owner,
-    collect,
 )
-from orlop.metadata.gc import BATCH, INGEST_KEEP_TIME
+from orlop.metadata.content import LeasedContent
+from orlop.metadata.gc import BATCH, INGEST_KEEP_TIME, Collected, collect
 
 
 @pytest.fixture
@@ -311,6 +309,8 @@ KILLED = """
 import os, sys, time
 from orlop.content import LocalContent
 from orlop.metadata import *
+from orlop.metadata.content import LeasedContent
+from orlop.metadata.gc import collect
 
 EFFECTS = {"close", "chmod", "execute", "fchmod", "flock", "fsync", "ftruncate", "listdir", "mkdir",
     "open", "pwrite", "rename", "rmdir", "unlink"}
@@ -387,6 +387,8 @@ import sys
 from orlop.content import LocalContent
 from orlop.digest import Digest
 from orlop.metadata import *
+from orlop.metadata.content import LeasedContent
+from orlop.metadata.gc import collect
 root, role = sys.argv[1], sys.argv[2]
 database, content = Database.open(root + "/orlop.db"), LocalContent(root)
 for step in range(15):

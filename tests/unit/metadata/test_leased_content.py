@@ -3,7 +3,8 @@ import pytest
 from orlop.content import LocalContent, MemoryContent
 from orlop.digest import Digest
 from orlop.errors import DigestMismatchError, InUseError, NotFoundError
-from orlop.metadata import BlobRecord, Blobs, Database, Lease, LeasedContent, Leases
+from orlop.metadata import BlobRecord, Blobs, Database, Lease, Leases
+from orlop.metadata.content import LeasedContent
 
 DATA = b"hello, hold"
 DIGEST = Digest.of(DATA)
