@@ -165,7 +165,6 @@ class WrittenFiles:
     def __init__(self, root: Node, directory_of: Callable[[Node], Path]) -> None:
         self._root = root
         self._directory_of = directory_of
-        self._paths: dict[int, bytes] = {}
 
     def stat(self, path: bytes, *, follow: bool = True) -> Node:
         """See `ImageFiles.stat`."""
@@ -188,11 +187,10 @@ class WrittenFiles:
             raise _no_file(path)
         if node.source is None and not node.size:
             return io.BytesIO()
-        if not self._paths:
-            self._paths = {id(found): name for name, found in walk(self._root)}
+        name = next(name for name, found in walk(self._root) if found is node)
         handle = os.open(self._directory_of(node), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return os.fdopen(open_beneath(handle, self._paths[id(node)], os.O_RDONLY), "rb")
+            return os.fdopen(open_beneath(handle, name, os.O_RDONLY), "rb")
         finally:
             os.close(handle)
 

@@ -33,6 +33,8 @@ def keep_reserve(places: Places) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(fd, 0, RESERVE_SIZE)
+        except OSError:
+            path.unlink()
         finally:
             os.close(fd)
 

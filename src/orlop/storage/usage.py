@@ -40,7 +40,7 @@ class Usage:
         blobs: Content as it was fetched.
         layers: What is derived from layers: tars and directories.
         stacks: What is derived from stacks of layers: indexes and directories.
-        ingests: Content on its way in, and what is being built.
+        ingests: Content on its way in, what is being built, and what is being removed.
         free: Bytes that the filesystem has left.
     """
 
@@ -74,8 +74,8 @@ def measure(storage: Storage) -> Usage:
         stacks=_share([(key in garbage.chains, places.chain(key)) for key in stacks], seen),
         ingests=_share(
             [
-                (False, folder / name)
-                for folder in (places.root / "ingest", places.staging)
+                (folder == places.trash, folder / name)
+                for folder in (places.root / "ingest", places.staging, places.trash)
                 for name in _names(folder)
             ],
             seen,

@@ -87,7 +87,8 @@ class LayerFetcher:
             lowest: Whether it lies below all others.
 
         Raises:
-            VerificationError: The blob or what is in it is not what was promised; nothing is kept.
+            VerificationError: The blob or what is in it is not what was promised; nothing of it
+                is named.
             NeedsParentsError: The layer cannot be a directory of its own; its blob is kept.
             InvalidLayerError: The layer is broken; nothing is kept.
             UnsafePathError: The layer is hostile; nothing is kept.
