@@ -24,7 +24,7 @@ from orlop.errors import InvalidLayerError, NeedsParentsError
 from orlop.rootfs.handles import Place
 from orlop.tree import Link, Node, Opaque, Whiteout, directory
 from orlop.tree.late import LateLinks
-from orlop.tree.merge import MAX_LINKED_NAMES, MAX_SYMLINKS
+from orlop.tree.merge import MAX_LINKED_NAMES, MAX_SYMLINKS, ImpliedDirectories
 from orlop.tree.node import S_IFCHR, S_IFLNK, S_IFMT
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class LayerTree:
         self._prefix = prefix
         self._removals: list[Whiteout | Opaque] = []
         self._late = LateLinks()
+        self._implied = ImpliedDirectories()
         self._parent_path: bytes | None = None
         self._parent = root
 
@@ -272,6 +273,7 @@ class LayerTree:
         return place
 
     def _imply(self, place: LayerDirectory, name: bytes) -> LayerDirectory:
+        self._implied.add()
         below = self._add(place, name, fresh=self._discard(place, name))
         below.implied = True
         return below

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop.errors import InvalidLayerError
+from orlop.errors import InvalidLayerError, LimitExceededError
 from orlop.tree.changeset import Link, Opaque, Put, Whiteout
 from orlop.tree.late import LateLinks
 from orlop.tree.node import S_IFLNK, S_IFMT, Node, directory
@@ -25,6 +25,40 @@ MAX_SYMLINKS: Final = 40
 
 MAX_LINKED_NAMES: Final = 1024
 """How many names, `.` and `..` included, the targets of those links may have together."""
+
+MAX_IMPLIED_DIRECTORIES: Final = 262_144
+"""How many directories may be made since a path goes through them and no entry has been theirs.
+
+One path of 4,095 bytes asks for two thousand: without this, a layer of ten megabytes takes the
+memory of one of ten gigabytes.
+"""
+
+
+class ImpliedDirectories:
+    """Counts the directories that are made since a path needs them.
+
+    Attributes:
+        left: How many more there may be.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_IMPLIED_DIRECTORIES
+
+    def add(self) -> None:
+        """Count one more.
+
+        Raises:
+            LimitExceededError: `MAX_IMPLIED_DIRECTORIES`.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise LimitExceededError(
+                "too many directories have no entry of their own",
+                limit="MAX_IMPLIED_DIRECTORIES",
+                value=MAX_IMPLIED_DIRECTORIES,
+            )
 
 
 def merge(*changesets: Iterable[Put | Link | Whiteout | Opaque]) -> Node:
@@ -69,6 +103,7 @@ class Merger:
         self._parent_path: bytes | None = None
         self._parent = self.root
         self._behind_links: dict[Node, list[_Removed]] = {}
+        self._implied = ImpliedDirectories()
 
     def apply(self, removals: Iterable[Whiteout | Opaque], additions: Iterable[Put | Link]) -> None:
         """Apply one changeset.
@@ -85,7 +120,8 @@ class Merger:
         Raises:
             InvalidLayerError: A hard link to something that is not there or is a directory, a
                 root that is no directory, or a path through too many symbolic links.
-            LimitExceededError: `MAX_PENDING_LINKS` or `MAX_LINK_ROUNDS`.
+            LimitExceededError: `MAX_PENDING_LINKS` or `MAX_LINK_ROUNDS`; or those of all layers
+                together `MAX_IMPLIED_DIRECTORIES`.
         """
         self._parent_path = None
         self._behind_links.clear()
@@ -181,6 +217,7 @@ class Merger:
             assert children is not None
             child = children.get(name)
             if child is None or not (child.children is not None or walked.is_link(child)):
+                self._implied.add()
                 child = children[name] = directory()
             if not walked.enter(child):
                 raise _too_many_links(path)

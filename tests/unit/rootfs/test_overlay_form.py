@@ -3,10 +3,10 @@ import stat
 
 import pytest
 
-from orlop.errors import InvalidLayerError, NeedsParentsError
+from orlop.errors import InvalidLayerError, LimitExceededError, NeedsParentsError
 from orlop.rootfs import overlay_form
 from orlop.tree import Link, Node, Opaque, Put, Whiteout, dump
-from orlop.tree.merge import MAX_LINKED_NAMES
+from orlop.tree.merge import MAX_IMPLIED_DIRECTORIES, MAX_LINKED_NAMES
 
 
 def file(mode=0o644, **more):
@@ -210,3 +210,10 @@ def test_a_link_that_is_replaced_through_itself_is_not_followed_any_more():
         "/l d 0755 0:0 0.000000000 xattr:trusted.overlay.opaque=79",
         "/l/g f 0644 0:0 0 0.000000000",
     ]
+
+
+def test_directories_without_entries_are_counted():
+    paths = [b"%d" % number + b"/d" * 2047 + b"/f" for number in range(129)]
+    assert len(paths) * 2048 > MAX_IMPLIED_DIRECTORIES
+    with pytest.raises(LimitExceededError, match="MAX_IMPLIED_DIRECTORIES"):
+        overlay_form([Put(path, file()) for path in paths], lowest=True)

@@ -1,8 +1,8 @@
 import pytest
 
-from orlop.errors import InvalidLayerError
+from orlop.errors import InvalidLayerError, LimitExceededError
 from orlop.tree import Link, Node, Opaque, Put, Whiteout, directory, dump, lookup, merge
-from orlop.tree.merge import MAX_LINKED_NAMES, MAX_SYMLINKS
+from orlop.tree.merge import MAX_IMPLIED_DIRECTORIES, MAX_LINKED_NAMES, MAX_SYMLINKS
 from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFREG
 
 
@@ -228,6 +228,23 @@ def test_ten_thousand_levels():
     path = b"/".join([b"d"] * 10_000)
     root = merge([file(path + b"/f", 1)])
     assert lookup(root, path + b"/f").size == 1
+
+
+def test_directories_without_entries_are_counted_in_all_layers_together():
+    """Each path of four kilobytes would else cost two thousand inodes, for a few bytes of gzip."""
+    deep = b"/d" * 2047
+    whole, rest = divmod(MAX_IMPLIED_DIRECTORIES, 2048)
+    layer = [file(b"%d" % number + deep + b"/f") for number in range(whole)]
+    merge(layer, [file(b"x/" * rest + b"f")])
+    with pytest.raises(LimitExceededError) as caught:
+        merge(layer, [file(b"x/" * rest + b"x/f")])
+    assert caught.value.limit == "MAX_IMPLIED_DIRECTORIES"
+
+
+def test_directories_that_are_replaced_again_and_again_count_each_time():
+    layer = [file(b"a" + b"/d" * 2047 + b"/f"), file(b"a")] * (MAX_IMPLIED_DIRECTORIES // 2048 + 1)
+    with pytest.raises(LimitExceededError, match="MAX_IMPLIED_DIRECTORIES"):
+        merge(layer)
 
 
 def test_directory_makes_directories():
