@@ -31,6 +31,8 @@ def ensure_directory(path: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(path)):  # such as /proc, where nothing can be made
+            raise
         ensure_directory(os.path.dirname(path))
         ensure_directory(path)
         return

@@ -36,6 +36,12 @@ def test_trash_takes_and_frees(tmp_path, trash):
     assert os.listdir(tmp_path / "root" / "trash") == []
 
 
+def test_a_directory_where_the_kernel_makes_none():
+    """Procfs says that the name is missing, though its parent is there: it was endless."""
+    with pytest.raises(FileNotFoundError, match="/proc/none"):
+        ensure_directory("/proc/none/store")
+
+
 def test_missing_trash_is_empty(trash, tmp_path):
     assert trash.empty() == 0
     assert trash.put(str(tmp_path / "nothing")) is None
