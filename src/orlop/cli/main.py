@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+from inspect import getdoc
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final
@@ -75,9 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
     # A merged tree has a hundred thousand objects and no cycles: looking for some, over and over
     # while it grows, would cost a quarter of the merging.
     gc.set_threshold(100_000, 50, 50)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        _explain_commands(words)
         result = app.meta(
-            sys.argv[1:] if arguments is None else arguments,
+            words,
             exit_on_error=False,
             print_error=False,
             result_action="return_value",
@@ -86,14 +89,38 @@ def main(arguments: list[str] | None = None) -> int:
     except CycloptsError as error:
         return _report_usage(error)
     except BrokenPipeError:
-        # Whoever read this has seen enough; nothing more may be written to the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # Whoever read this has seen enough.
         return DONE
     except (Exception, KeyboardInterrupt) as error:
         if _wants_traceback(error):
             raise
+        _finish_output()
         return report(error)
     return result if isinstance(result, int) else DONE
+
+
+def _finish_output() -> None:
+    """Write what is left, or drop it: the interpreter would fail on it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _explain_commands(words: list[str]) -> None:
+    """Let the page of a command say all of its description, where the list has one line of it."""
+    if not {"--help", "-h"} & set(words):
+        return
+    for name, *_ in _COMMANDS:
+        if name in words:
+            description, _, _ = (getdoc(app[name].default_command) or "").partition("\n\nArgs:")
+            app[name].help = "\n\n".join(
+                " ".join(paragraph.split()) for paragraph in description.split("\n\n")
+            )
 
 
 def _report_usage(error: CycloptsError) -> int:

@@ -156,11 +156,15 @@ def test_no_room_for_the_output_is_an_error(filled):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [["images"], ["inspect", "box"]])
-def test_no_room_for_little_output_is_an_error(filled, arguments):
+def test_no_room_for_little_output_is_an_error(filled, arguments, unbuffered):
     command = [sys.executable, "-c", MAIN, *filled.options, *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, check=False, text=True, env=environment
+        )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "Exception ignored" not in done.stderr
