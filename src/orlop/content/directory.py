@@ -31,11 +31,9 @@ def ensure_directory(path: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        if os.path.isdir(os.path.dirname(path)):  # such as /proc, where nothing can be made
-            raise
-        ensure_directory(os.path.dirname(path))
-        ensure_directory(path)
-        return
+        ensure_directory(os.path.dirname(path) or os.curdir)
+        with suppress(FileExistsError):
+            os.mkdir(path, _PRIVATE)  # fails in /proc and below a link to nowhere
     sync_directory(os.path.dirname(path) or ".")
 
 

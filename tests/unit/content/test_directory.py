@@ -42,6 +42,12 @@ def test_a_directory_where_the_kernel_makes_none():
         ensure_directory("/proc/none/store")
 
 
+def test_a_directory_below_a_link_to_nowhere(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="link"):
+        ensure_directory(str(tmp_path / "link" / "store"))
+
+
 def test_missing_trash_is_empty(trash, tmp_path):
     assert trash.empty() == 0
     assert trash.put(str(tmp_path / "nothing")) is None
