@@ -37,7 +37,7 @@ _CODES: Final = (
 _HINTS: Final = {
     errno.ENOSPC: "free some space (`orlop rm`, `orlop gc`) and run it again: it goes on from here",
     errno.EDQUOT: "free some of the quota, and run it again: it goes on from here",
-    errno.EACCES: "run it as the owner of the store, or name another store with --root",
+    errno.EACCES: "run it as the owner; if that is the store, name another with --root",
     errno.EPERM: "run it as root, or without what needs root",
     errno.EROFS: "name a store that can be written with --root",
 }  # fmt: skip
@@ -79,8 +79,8 @@ def describe(error: BaseException) -> str:
 
 def _hint(error: BaseException) -> str | None:
     if isinstance(error, AmbiguousError) and error.candidates:
-        listed = f"one of {', '.join(error.candidates)}"
-        return f"{error.hint}: {listed}" if error.hint else f"say {listed}"
+        listed = ", ".join(error.candidates)
+        return f"{error.hint}: {listed}" if error.hint else f"say one of {listed}"
     if isinstance(error, InvalidImageError) and error.hint is None:
         return "what orlop made of the layers is damaged: pull the image again"
     if isinstance(error, OrlopError):

@@ -166,7 +166,7 @@ def unmount(target: Place, *, mount_id: int, lazy: bool = False) -> None:
     users = ", ".join(holders_of(target)) or "a process or mount that is not visible from here"
     raise InUseError(
         f"{os.fspath(target)} cannot be unmounted: in use by {users}",
-        hint="end what uses it, or unmount it lazily",
+        hint="end what uses it, or unmount it lazily (--lazy)",
     )
 
 

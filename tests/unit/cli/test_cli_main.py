@@ -51,6 +51,11 @@ def test_each_command_has_help(capsys, command):
     assert "\x1b" not in out
 
 
+def test_the_page_of_a_command_says_more_than_the_list(capsys):
+    assert main(["mount", "--help"]) == 0
+    assert "The mount stays until `orlop umount`" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_unknown_option_is_wrong_usage(filled, command):
     arguments = [] if command in TAKES_NOTHING else ["box", "/etc"]
