@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import apsw
 
-from orlop.errors import InUseError, UnsupportedError
+from orlop.errors import InUseError, InvalidError, UnsupportedError
 from orlop.metadata.connect import BUSY_TIMEOUT, connect, inspect, prepare, transaction
 from orlop.metadata.translate import translate
 
@@ -44,7 +44,7 @@ class Transaction:
     """What may be asked inside `Database.read` and `Database.write`.
 
     What a record may not be is told by AlreadyExistsError, NotFoundError (it refers to a record
-    that is missing) or ValueError.
+    that is missing) or ValueError; text that is not UTF-8, such as some paths, by InvalidError.
 
     Args:
         connection: Where the transaction was begun.
@@ -81,6 +81,8 @@ class Transaction:
             return self._connection.execute(sql, values).fetchall()
         except apsw.Error as error:
             raise translate(error, self._path) from error
+        except UnicodeEncodeError as error:
+            raise _no_text(error) from error
 
 
 @final
@@ -117,7 +119,7 @@ class Database:
             UnsupportedError: A newer orlop has written it; or an older one, and it is opened
                 read-only; or it is on read-only media and was not closed clean; or this process
                 was forked while the database was in use.
-            InvalidError: It belongs to another program, or is damaged.
+            InvalidError: It belongs to another program, or is damaged; or its path is not UTF-8.
             OSError: It cannot be opened or made.
         """
         begin = inspect if read_only else prepare
@@ -125,7 +127,10 @@ class Database:
             database = cls(os.path.realpath(path), read_only=read_only)
             database._require_usable()
             with database._translated():
-                database._idle.append(begin(database.path))
+                try:
+                    database._idle.append(begin(database.path))
+                except UnicodeEncodeError as error:
+                    raise _no_text(error) from error
         return database
 
     @contextmanager
@@ -258,6 +263,11 @@ class Database:
     def _drain(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def _no_text(error: UnicodeEncodeError) -> InvalidError:
+    shown = ascii(error.object)
+    return InvalidError(f"{shown} cannot be recorded: it is not UTF-8", hint="use another name")
 
 
 def _abandon(connection: apsw.Connection) -> None:

@@ -193,7 +193,7 @@ class Lease:
             id=os.urandom(16).hex(),
             owner=Owner.current(),
             created_at_ns=now_ns(),
-            label=label,
+            label=label.encode(errors="backslashreplace").decode(),  # it may name any file
         )
         self._held: set[tuple[Kind, str]] = set()
         with database.write() as tx:

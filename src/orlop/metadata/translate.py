@@ -13,6 +13,9 @@ from orlop.errors import AlreadyExistsError, InUseError, InvalidError, NotFoundE
 SHARED_MEMORY_SIZE: Final = 32768
 """Bytes by which SQLite's file of shared memory grows."""
 
+_LONGEST_PATH: Final = 500
+"""Bytes of a path that SQLite opens for certain, with the names of its other files; 512 at most."""
+
 _NUMBERS = (
     (apsw.FullError, errno.ENOSPC),
     (apsw.ReadOnlyError, errno.EROFS),
@@ -66,6 +69,8 @@ def _why_not_opened(path: str) -> int:
         read_only = os.statvfs(path).f_flag & os.ST_RDONLY
     except OSError as error:
         return error.errno or errno.EIO
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        return errno.ENAMETOOLONG
     return errno.EROFS if read_only else errno.EACCES
 
 

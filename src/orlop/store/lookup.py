@@ -81,6 +81,8 @@ def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> 
 
 
 def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
+    if not name.isascii():
+        return []
     for each in (name, f"localhost/{name}"):
         found = Images(tx).get(each)
         if found is None:

@@ -21,6 +21,15 @@ def test_a_file(image, tmp_path, store):
     assert store.mounts() == []
 
 
+def test_a_target_that_is_no_text(command, tmp_path, mounted):
+    """It could not be recorded, and so nobody would find it again."""
+    target = tmp_path / os.fsdecode(b"\xff")
+    target.mkdir()
+    command.orlop("mount", "box", target).check_failure(1, "not UTF-8")
+    command.orlop("umount", target).check_failure(1, "not UTF-8")
+    assert mounted() == []
+
+
 def test_a_relative_target(command, target, mounted, monkeypatch):
     monkeypatch.chdir(target.parent)
     done = command.orlop("mount", "box", "target")

@@ -478,3 +478,24 @@ def test_waiting_can_be_interrupted(database, path):
             process.wait(0.1)
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "interrupted\n"
+
+
+def test_a_path_that_sqlite_cannot_say(tmp_path):
+    """Its paths are UTF-8, as are the texts that it keeps: it was a crash."""
+    place = tmp_path / os.fsdecode(b"\xff")
+    place.mkdir()
+    for read_only in (False, True):
+        with pytest.raises(InvalidError, match="not UTF-8"):
+            Database.open(place / "orlop.db", read_only=read_only)
+
+
+def test_a_path_that_is_too_long_for_sqlite(tmp_path):
+    place = tmp_path.joinpath(*["d" * 200] * 3)
+    place.mkdir(parents=True)
+    with pytest.raises(OSError, match="name too long"):
+        Database.open(place / "orlop.db")
+
+
+def test_text_that_cannot_be_kept(database):
+    with database.read() as tx, pytest.raises(InvalidError, match="not UTF-8"):
+        tx.rows("SELECT ?", (os.fsdecode(b"\xff"),))
