@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orlop.cli.render import human_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,9 +39,17 @@ class Display:
         word = _WORDS[step.stage.value]
         task = self._tasks.get(step.digest)
         if task is None:
-            task = self._bars.add_task(step.digest.encoded[:12], total=step.total or None, word="")
+            task = self._bars.add_task(
+                step.digest.encoded[:12], total=step.total or None, amount="", rate="", word=""
+            )
             self._tasks[step.digest] = task
-        self._bars.update(task, completed=step.done, word=word)
+        self._bars.update(task, completed=step.done, amount=_amount(step), word=word)
+        speed = self._bars.tasks[task].speed
+        self._bars.update(task, rate=f"{human_size(int(speed))}/s" if speed else "")
+
+
+def _amount(step: Progress) -> str:
+    return f"{human_size(step.done)} of {human_size(step.total)}" if step.total else ""
 
 
 @contextmanager
@@ -49,13 +59,13 @@ def display(*, quiet: bool) -> Iterator[Display | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[word]}"),
         console=Console(stderr=True),
     ) as bars:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
@@ -13,6 +13,9 @@ from orlop.cli.settings import find_places, open_for_reading, open_store
 
 if TYPE_CHECKING:
     from orlop.storage.usage import Usage
+
+_WORDS: Final = {"forms": "layers", "chains": "stacks", "ingests": "unfinished"}
+"""What `orlop gc` calls things, as `orlop df` does."""
 
 
 def collect(
@@ -33,7 +36,7 @@ def collect(
     if format == "json":
         print_json(counts)
         return
-    freed = [(name, str(count)) for name, count in counts.items() if count]
+    freed = [(_WORDS.get(name, name), str(count)) for name, count in counts.items() if count]
     if freed:
         print_facts(freed)
     else:

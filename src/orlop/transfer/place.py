@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from orlop.errors import InvalidReferenceError
 from orlop.reference import Reference
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LOCAL_PREFIXES: Final = ("oci:", "oci-archive:", "docker-archive:", "dir:")
 """What the name of a place on this machine begins with."""
 
 _REGISTRY_PREFIX: Final = "docker://"
+_PATH_STARTS: Final = ("/", "./", "../")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,11 @@ def open_source(text: str, options: SourceOptions) -> Iterator[tuple[ImageSource
         with layout.open_source(place, spool=options.spool) as source:
             yield source, layout.fallback_name(place, layout.ref_name_of(source.resolve()))
         return
+    if text.startswith(_PATH_STARTS):
+        raise InvalidReferenceError(
+            f"{text!r} is a path, which does not say what lies there",
+            hint="write oci:DIR, oci-archive:FILE, docker-archive:FILE or dir:DIR",
+        )
     from orlop.registry import RegistryClient, RegistrySource
 
     reference = Reference.parse(text.removeprefix(_REGISTRY_PREFIX)).with_default_tag()

@@ -23,7 +23,7 @@ def test_gc_says_what_it_freed(empty, layout):
 def test_gc_for_people(empty, layout):
     empty.pull(layout.source, "--tag", "box")
     empty.orlop("rm", "box")
-    assert empty.orlop("gc").out.split() == ["blobs:", "4", "forms:", "2", "chains:", "1"]
+    assert empty.orlop("gc").out.split() == ["blobs:", "4", "layers:", "2", "stacks:", "1"]
 
 
 def test_df_as_json(filled):

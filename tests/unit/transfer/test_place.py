@@ -34,6 +34,13 @@ def test_references_to_registries(text, name):
     assert name_of(text) == name
 
 
+@pytest.mark.parametrize("text", ["/srv/image", "./image.tar", "../image.tar"])
+def test_a_bare_path_is_told_what_to_put_before_it(text):
+    with pytest.raises(InvalidReferenceError, match="is a path") as caught:
+        name_of(text)
+    assert "oci-archive:FILE" in caught.value.hint
+
+
 def test_a_layout_is_named_after_its_directory_and_tag(layout):
     assert name_of(f"oci:{layout.path}:1.2") == "localhost/my-image:1.2"
     assert name_of(f"oci:{layout.path}") == "localhost/my-image:1.2"
