@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -12,9 +11,15 @@ from orlop.cli.render import Format, print_json, print_table
 from orlop.cli.settings import open_for_reading, open_store
 
 
+def _check_target(_: object, target: str | tuple[str, ...] | None) -> None:
+    """Refuse what an unset variable of a shell leaves: it would mean the working directory."""
+    if target is not None and "" in (target if isinstance(target, tuple) else (target,)):
+        raise ValueError("it is empty")
+
+
 def mount(
     image: str | None = None,
-    target: Path | None = None,
+    target: Annotated[str | None, Parameter(validator=_check_target)] = None,
     /,
     *,
     driver: Literal["erofs", "overlay", "directory"] | None = None,
@@ -39,9 +44,9 @@ def mount(
 
 
 def unmount(
-    target: str,
+    target: Annotated[str, Parameter(validator=_check_target)],
     /,
-    *more: str,
+    *more: Annotated[str, Parameter(validator=_check_target)],
     lazy: Annotated[bool, Parameter(alias="-l", negative="")] = False,
 ) -> None:
     """Unmount what `orlop mount` has mounted; of several mounts at one place, one.

@@ -80,6 +80,9 @@ def test_a_missing_argument_is_wrong_usage(filled, command):
         ["pull", "x", "--jobs", "many"],
         ["pull", "x", "--driver", "zfs"],
         ["inspect", "box", "surplus"],
+        ["mount", "box", ""],
+        ["umount", ""],
+        ["umount", "box", ""],
         ["--no-such"],
     ],
 )
