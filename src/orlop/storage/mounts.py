@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.lock import FileLock
 from orlop._sys.mountinfo import iter_mounts
 from orlop._sys.process import boot_id, mount_namespace, seen_mount_namespaces
+from orlop.digest import Digest
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
@@ -182,9 +183,11 @@ class MountTable:
         return cleaned
 
     def own_place(self, image: ImageRecord, driver: Driver) -> Path:
-        """Where an image is mounted when nobody says where."""
+        """Where an image is mounted when nobody says where; several stores may share `RUN`."""
         assert image.chain_id is not None
-        return self._places.mounts / f"{image.chain_id.encoded[:_NAME_LENGTH]}-{driver}"
+        root = os.fsencode(os.path.realpath(self._places.root))
+        name = Digest.of(root + image.chain_id.encode()).encoded[:_NAME_LENGTH]
+        return self._places.mounts / f"{name}-{driver}"
 
     def find_own(self, image: ImageRecord) -> MountRecord | None:
         """A mount of an image at a place of orlop's own, or None."""

@@ -1,10 +1,12 @@
 """Where an image may be shown, and where not."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from orlop.errors import InvalidImageError, NotFoundError
+from support.stores import StoreUnderTest
 
 
 def test_a_missing_target(command, image, tmp_path):
@@ -102,3 +104,16 @@ def test_unmounting_what_is_not_mounted(store, target):
         store.unmount("box")
     with pytest.raises(NotFoundError, match="nothing of this store is mounted at"):
         store.unmount("/proc")
+
+
+def test_two_stores_with_one_place_for_mount_points(command, layout, tmp_path, mounted):
+    first = command.orlop("mount", "box").out
+    other = StoreUnderTest(tmp_path / "other")
+    other.run = command.run
+    other.pull(layout.source, "--tag", "box")
+    second = other.orlop("mount", "box").out
+    assert mounted() == sorted(Path(point.strip()) for point in (first, second))
+    assert first != second
+    for store in (command, other):
+        assert store.orlop("umount", "box").code == 0
+    assert mounted() == []
