@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from orlop.errors import NotFoundError
+from orlop.errors import InvalidReferenceError, NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.reference import Reference
@@ -169,7 +169,7 @@ class Store:
         from orlop.transfer import DEFAULT_JOBS, PullOptions, Reporter, SourceOptions
 
         wanted = Platform.parse(platform) if isinstance(platform, str) else platform
-        name = None if tag is None else str(Reference.parse(tag).with_default_tag())
+        name = None if tag is None else _name_of(tag)
         if driver == "overlay":  # whose directories only root can make
             self._mountables.check_right(driver)
         how = PullOptions(
@@ -316,3 +316,13 @@ class Store:
         except NotFoundError:
             return None
         return self._storage.mounts.find_own(image)
+
+
+def _name_of(tag: str) -> str:
+    """The name that an image gets when somebody chooses it."""
+    reference = Reference.parse(tag).with_default_tag()
+    if reference.digest is not None:
+        raise InvalidReferenceError(
+            f"{tag!r} has a digest, which the image may not have", hint="give a name and a tag"
+        )
+    return str(reference)

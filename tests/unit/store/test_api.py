@@ -14,7 +14,12 @@ import pytest
 
 import orlop
 from orlop.digest import Digest
-from orlop.errors import AmbiguousError, NotFoundError, UnsupportedError
+from orlop.errors import (
+    AmbiguousError,
+    InvalidReferenceError,
+    NotFoundError,
+    UnsupportedError,
+)
 from orlop.metadata import Images
 from orlop.platform import Platform
 from support.images import ImageBuilder, directory, file, symlink
@@ -161,6 +166,13 @@ def test_a_name_that_is_pulled_again_keeps_its_age(store, image, layout):
     again = store.pull(layout.source, tag="box", driver="directory")
     assert again.created_at_ns == image.created_at_ns
     assert again.updated_at_ns >= image.updated_at_ns
+
+
+def test_a_chosen_name_has_no_digest(store, layout):
+    """It would say what the image is, and nobody has compared."""
+    with pytest.raises(InvalidReferenceError, match="has a digest"):
+        store.pull(layout.source, tag="box@sha256:" + "a" * 64)
+    assert store.images() == []
 
 
 def test_any_number_of_names_goes_by_force(store, image):
