@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
+from orlop._sys.space import has_room
 from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
@@ -202,8 +203,7 @@ def _require_space(path: str) -> None:
         missing = SHARED_MEMORY_SIZE - os.stat(f"{path}-shm").st_blocks * 512
     except FileNotFoundError:
         missing = SHARED_MEMORY_SIZE
-    found = os.statvfs(path)
-    if missing > 0 and found.f_bavail * found.f_frsize < missing + _SPARE_SPACE:
+    if missing > 0 and not has_room(os.path.dirname(path), missing + _SPARE_SPACE):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
 

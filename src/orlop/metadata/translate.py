@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from orlop._sys.space import has_room
 from orlop.errors import AlreadyExistsError, InUseError, InvalidError, NotFoundError, OrlopError
 
 SHARED_MEMORY_SIZE: Final = 32768
@@ -77,10 +78,9 @@ def _why_not_opened(path: str) -> int:
 def _is_full(path: str) -> bool:
     """Whether the filesystem is; SQLite calls it an I/O error where shared memory cannot grow."""
     try:
-        found = os.statvfs(os.path.dirname(path))
+        return not has_room(os.path.dirname(path), SHARED_MEMORY_SIZE)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < SHARED_MEMORY_SIZE
 
 
 def _os_error(number: int, path: str) -> OSError:

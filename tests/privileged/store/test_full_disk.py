@@ -16,20 +16,28 @@ SPACES = [16, 40, 100, 250, 450, 700, 1500, 3500, 5000, 7000, 9000, 10500]
 """KiB that are left when the pull begins; it needs about 11000."""
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory):
+@contextlib.contextmanager
+def small_disk(place, *, kept_for_root=0):
     """A small ext4 of its own: EROFS mounts nothing from a tmpfs."""
     if shutil.which("mkfs.ext4") is None:
         pytest.skip("mkfs.ext4 is not installed")
-    place = tmp_path_factory.mktemp("disk")
     path, image = place / "mounted", place / "image"
     path.mkdir()
     with image.open("wb") as disk:
         disk.truncate(DISK)
-    subprocess.run(["mkfs.ext4", "-q", "-m0", "-O", "^has_journal", image], check=True)
+    options = [f"-m{kept_for_root}", "-O", "^has_journal"]
+    subprocess.run(["mkfs.ext4", "-q", *options, image], check=True)
     subprocess.run(["mount", "-o", "loop", image, path], check=True)
-    yield path
-    subprocess.run(["umount", "-l", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    with small_disk(tmp_path_factory.mktemp("disk")) as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +122,16 @@ def test_removing_while_the_disk_is_full(disk, image, kib):
         assert (store.root / "reserve").stat().st_size == 1 << 20
     finally:
         shutil.rmtree(disk / "store", ignore_errors=True)
+
+
+def test_removing_while_what_is_left_is_kept_for_root(tmp_path, image):
+    """Most disks keep a twentieth back, and what root gives up on a full one falls to that."""
+    with small_disk(tmp_path, kept_for_root=5) as disk:
+        store = StoreUnderTest(disk / "store", "erofs")
+        store.pull(image.source)
+        with (disk / "ballast").open("wb", 0) as ballast, contextlib.suppress(OSError):
+            while True:
+                ballast.write(bytes(65536))
+        assert store.orlop("rm", "app").code == 0
+        store.collect()
+        assert store.files() == {"format.json"}
