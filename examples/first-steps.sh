@@ -23,9 +23,11 @@ echo "$rootfs"
 trap 'orlop umount "$id" 2>/dev/null || true' EXIT
 step ls "$rootfs"
 if [ -x "$rootfs/bin/busybox" ] && "$rootfs/bin/busybox" true 2>/dev/null; then
-    step "$rootfs/bin/busybox" sh -c 'echo "hello from the image, on $(uname -m)"'
+    say "$rootfs/bin/busybox sh -c 'echo \"hello from the image, on \$(uname -m)\"'"
+    "$rootfs/bin/busybox" sh -c 'echo "hello from the image, on $(uname -m)"'
 else
     echo "(its /bin/busybox is not there, or does not run on this machine)"
+    step orlop cat "$id" /etc/os-release || true
 fi
 step orlop df
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from orlop.cli.render import clean
@@ -63,6 +64,23 @@ def report(error: BaseException) -> int:
     if hint:
         print(f"hint: {clean(hint)}", file=sys.stderr)
     return exit_code(error)
+
+
+def for_each(names: Iterable[str], action: Callable[[str], object]) -> int:
+    """Do something with each of the names, and return the exit code of the first that failed.
+
+    One that fails is reported when it does, and does not keep the others from being done.
+    """
+    code = DONE
+    for name in names:
+        try:
+            action(name)
+        except (OrlopError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            failed = report(error)
+            code = code or failed
+    return code
 
 
 def describe(error: BaseException) -> str:

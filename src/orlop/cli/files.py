@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from orlop.cli.failure import for_each
 from orlop.cli.render import Format, clean, human_time, print_json
 from orlop.cli.settings import open_for_reading
 
@@ -47,7 +48,7 @@ def list_files(
         print(_long_line(name, node) if long else _shown(name))
 
 
-def concatenate(image: str, path: str, /, *more: str) -> None:
+def concatenate(image: str, path: str, /, *more: str) -> int:
     """Print files of an image to standard output, byte for byte, without mounting it.
 
     Args:
@@ -57,10 +58,14 @@ def concatenate(image: str, path: str, /, *more: str) -> None:
     """
     sys.stdout.flush()
     with open_for_reading() as store, store.image(image).files() as files:
-        for each in (path, *more):
-            with files.open(os.fsencode(each)) as file:
-                shutil.copyfileobj(file, sys.stdout.buffer, _PIECE)
+        code = for_each((path, *more), lambda each: _print_file(files, each))
     sys.stdout.buffer.flush()
+    return code
+
+
+def _print_file(files: ImageFiles, path: str) -> None:
+    with files.open(os.fsencode(path)) as file:
+        shutil.copyfileobj(file, sys.stdout.buffer, _PIECE)
 
 
 def _entries(files: ImageFiles, path: bytes, *, recursive: bool) -> list[tuple[bytes, Node]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from orlop.cli.failure import for_each
 from orlop.cli.render import (
     Format,
     human_age,
@@ -17,7 +18,7 @@ from orlop.cli.render import (
     print_json,
     print_table,
 )
-from orlop.cli.settings import open_for_reading, open_store
+from orlop.cli.settings import open_existing, open_for_reading, store_exists
 
 if TYPE_CHECKING:
     from orlop.store import Image
@@ -36,8 +37,10 @@ def images(
         quiet: Print IDs alone.
         format: How to print: table or json.
     """
-    with open_for_reading() as store:
-        found = store.images()
+    found = []
+    if store_exists():
+        with open_for_reading() as store:
+            found = store.images()
     if quiet:
         for image_id in dict.fromkeys(image.id for image in found):
             print(image_id)
@@ -79,7 +82,7 @@ def remove(
     /,
     *more: str,
     force: Annotated[bool, Parameter(alias="-f", negative="")] = False,
-) -> None:
+) -> int:
     """Remove the names of images; `orlop gc` frees what nothing needs then.
 
     Args:
@@ -87,10 +90,10 @@ def remove(
         more: Further ones.
         force: Remove all the names that an ID has.
     """
-    with open_store() as store:
-        for name in (image, *more):
-            for removed in store.remove(name, force=force):
-                print(removed)
+    with open_existing() as store:
+        return for_each(
+            (image, *more), lambda name: print(*store.remove(name, force=force), sep="\n")
+        )
 
 
 def _summary(image: Image) -> dict[str, object]:
@@ -107,6 +110,7 @@ def _summary(image: Image) -> dict[str, object]:
 def _document(image: Image) -> dict[str, object]:
     return {
         **_summary(image),
+        "names": image.names,
         "target": image.target.encode(),
         "manifest_digest": image.manifest_digest,
         "manifest": json.loads(image.manifest.raw),
@@ -119,8 +123,9 @@ def _facts(image: Image) -> list[tuple[str, str]]:
     facts = [
         ("name", image.name),
         ("id", image.id),
+        *(("also", name) for name in image.names if name != image.name),
         ("digest", image.target.digest),
-        ("manifest", image.manifest_digest),
+        ("manifest", image.manifest_digest if image.manifest_digest != image.target.digest else ""),
         ("platform", str(image.platform)),
         ("created", config.created or ""),
         ("pulled", human_time(image.updated_at_ns)),

@@ -12,14 +12,13 @@ import signal
 import sys
 from inspect import getdoc
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from orlop import __version__
 from orlop.cli.failure import DONE, USAGE, report
-from orlop.cli.settings import Settings, current
+from orlop.cli.settings import Settings, current, refuse_empty
 
 _IMAGES: Final = Group.create_ordered("Images")
 _FILES: Final = Group.create_ordered("Their files")
@@ -54,8 +53,12 @@ for _name, _place, _group, _help in _COMMANDS:
 @app.meta.default
 def _common(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    root: Annotated[Path | None, Parameter(help="The store [env: ORLOP_ROOT].")] = None,
-    run: Annotated[Path | None, Parameter(help="Its mount points [env: ORLOP_RUN].")] = None,
+    root: Annotated[
+        str | None, Parameter(help="The store [env: ORLOP_ROOT].", validator=refuse_empty)
+    ] = None,
+    run: Annotated[
+        str | None, Parameter(help="Its mount points [env: ORLOP_RUN].", validator=refuse_empty)
+    ] = None,
 ) -> object:
     """Take the options that all commands share, and run the command."""
     current.set(Settings.of(root, run))

@@ -7,19 +7,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from orlop.cli.failure import for_each
 from orlop.cli.render import Format, print_json, print_table
-from orlop.cli.settings import open_for_reading, open_store
-
-
-def _check_target(_: object, target: str | tuple[str, ...] | None) -> None:
-    """Refuse what an unset variable of a shell leaves: it would mean the working directory."""
-    if target is not None and "" in (target if isinstance(target, tuple) else (target,)):
-        raise ValueError("it is empty")
+from orlop.cli.settings import open_existing, open_for_reading, refuse_empty, store_exists
 
 
 def mount(
     image: str | None = None,
-    target: Annotated[str | None, Parameter(validator=_check_target)] = None,
+    target: Annotated[str | None, Parameter(validator=refuse_empty)] = None,
     /,
     *,
     driver: Literal["erofs", "overlay", "directory"] | None = None,
@@ -39,16 +34,16 @@ def mount(
     if image is None:
         _list_mounts(format)
         return
-    with open_store() as store:
+    with open_existing() as store:
         print(store.image(image).mount(target, driver=driver, keep=True).path)
 
 
 def unmount(
-    target: Annotated[str, Parameter(validator=_check_target)],
+    target: Annotated[str, Parameter(validator=refuse_empty)],
     /,
-    *more: Annotated[str, Parameter(validator=_check_target)],
+    *more: Annotated[str, Parameter(validator=refuse_empty)],
     lazy: Annotated[bool, Parameter(alias="-l", negative="")] = False,
-) -> None:
+) -> int:
     """Unmount what `orlop mount` has mounted; of several mounts at one place, one.
 
     Args:
@@ -56,14 +51,15 @@ def unmount(
         more: Further ones.
         lazy: Also while it is in use: it is gone for newcomers at once.
     """
-    with open_store() as store:
-        for each in (target, *more):
-            store.unmount(each, lazy=lazy)
+    with open_existing() as store:
+        return for_each((target, *more), lambda each: store.unmount(each, lazy=lazy))
 
 
 def _list_mounts(output: Format) -> None:
-    with open_for_reading() as store:
-        found = store.mounts()
+    found = []
+    if store_exists():
+        with open_for_reading() as store:
+            found = store.mounts()
     if output == "json":
         print_json([asdict(each) for each in found])
         return

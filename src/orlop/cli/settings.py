@@ -26,12 +26,18 @@ class Settings:
     run: Path | None = None
 
     @classmethod
-    def of(cls, root: Path | None, run: Path | None) -> Settings:
+    def of(cls, root: str | None, run: str | None) -> Settings:
         """The settings of the options, else of `ORLOP_ROOT` and `ORLOP_RUN`."""
-        return cls(root or _from_environment("ORLOP_ROOT"), run or _from_environment("ORLOP_RUN"))
+        return cls(_path(root, "ORLOP_ROOT"), _path(run, "ORLOP_RUN"))
 
 
 current: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039
+
+
+def refuse_empty(_: object, value: str | tuple[str, ...] | None) -> None:
+    """Refuse what an unset variable of a shell leaves: it would mean the working directory."""
+    if value is not None and "" in (value if isinstance(value, tuple) else (value,)):
+        raise ValueError("it is empty")
 
 
 def open_store(*, read_only: bool = False) -> Store:
@@ -44,6 +50,29 @@ def open_store(*, read_only: bool = False) -> Store:
 
     settings = current.get()
     return open_at(settings.root, settings.run, read_only=read_only)
+
+
+def open_existing() -> Store:
+    """The store that the command works on, which is not made where there is none.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    from orlop.storage.places import check_format
+
+    check_format(find_places())
+    return open_store()
+
+
+def store_exists() -> bool:
+    """Whether there is a store at all, or something in its place: an empty list is no error."""
+    try:
+        with os.scandir(find_places().root) as entries:
+            return any(True for _ in entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def open_for_reading() -> Store:
@@ -61,6 +90,6 @@ def find_places() -> Places:
     return find(settings.root, settings.run)
 
 
-def _from_environment(name: str) -> Path | None:
-    value = os.environ.get(name)
+def _path(option: str | None, variable: str) -> Path | None:
+    value = option or os.environ.get(variable)
     return Path(value) if value else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from orlop.cli.render import Format, human_size, print_facts, print_json, print_table
-from orlop.cli.settings import find_places, open_for_reading, open_store
+from orlop.cli.settings import find_places, open_for_reading, open_store, store_exists
 
 if TYPE_CHECKING:
     from orlop.storage.usage import Usage
@@ -30,8 +30,12 @@ def collect(
             otherwise it is kept for a day.
         format: How to print: table or json.
     """
-    with open_store() as store:
-        collected = store.collect(unfinished=unfinished)
+    from orlop.metadata.gc import Collected
+
+    collected = Collected()
+    if store_exists():
+        with open_store() as store:
+            collected = store.collect(unfinished=unfinished)
     counts: dict[str, object] = asdict(collected)
     if format == "json":
         print_json(counts)

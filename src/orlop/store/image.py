@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from orlop.errors import InvalidPlatformError, NotFoundError
-from orlop.metadata import Lease
+from orlop.metadata import Images, Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
 from orlop.storage.places import writing_to
@@ -49,6 +49,12 @@ class Image:
     def name(self) -> str:
         """The name, in full."""
         return self._record.name
+
+    @property
+    def names(self) -> list[str]:
+        """All names that the store has for this ID now, in their order."""
+        with self._storage.database.read() as tx:
+            return [record.name for record in Images(tx).with_id(self.id)]
 
     @property
     def id(self) -> Digest:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orlop.metadata import ImageRecord, Transaction
     from orlop.storage.storage import Storage
 
+_SUGGESTIONS: Final = 3
 _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 
 
@@ -32,10 +33,17 @@ def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
     if not found and prefix is not None:
         found = _with_prefix(tx, name_or_id, prefix.group(1))
     if not found:
-        raise NotFoundError(
-            f"no image is called {name_or_id!r}", hint="`orlop images` lists what there is"
-        )
+        raise NotFoundError(f"no image is called {name_or_id!r}", hint=_suggest(tx, name_or_id))
     return found
+
+
+def _suggest(tx: Transaction, name: str) -> str:
+    """What to do when a name means nothing: whoever left the host away is shown whole names."""
+    endings = (f"/{name}", f"/{name}:latest")
+    meant = [record.name for record in Images(tx).list() if record.name.endswith(endings)]
+    if name and meant:
+        return f"say {' or '.join(meant[:_SUGGESTIONS])}"
+    return "`orlop images` lists what there is"
 
 
 def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]:

@@ -21,7 +21,7 @@ from orlop.store.mount import MountInfo
 if TYPE_CHECKING:
     from os import PathLike
 
-    from orlop.metadata import MountRecord
+    from orlop.metadata import ImageRecord, MountRecord
     from orlop.metadata.gc import Collected
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
@@ -278,7 +278,7 @@ class Store:
         if record is None:
             raise NotFoundError(
                 f"nothing of this store is mounted at {os.fspath(target)}",
-                hint="`orlop mount` without arguments lists what is",
+                hint=self._hint_for(os.fspath(target)),
             )
         return mounts.unmount(record, lazy=lazy)
 
@@ -310,12 +310,30 @@ class Store:
         return self._storage.mountables
 
     def _own_mount(self, name_or_id: str) -> MountRecord | None:
+        image = self._find(name_or_id)
+        return None if image is None else self._storage.mounts.find_own(image)
+
+    def _find(self, name_or_id: str) -> ImageRecord | None:
         try:
             with self._storage.database.read() as tx:
-                image = find_image(tx, name_or_id)[0]
+                return find_image(tx, name_or_id)[0]
         except NotFoundError:
             return None
-        return self._storage.mounts.find_own(image)
+
+    def _hint_for(self, name_or_id: str) -> str:
+        """What to do for whoever wants something unmounted that is not mounted there."""
+        image = self._find(name_or_id)
+        if image is not None:
+            targets = [
+                record.target
+                for record, _ in self._storage.mounts.present()
+                if record.chain_id == image.chain_id
+            ]
+            if targets:
+                return f"it is mounted at {', '.join(targets)}"
+            if not self._mountables.can_mount:
+                return "without the right to mount it was written to a directory, which stays"
+        return "`orlop mount` without arguments lists what is"
 
 
 def _name_of(tag: str) -> str:

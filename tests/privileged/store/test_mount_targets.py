@@ -117,3 +117,13 @@ def test_two_stores_with_one_place_for_mount_points(command, layout, tmp_path, m
     for store in (command, other):
         assert store.orlop("umount", "box").code == 0
     assert mounted() == []
+
+
+def test_unmounting_an_image_names_where_it_is_mounted(command, tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    command.orlop("mount", "box", str(target))
+    done = command.orlop("umount", "box")
+    done.check_failure(3, "nothing of this store is mounted at box")
+    assert f"hint: it is mounted at {target}\n" in done.err
+    assert command.orlop("umount", str(target)).code == 0

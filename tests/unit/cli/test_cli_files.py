@@ -118,7 +118,9 @@ def test_cat_of_no_file(filled, path):
     filled.orlop("cat", "box", path).check_failure(1, f"{path} is no regular file")
 
 
-def test_cat_prints_what_it_can_before_it_fails(filled):
+def test_cat_prints_what_it_can_and_fails_at_the_end(filled):
     done = filled.orlop("cat", "box", "/etc/hostname", "/missing", "/deep/note")
-    assert (done.code, done.out) == (3, "box\n")
+    with_all = filled.orlop("cat", "box", "/etc/hostname", "/deep/note")
+    assert (done.code, done.out) == (3, with_all.out)
+    assert done.err.count("error: ") == 1
     assert done.err.startswith("error: '/missing' does not exist")

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from orlop.cli.main import main
 from support.images import ImageBuilder, file
 
 NAME = "docker.io/library/box:latest"
@@ -83,8 +84,12 @@ def test_no_images_at_all(empty, layout):
 
 
 def test_without_a_store_nothing_is_listed_or_made(empty):
-    for command in ("images", "df", "mount"):
-        empty.orlop(command).check_failure(3, "no store at")
+    assert empty.orlop("images", "--format", "json").out == "[]\n"
+    assert empty.orlop("images", "-q").out == ""
+    assert empty.orlop("mount", "--format", "json").out == "[]\n"
+    assert empty.orlop("gc").out == "nothing to free\n"
+    for command in (["df"], ["mount", "box"], ["umount", "box"], ["rm", "box"], ["ls", "box"]):
+        empty.orlop(*command).check_failure(3, "no store at")
     assert not empty.root.exists()
 
 
@@ -161,7 +166,7 @@ def test_inspect_as_json_has_the_documents(filled, layout):
     found = json.loads(filled.orlop("inspect", "box", "--format", "json").out)
     assert set(found) == {
         "name", "id", "target", "manifest_digest", "platform", "size", "created_at_ns",
-        "updated_at_ns", "manifest", "config",
+        "updated_at_ns", "names", "manifest", "config",
     }  # fmt: skip
     assert found["target"]["digest"] == found["manifest_digest"] == layout.manifest["digest"]
     assert found["manifest"] == json.loads(layout.blob(layout.manifest).read_text())
@@ -209,10 +214,32 @@ def test_rm_takes_all_names_by_force(empty, layout, option):
     assert empty.images() == []
 
 
-def test_rm_of_several_stops_at_the_first_that_is_not_there(empty, layout):
+def test_rm_of_several_removes_those_that_are_there(empty, layout):
     empty.pull(layout.source, "--tag", "one")
     empty.pull(layout.source, "--tag", "two")
     done = empty.orlop("rm", "one", "missing", "two")
     assert done.code == 3
-    assert done.out == "docker.io/library/one:latest\n"
-    assert [image["name"] for image in empty.images()] == ["docker.io/library/two:latest"]
+    assert done.out == "docker.io/library/one:latest\ndocker.io/library/two:latest\n"
+    assert done.err.count("error: ") == 1
+    assert empty.images() == []
+
+
+def test_a_name_without_its_host_is_suggested(empty, layout):
+    empty.pull(layout.source, "--tag", "127.0.0.1:5000/some/tool:v1")
+    for name in ("tool:v1", "some/tool:v1"):
+        done = empty.orlop("inspect", name)
+        done.check_failure(3, f"no image is called '{name}'")
+        assert "hint: say 127.0.0.1:5000/some/tool:v1\n" in done.err
+
+
+def test_inspect_shows_the_other_names(empty, layout):
+    empty.pull(layout.source, "--tag", "one")
+    empty.pull(layout.source, "--tag", "two")
+    assert "also:         docker.io/library/two:latest\n" in empty.orlop("inspect", "one").out
+    found = json.loads(empty.orlop("inspect", "one", "--format", "json").out)
+    assert found["names"] == ["docker.io/library/one:latest", "docker.io/library/two:latest"]
+
+
+def test_an_empty_root_is_refused(capsys):
+    assert main(["--root", "", "images"]) == 2
+    assert "error: " in capsys.readouterr().err

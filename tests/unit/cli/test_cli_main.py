@@ -192,7 +192,7 @@ sys.exit(main())
     ("options", "code", "says"),
     [
         (["images"], 3, "this user has no home directory"),
-        (["--root", "/nowhere", "--run", "/nowhere", "images"], 3, "no store at /nowhere"),
+        (["--root", "/nowhere", "--run", "/nowhere", "df"], 3, "no store at /nowhere"),
     ],
 )
 def test_a_user_without_a_home(options, code, says):

@@ -74,7 +74,7 @@ def test_place_where_no_store_can_be_made(place):
     store = StoreUnderTest(place / "closed" / "store")
     layout = as_nobody(ImageBuilder().layer(file("a", b"a")).write, place / "app")
     orlop(store, ["pull", layout.source]).check_failure(1, "Permission denied")
-    orlop(store, ["images"]).check_failure(3, "no store")
+    orlop(store, ["df"]).check_failure(3, "no store")
 
 
 def test_source_that_must_not_be_read(store, place):
