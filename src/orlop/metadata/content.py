@@ -67,8 +67,8 @@ class LeasedContent:
         After `stat` a blob may be collected at any time; after this it is not.
         """
         info = self._content.stat(digest)
-        if info is None:
-            return None
+        if info is None or (self._lease.holds("blob", digest) and self._is_recorded(digest)):
+            return info
         with self._database.write() as tx:
             # The collector moves files away in such a transaction only, so this look is the last.
             info = self._content.stat(digest)
@@ -76,6 +76,10 @@ class LeasedContent:
                 self._lease.hold_in(tx, "blob", digest)
                 self._records.add(tx, digest, info.size)
         return info
+
+    def _is_recorded(self, digest: Digest) -> bool:
+        with self._database.read() as tx:
+            return Blobs(tx).get(digest) is not None
 
     def open(self, digest: Digest, size: int | None = None) -> VerifyingReader:
         """A verifying reader of a blob; see `ContentStore.open`."""
@@ -133,7 +137,13 @@ class LeasedContent:
             return ingest.commit()
 
     def describe(self, digest: Digest, media_type: str, children: Iterable[Digest] = ()) -> None:
-        """Record what a blob is and what it names."""
+        """Record what a blob is and what it names, unless that is recorded."""
+        children = tuple(children)
+        with self._database.read() as tx:
+            found = Blobs(tx).get(digest)
+            named = set(Blobs(tx).children(digest))
+        if found is not None and found.media_type == media_type and named.issuperset(children):
+            return
         with self._database.write() as tx:
             tx.execute("UPDATE blobs SET media_type = ? WHERE digest = ?", (media_type, digest))
             Blobs(tx).link(digest, children)

@@ -225,6 +225,10 @@ class Lease:
                     self.hold_in(tx, kind, key)
             self._held |= fresh
 
+    def holds(self, kind: Kind, key: str) -> bool:
+        """Whether a thing is kept already."""
+        return (kind, key) in self._held
+
     def drop_in(self, tx: Transaction, kind: Kind, *keys: str) -> None:
         """Keep things no longer, as part of a transaction."""
         self._held -= {(kind, key) for key in keys}

@@ -106,11 +106,11 @@ class Pull:
         """
         for layer in selection.manifest.layers:
             _check_supported(layer)
+        self._hold(selection)
         self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
         self._store_documents(selection)
         self._report(Stage.MERGE, selection.manifest_descriptor.digest)
         stack = Stack.of(selection.config.diff_ids)
-        self._lease.hold("chain", stack.chain_id)
         self._storage.chains.forget_damaged(stack)
         try:
             self._storage.mountables.prepare(stack, self._options.driver, self._lease)
@@ -120,6 +120,18 @@ class Pull:
             self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
             self._storage.mountables.prepare(stack, self._options.driver, self._lease)
         return self._record(selection, stack, names)
+
+    def _hold(self, selection: Selection) -> None:
+        """Keep all that belongs to the image, whether it is here already or comes now."""
+        layers = selection.manifest.layers
+        documents = [descriptor for descriptor, _ in selection.documents]
+        self._lease.hold_all(
+            [
+                *(("blob", each.digest) for each in (*layers, *documents)),
+                *(("form", diff_id) for diff_id in selection.config.diff_ids),
+                ("chain", Stack.of(selection.config.diff_ids).chain_id),
+            ]
+        )
 
     def obtain_layers(self, layers: tuple[Descriptor, ...], diff_ids: tuple[Digest, ...]) -> None:
         """Bring all layers in, with the forms that the driver needs.

@@ -96,7 +96,8 @@ def test_config_is_other_bytes(store, registry):
 def test_layer_is_not_what_was_promised(store, registry, fault, code):
     registry.fail("blob", lambda reply: reply, times=1)
     registry.fail("blob", fault)
-    refuses(store, registry, code=code, says="sha256:")
+    # The other layer may be stopped on its way, and is kept for the next pull then.
+    refuses(store, registry, code=code, says="sha256:", resumable=True)
 
 
 def test_layer_without_end(store, registry):
