@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecord:
+class ImageRow:
     """What a name means.
 
     Attributes:
@@ -76,12 +76,12 @@ class Images:
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
 
-    def get(self, name: str) -> ImageRecord | None:
+    def get(self, name: str) -> ImageRow | None:
         """The image of this name, or None."""
         row = self._tx.row(f"{_SELECT} WHERE name = ?", (name,))
         return None if row is None else _record(row)
 
-    def list(self, prefix: str = "", *, after: str = "", limit: int = -1) -> Iterator[ImageRecord]:
+    def list(self, prefix: str = "", *, after: str = "", limit: int = -1) -> Iterator[ImageRow]:
         """The images whose names begin with `prefix`, in the order of the names.
 
         Args:
@@ -97,7 +97,7 @@ class Images:
         )
         return map(_record, rows)
 
-    def with_id(self, image_id: Digest) -> Iterator[ImageRecord]:
+    def with_id(self, image_id: Digest) -> Iterator[ImageRow]:
         """The images that have this ID, in the order of the names."""
         return map(
             _record, self._tx.rows(f"{_SELECT} WHERE image_id = ? ORDER BY name", (image_id,))
@@ -105,7 +105,7 @@ class Images:
 
     def with_id_prefix(
         self, prefix: str, *, algorithm: str = "sha256", limit: int = -1
-    ) -> Iterator[ImageRecord]:
+    ) -> Iterator[ImageRow]:
         """The images whose ID begins with these hexadecimal digits, in the order of the IDs."""
         begin = f"{algorithm}:{prefix}"
         rows = self._tx.rows(
@@ -114,7 +114,7 @@ class Images:
         )
         return map(_record, rows)
 
-    def with_target(self, digest: Digest) -> Iterator[ImageRecord]:
+    def with_target(self, digest: Digest) -> Iterator[ImageRow]:
         """The images whose target has this digest, in the order of the names."""
         rows = self._tx.rows(f"{_SELECT} WHERE target_digest = ? ORDER BY name", (digest,))
         return map(_record, rows)
@@ -125,11 +125,11 @@ class Images:
         assert row is not None
         return int(row[0])
 
-    def put(self, record: ImageRecord) -> None:
+    def put(self, record: ImageRow) -> None:
         """Give the name; one that is taken moves here, and keeps `created_at_ns`."""
         self._tx.execute(_INSERT + _MOVE, _values(record))
 
-    def create(self, record: ImageRecord) -> None:
+    def create(self, record: ImageRow) -> None:
         """Give the name.
 
         Raises:
@@ -151,7 +151,7 @@ class Images:
         return self._tx.execute(sql, (name, target_digest)) > 0
 
 
-def _values(record: ImageRecord) -> tuple[Value, ...]:
+def _values(record: ImageRow) -> tuple[Value, ...]:
     return (
         record.name,
         record.target,
@@ -167,8 +167,8 @@ def _values(record: ImageRecord) -> tuple[Value, ...]:
     )
 
 
-def _record(row: Row) -> ImageRecord:
-    return ImageRecord(
+def _record(row: Row) -> ImageRow:
+    return ImageRow(
         name=row[0],
         target=row[1],
         target_digest=Digest(row[2]),

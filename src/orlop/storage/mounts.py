@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.drivers import MountHandle
-    from orlop.metadata import Database, ImageRecord
+    from orlop.metadata import Database, ImageRow
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.places import Places
 
@@ -69,7 +69,7 @@ class MountTable:
 
     def hold(
         self,
-        image: ImageRecord,
+        image: ImageRow,
         mountable: Mountable,
         target: Path | None,
         *,
@@ -182,14 +182,14 @@ class MountTable:
                 cleaned += 1
         return cleaned
 
-    def own_place(self, image: ImageRecord, driver: Driver) -> Path:
+    def own_place(self, image: ImageRow, driver: Driver) -> Path:
         """Where an image is mounted when nobody says where; several stores may share `RUN`."""
         assert image.chain_id is not None
         root = os.fsencode(os.path.realpath(self._places.root))
         name = Digest.of(root + image.chain_id.encode()).encoded[:_NAME_LENGTH]
         return self._places.mounts / f"{name}-{driver}"
 
-    def find_own(self, image: ImageRecord) -> MountRecord | None:
+    def find_own(self, image: ImageRow) -> MountRecord | None:
         """A mount of an image at a place of orlop's own, or None."""
         places = (self.own_place(image, driver) for driver in DRIVERS)
         return next((found for place in places if (found := self.find(place))), None)
@@ -217,7 +217,7 @@ class MountTable:
         return is_mounted(record.target, mount_id=record.mount_id)
 
     def _mount(
-        self, image: ImageRecord, mountable: Mountable, target: Path, *, shared: bool
+        self, image: ImageRow, mountable: Mountable, target: Path, *, shared: bool
     ) -> MountRecord:
         with self._detached(image, mountable) as handle:
             record = MountRecord(
@@ -244,7 +244,7 @@ class MountTable:
                 raise
         return record
 
-    def _detached(self, image: ImageRecord, mountable: Mountable) -> MountHandle:
+    def _detached(self, image: ImageRow, mountable: Mountable) -> MountHandle:
         """A new mount of the image: a clone of one that is there, since each real one costs."""
         for record, _ in self.entries():
             if (

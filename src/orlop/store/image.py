@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.digest import Digest
-    from orlop.metadata import ImageRecord
+    from orlop.metadata import ImageRow
     from orlop.spec.config import ImageConfig
     from orlop.spec.descriptor import Descriptor
     from orlop.spec.manifest import Manifest
@@ -38,7 +38,7 @@ class Image:
     Paths inside it are text or bytes; text is encoded as UTF-8.
     """
 
-    def __init__(self, storage: Storage, record: ImageRecord) -> None:
+    def __init__(self, storage: Storage, record: ImageRow) -> None:
         self._storage = storage
         self._record = record
 

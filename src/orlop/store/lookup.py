@@ -11,14 +11,14 @@ from orlop.metadata import Images
 from orlop.reference import Reference
 
 if TYPE_CHECKING:
-    from orlop.metadata import ImageRecord, Transaction
+    from orlop.metadata import ImageRow, Transaction
     from orlop.storage.storage import Storage
 
 _SUGGESTIONS: Final = 3
 _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 
 
-def find_image(tx: Transaction, name_or_id: str) -> list[ImageRecord]:
+def find_image(tx: Transaction, name_or_id: str) -> list[ImageRow]:
     """The records of one image: exact ID first, then name, then unique prefix of an ID.
 
     A name without a host is one of Docker Hub, or else one of `localhost/`. An ID may have several
@@ -66,7 +66,7 @@ def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]
     return [record.name for record in records]
 
 
-def remove_name(storage: Storage, record: ImageRecord) -> None:
+def remove_name(storage: Storage, record: ImageRow) -> None:
     """Take the name of an image away, if it still means that image.
 
     Raises:
@@ -77,7 +77,7 @@ def remove_name(storage: Storage, record: ImageRecord) -> None:
             raise NotFoundError(f"{record.name} is gone, or another image by now")
 
 
-def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> list[ImageRecord]:
+def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> list[ImageRow]:
     text = name_or_id
     if prefix is not None and len(prefix.group(1)) == 64:
         text = f"sha256:{prefix.group(1)}"
@@ -88,7 +88,7 @@ def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> 
     return list(Images(tx).with_id(digest)) or list(Images(tx).with_target(digest))
 
 
-def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
+def _with_name(tx: Transaction, name: str) -> list[ImageRow]:
     if not name.isascii():
         return []
     for each in (name, f"localhost/{name}"):
@@ -103,7 +103,7 @@ def _with_name(tx: Transaction, name: str) -> list[ImageRecord]:
     return []
 
 
-def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRecord]:
+def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRow]:
     found = list(Images(tx).with_id_prefix(digits))
     ids = list(dict.fromkeys(record.image_id for record in found))
     if len(ids) > 1:

@@ -21,7 +21,7 @@ from orlop.store.mount import MountInfo
 if TYPE_CHECKING:
     from os import PathLike
 
-    from orlop.metadata import ImageRecord, MountRecord
+    from orlop.metadata import ImageRow, MountRecord
     from orlop.metadata.gc import Collected
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
@@ -313,7 +313,7 @@ class Store:
         image = self._find(name_or_id)
         return None if image is None else self._storage.mounts.find_own(image)
 
-    def _find(self, name_or_id: str) -> ImageRecord | None:
+    def _find(self, name_or_id: str) -> ImageRow | None:
         try:
             with self._storage.database.read() as tx:
                 return find_image(tx, name_or_id)[0]

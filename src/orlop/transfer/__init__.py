@@ -1,6 +1,5 @@
 """Moving images into a store."""
 
-from orlop.transfer.parallel import Cancellation, CancelledError
 from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local, open_source
 from orlop.transfer.progress import Progress, ProgressCallback, Reporter, Stage
 from orlop.transfer.pull import DEFAULT_JOBS, MAX_JOBS, Pull, PullOptions
@@ -12,8 +11,6 @@ __all__ = [
     "LOCAL_PREFIXES",
     "MAX_JOBS",
     "BlobStream",
-    "Cancellation",
-    "CancelledError",
     "ImageSource",
     "Progress",
     "ProgressCallback",

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.metadata import Lease
     from orlop.metadata.content import LeasedContent, LeasedIngest
+    from orlop.parallel import Cancellation
     from orlop.spec.descriptor import Descriptor
     from orlop.storage.build import FormBuild, LayerLimits, NoBuild
     from orlop.storage.forms import FormKind, FormStore
     from orlop.storage.places import Places
-    from orlop.transfer.parallel import Cancellation
     from orlop.transfer.progress import Reporter
     from orlop.transfer.source import BlobStream, ImageSource
 

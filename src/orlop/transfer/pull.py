@@ -18,14 +18,14 @@ from orlop.mediatype import (
     is_layer,
     is_manifest,
 )
-from orlop.metadata import Chains, ImageRecord, Images, Lease
+from orlop.metadata import Chains, ImageRow, Images, Lease
 from orlop.metadata.content import LeasedContent
+from orlop.parallel import Cancellation, run_all
 from orlop.spec.document import decode_document
 from orlop.spec.index import Index
 from orlop.storage.chains import Stack
 from orlop.storage.mountable import fits_overlay
 from orlop.transfer.layer import LayerFetcher
-from orlop.transfer.parallel import Cancellation, run_all
 from orlop.transfer.progress import Stage
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Pull:
         self._report = report
         self._content = LeasedContent(storage.content, storage.database, lease)
 
-    def run(self, selection: Selection, names: tuple[str, ...]) -> ImageRecord:
+    def run(self, selection: Selection, names: tuple[str, ...]) -> ImageRow:
         """Bring an image in and name it; success means that it is whole, durable and mountable.
 
         Args:
@@ -203,13 +203,13 @@ class Pull:
         except VerificationError:
             return False
 
-    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRecord:
+    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRow:
         now = time.time_ns()
         target = selection.target
         blobs = {descriptor.digest: descriptor.size for descriptor, _ in selection.documents}
         blobs.update((layer.digest, layer.size) for layer in selection.manifest.layers)
         records = [
-            ImageRecord(
+            ImageRow(
                 name=name,
                 target=json.dumps(target.encode(), separators=(",", ":")),
                 target_digest=target.digest,

@@ -39,7 +39,7 @@ def store_images(pipe):
             layer = leased.put(os.urandom(20_000))
             document = leased.put(b"document %d" % time.time_ns(), children=[layer])
             with database.write() as tx:
-                Images(tx).put(ImageRecord(name=str(step % 3), target="{}", target_digest=document,
+                Images(tx).put(ImageRow(name=str(step % 3), target="{}", target_digest=document,
                     image_id=document, size=1, created_at_ns=1, updated_at_ns=step))
             os.write(pipe, f"{step % 3} {document}\\n".encode())
         if step % 4 == 3:

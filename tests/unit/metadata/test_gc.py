@@ -13,7 +13,7 @@ from orlop.metadata import (
     Database,
     DerivedRecord,
     Forms,
-    ImageRecord,
+    ImageRow,
     Images,
     Lease,
     LeaseRecord,
@@ -64,7 +64,7 @@ def store(database, content, text, children=()):
 
 def tag(database, name, target, chain=None):
     with database.write() as tx:
-        record = ImageRecord(
+        record = ImageRow(
             name=name,
             target="{}",
             target_digest=target,
@@ -342,7 +342,7 @@ def work():
         text = b"manifest %d" % time.time_ns()
         manifest = leased.put(text, children=[layer])
         with database.write() as tx:
-            Images(tx).put(ImageRecord(name="image", target="{}", target_digest=manifest,
+            Images(tx).put(ImageRow(name="image", target="{}", target_digest=manifest,
                 image_id=manifest, size=len(text), created_at_ns=1, updated_at_ns=1))
     collect(database, content, ingest_keep_ns=-10**12)
 
@@ -404,7 +404,7 @@ for step in range(15):
         assert leased.stat(digest) is not None
         document = leased.put(b"document " + role.encode(), children=[digest])
         with database.write() as tx:
-            Images(tx).put(ImageRecord(name=role, target="{}", target_digest=document,
+            Images(tx).put(ImageRow(name=role, target="{}", target_digest=document,
                 image_id=document, size=1, created_at_ns=1, updated_at_ns=1))
     assert leased.read(digest, len(data)) == data
     with database.write() as tx:

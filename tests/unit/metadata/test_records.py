@@ -11,7 +11,7 @@ from orlop.metadata import (
     Database,
     DerivedRecord,
     Forms,
-    ImageRecord,
+    ImageRow,
     Images,
     MountHolder,
     MountRecord,
@@ -31,7 +31,7 @@ def digest(text):
 
 
 def image(name, content="content", **changes):
-    record = ImageRecord(
+    record = ImageRow(
         name=name,
         target='{"mediaType": "x", "unknown": "ünïcode"}',
         target_digest=digest(f"target of {content}"),

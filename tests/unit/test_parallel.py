@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from orlop.transfer.parallel import Cancellation, CancelledError, run_all
+from orlop.parallel import Cancellation, CancelledError, run_all
 
 
 def run(tasks, jobs=3, cancellation=None):
@@ -139,7 +139,7 @@ def test_an_interrupted_caller_stops_the_tasks():
 
 
 def test_an_interrupted_caller_does_not_wait_for_a_task_that_hangs(monkeypatch):
-    monkeypatch.setattr("orlop.transfer.parallel._PATIENCE", 0.01)
+    monkeypatch.setattr("orlop.parallel._PATIENCE", 0.01)
     release = threading.Event()
 
     def hang():

@@ -1,0 +1,1 @@
+"""Images as named descriptors: records, handlers, walking, and the store of names."""
