@@ -1,8 +1,4 @@
-"""The command line: which commands there are, and how each of them ends.
-
-Commands are registered by where they are, and imported when they are called: what a command does
-not use costs it nothing.
-"""
+"""The command line: how each command is found, and how it ends."""
 
 from __future__ import annotations
 
@@ -17,26 +13,9 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from orlop import __version__
+from orlop.cli.commands import COMMANDS, Command, Noun
 from orlop.cli.failure import DONE, USAGE, report
 from orlop.cli.settings import Settings, current, refuse_empty
-
-_IMAGES: Final = Group.create_ordered("Images")
-_FILES: Final = Group.create_ordered("Their files")
-_STORE: Final = Group.create_ordered("The store")
-
-_COMMANDS: Final = (
-    ("pull", "pull:pull", _IMAGES, "Bring an image into the store."),
-    ("images", "images:images", _IMAGES, "List the images."),
-    ("inspect", "images:inspect", _IMAGES, "Show what is known about an image."),
-    ("rm", "images:remove", _IMAGES, "Remove the names of images."),
-    ("ls", "files:list_files", _FILES, "List files of an image."),
-    ("cat", "files:concatenate", _FILES, "Print files of an image."),
-    ("mount", "mounts:mount", _FILES, "Mount an image, or list the mounts."),
-    ("umount", "mounts:unmount", _FILES, "Unmount what was mounted."),
-    ("gc", "store:collect", _STORE, "Free what no image needs."),
-    ("df", "store:usage", _STORE, "Show what the store occupies."),
-    ("info", "store:info", _STORE, "Show where the store is, and what this machine can do."),
-)
 
 app: Final = App(
     name="orlop",
@@ -46,8 +25,22 @@ app: Final = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.suppress_keyboard_interrupt = False
-for _name, _place, _group, _help in _COMMANDS:
-    app.command(f"orlop.cli.{_place}", name=_name, group=_group, help=_help)
+
+
+def _add(parent: App, entry: Command | Noun, group: Group | None = None) -> None:
+    if isinstance(entry, Command):
+        parent.command(f"orlop.cli.{entry.place}", name=entry.name, group=group, help=entry.help)
+        return
+    noun = App(name=entry.name, help=entry.help, group=group, help_format="plaintext")
+    for verb in entry.verbs:
+        _add(noun, verb)
+    parent.command(noun)
+
+
+for _title, _entries in COMMANDS.items():
+    _group = Group.create_ordered(_title)
+    for _entry in _entries:
+        _add(app, _entry, _group)
 
 
 @app.meta.default
@@ -118,12 +111,19 @@ def _explain_commands(words: list[str]) -> None:
     """Let the page of a command say all of its description, where the list has one line of it."""
     if not {"--help", "-h"} & set(words):
         return
-    for name, *_ in _COMMANDS:
-        if name in words:
-            description, _, _ = (getdoc(app[name].default_command) or "").partition("\n\nArgs:")
-            app[name].help = "\n\n".join(
-                " ".join(paragraph.split()) for paragraph in description.split("\n\n")
-            )
+    command = app
+    for word in words:
+        if word in command and not word.startswith("-"):
+            command = command[word]
+    if command is not app and command.default_command is not None:
+        _explain(command)
+
+
+def _explain(command: App) -> None:
+    description, _, _ = (getdoc(command.default_command) or "").partition("\n\nArgs:")
+    command.help = "\n\n".join(
+        " ".join(paragraph.split()) for paragraph in description.split("\n\n")
+    )
 
 
 def _report_usage(error: CycloptsError) -> int:

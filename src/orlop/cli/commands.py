@@ -1,0 +1,58 @@
+"""Which commands there are: where each is found, and the line of the list that tells of it.
+
+A command is imported when it is called: what it does not use costs it nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        name: What it is called by.
+        place: Module below `orlop.cli`, and function.
+        help: One line.
+    """
+
+    name: str
+    place: str
+    help: str
+
+
+class Noun(NamedTuple):
+    """A word with commands of its own.
+
+    Attributes:
+        name: What it is called by.
+        help: One line.
+        verbs: Its commands.
+    """
+
+    name: str
+    help: str
+    verbs: tuple[Command, ...]
+
+
+COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
+    "Images": (
+        Command("pull", "pull:pull", "Bring an image into the store."),
+        Command("images", "images:images", "List the images."),
+        Command("inspect", "images:inspect", "Show what is known about an image."),
+        Command("rm", "images:remove", "Remove the names of images."),
+    ),
+    "Their files": (
+        Command("ls", "files:list_files", "List files of an image."),
+        Command("cat", "files:concatenate", "Print files of an image."),
+        Command("mount", "mounts:mount", "Mount an image, or list the mounts."),
+        Command("umount", "mounts:unmount", "Unmount what was mounted."),
+    ),
+    "The store": (
+        Command("gc", "store:collect", "Free what no image needs."),
+        Command("df", "store:usage", "Show what the store occupies."),
+        Command("info", "store:info", "Show where the store is, and what this machine can do."),
+    ),
+}
+"""All commands, in the groups and the order of the list."""
