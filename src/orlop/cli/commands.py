@@ -41,6 +41,9 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("pull", "pull:pull", "Bring an image into the store."),
         Command("images", "images:images", "List the images."),
         Command("inspect", "images:inspect", "Show what is known about an image."),
+        Command("history", "history:history", "Show the steps that an image was built by."),
+        Command("tag", "names:tag", "Give an image more names."),
+        Command("untag", "names:untag", "Take names away from images."),
         Command("rm", "images:remove", "Remove the names of images."),
     ),
     "Their files": (

@@ -29,11 +29,16 @@ VERIFICATION: Final = 4
 BUSY: Final = 5
 INTERRUPTED: Final = 130
 
+
+class UsageError(OrlopError):
+    """Options that do not go together."""
+
+
 _CODES: Final = (
     (NotFoundError, NOT_FOUND),
     (VerificationError, VERIFICATION),
     (InUseError, BUSY),
-    ((InvalidReferenceError, InvalidDigestError, InvalidPlatformError), USAGE),
+    ((UsageError, InvalidReferenceError, InvalidDigestError, InvalidPlatformError), USAGE),
 )
 _HINTS: Final = {
     errno.ENOSPC: "free some space (`orlop rm`, `orlop gc`) and run it again: it goes on from here",

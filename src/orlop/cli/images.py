@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orlop.cli.failure import for_each
+from orlop.cli.failure import UsageError, for_each
 from orlop.cli.render import (
     Format,
     human_age,
     human_size,
     human_time,
+    print_bytes,
     print_facts,
     print_json,
     print_table,
@@ -62,16 +63,35 @@ def images(
     print_table(rows, ["name", "id", "platform", "size", "pulled"])
 
 
-def inspect(image: str, /, *, format: Format = "table") -> None:  # noqa: A002
+def inspect(
+    image: str,
+    /,
+    *,
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    manifest: Annotated[bool, Parameter(negative="")] = False,
+    config: Annotated[bool, Parameter(negative="")] = False,
+    format: Format = "table",  # noqa: A002
+) -> None:
     """Show what is known about an image.
 
     Args:
         image: A name, an ID or a unique prefix of an ID.
+        raw: Print the document that the name stands for, an index or a manifest, byte for byte.
+        manifest: Print the image's manifest, byte for byte.
+        config: Print the image's config, byte for byte.
         format: How to print: table or json; json has the whole manifest and config.
     """
+    if raw + manifest + config > 1:
+        raise UsageError("--raw, --manifest and --config exclude each other")
     with open_for_reading() as store:
         found = store.image(image)
-        if format == "json":
+        if raw:
+            print_bytes(found.read_target())
+        elif manifest:
+            print_bytes(found.manifest.raw)
+        elif config:
+            print_bytes(found.config.raw)
+        elif format == "json":
             print_json(_document(found))
         else:
             print_facts(_facts(found))

@@ -40,6 +40,13 @@ def print_json(document: object) -> None:
     print()
 
 
+def print_bytes(data: bytes) -> None:
+    """Print a document as it is stored, and not a byte more."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def clean(text: str) -> str:
     """The text without control characters, which could change what a terminal shows."""
     if text.isprintable():

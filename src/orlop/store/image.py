@@ -12,8 +12,8 @@ from orlop.metadata import Images, Lease
 from orlop.metadata.leases import Owner
 from orlop.platform import Platform
 from orlop.storage.places import writing_to
-from orlop.store.lookup import remove_name
 from orlop.store.mount import Mount
+from orlop.store.naming import remove_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +121,15 @@ class Image:
         config = self.manifest.config
         return ImageConfig.decode(self._document(config.digest))
 
+    def read_target(self) -> bytes:
+        """What the name was resolved to, an index or a manifest, byte for byte.
+
+        Raises:
+            NotFoundError: It is missing from the store.
+            VerificationError: It is damaged.
+        """
+        return self._document(self.target.digest)
+
     def mount(
         self,
         target: str | PathLike[str] | None = None,
@@ -214,7 +223,7 @@ class Image:
         Raises:
             NotFoundError: It is gone already, or means another image by now.
         """
-        remove_name(self._storage, self._record)
+        remove_unchanged(self._storage, self._record)
 
     @cached_property
     def _stack(self) -> Stack:

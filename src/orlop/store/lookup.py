@@ -1,4 +1,4 @@
-"""What a name or an ID means, and taking a name away."""
+"""What a name or an ID means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from orlop.reference import Reference
 
 if TYPE_CHECKING:
     from orlop.metadata import ImageRow, Transaction
-    from orlop.storage.storage import Storage
 
 _SUGGESTIONS: Final = 3
 _PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
@@ -29,12 +28,30 @@ def find_image(tx: Transaction, name_or_id: str) -> list[ImageRow]:
         AmbiguousError: A prefix fits several IDs.
     """
     prefix = _PREFIX.fullmatch(name_or_id)
-    found = _with_id(tx, name_or_id, prefix) or _with_name(tx, name_or_id)
+    found = _with_id(tx, name_or_id, prefix)
+    if not found and (named := find_name(tx, name_or_id)) is not None:
+        return [named]
     if not found and prefix is not None:
         found = _with_prefix(tx, name_or_id, prefix.group(1))
     if not found:
         raise NotFoundError(f"no image is called {name_or_id!r}", hint=_suggest(tx, name_or_id))
     return found
+
+
+def find_name(tx: Transaction, name: str) -> ImageRow | None:
+    """The record of a name: as it is, of Docker Hub or of `localhost/`; None if there is none."""
+    if not name.isascii():
+        return None
+    for each in (name, f"localhost/{name}"):
+        found = Images(tx).get(each)
+        if found is None:
+            try:
+                found = Images(tx).get(str(Reference.parse(each).with_default_tag()))
+            except InvalidReferenceError:
+                continue
+        if found is not None:
+            return found
+    return None
 
 
 def _suggest(tx: Transaction, name: str) -> str:
@@ -46,37 +63,6 @@ def _suggest(tx: Transaction, name: str) -> str:
     return "`orlop images` lists what there is"
 
 
-def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]:
-    """Take the name of an image away, or by force all the names of an ID, and say which went.
-
-    Raises:
-        NotFoundError: There is no such image.
-        AmbiguousError: An ID has several names; or a prefix fits several IDs.
-    """
-    with storage.database.write() as tx:
-        records = find_image(tx, name_or_id)
-        if len(records) > 1 and not force:
-            raise AmbiguousError(
-                f"{name_or_id} has several names",
-                candidates=[record.name for record in records],
-                hint="remove the names one by one, or all of them by --force",
-            )
-        for record in records:
-            Images(tx).delete(record.name)
-    return [record.name for record in records]
-
-
-def remove_name(storage: Storage, record: ImageRow) -> None:
-    """Take the name of an image away, if it still means that image.
-
-    Raises:
-        NotFoundError: It does not.
-    """
-    with storage.database.write() as tx:
-        if not Images(tx).delete(record.name, target_digest=record.target_digest):
-            raise NotFoundError(f"{record.name} is gone, or another image by now")
-
-
 def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> list[ImageRow]:
     text = name_or_id
     if prefix is not None and len(prefix.group(1)) == 64:
@@ -86,21 +72,6 @@ def _with_id(tx: Transaction, name_or_id: str, prefix: re.Match[str] | None) -> 
     except InvalidDigestError:
         return []
     return list(Images(tx).with_id(digest)) or list(Images(tx).with_target(digest))
-
-
-def _with_name(tx: Transaction, name: str) -> list[ImageRow]:
-    if not name.isascii():
-        return []
-    for each in (name, f"localhost/{name}"):
-        found = Images(tx).get(each)
-        if found is None:
-            try:
-                found = Images(tx).get(str(Reference.parse(each).with_default_tag()))
-            except InvalidReferenceError:
-                continue
-        if found is not None:
-            return [found]
-    return []
 
 
 def _with_prefix(tx: Transaction, name_or_id: str, digits: str) -> list[ImageRow]:

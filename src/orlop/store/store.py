@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from orlop.errors import InvalidReferenceError, NotFoundError
+from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
-from orlop.reference import Reference
 from orlop.storage.places import Places, writing_to
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.image import Image
-from orlop.store.lookup import find_image, remove_names
+from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
+from orlop.store.naming import add_names, name_of, remove_name, remove_names
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -169,7 +169,7 @@ class Store:
         from orlop.transfer import DEFAULT_JOBS, PullOptions, Reporter, SourceOptions
 
         wanted = Platform.parse(platform) if isinstance(platform, str) else platform
-        name = None if tag is None else _name_of(tag)
+        name = None if tag is None else name_of(tag)
         if driver == "overlay":  # whose directories only root can make
             self._mountables.check_right(driver)
         how = PullOptions(
@@ -211,6 +211,29 @@ class Store:
         return with_reserve(
             self._storage.places, lambda: remove_names(self._storage, name_or_id, force=force)
         )
+
+    def tag(self, name_or_id: str, *names: str) -> list[Image]:
+        """Give an image more names, all or none, and return it under each.
+
+        Args:
+            name_or_id: As for `image`.
+            names: References; `latest` is the tag of one that has none. One that is taken moves
+                here.
+
+        Raises:
+            InvalidReferenceError: A name is no reference, or has a digest.
+            NotFoundError: There is no such image.
+            AmbiguousError: A prefix fits several images.
+        """
+        return [Image(self._storage, row) for row in add_names(self._storage, name_or_id, names)]
+
+    def untag(self, name: str) -> str:
+        """Take one name away, whatever else the image is called, and say it in full.
+
+        Raises:
+            NotFoundError: No image is called that; an ID is no name.
+        """
+        return with_reserve(self._storage.places, lambda: remove_name(self._storage, name))
 
     def collect(self, *, unfinished: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
@@ -334,13 +357,3 @@ class Store:
             if not self._mountables.can_mount:
                 return "without the right to mount it was written to a directory, which stays"
         return "`orlop mount` without arguments lists what is"
-
-
-def _name_of(tag: str) -> str:
-    """The name that an image gets when somebody chooses it."""
-    reference = Reference.parse(tag).with_default_tag()
-    if reference.digest is not None:
-        raise InvalidReferenceError(
-            f"{tag!r} has a digest, which the image may not have", hint="give a name and a tag"
-        )
-    return str(reference)
