@@ -46,7 +46,7 @@ class Digest(str):
         """Validate the text; a `Digest` is returned as it is."""
         if type(text) is cls:
             return text
-        if len(text) > _MAX_LENGTH or _GRAMMAR.fullmatch(text) is None:
+        if not fits_grammar(text):
             raise InvalidDigestError(f"{text[:100]!r} is no digest (algorithm:encoded)")
         algorithm, _, encoded = text.partition(":")
         length = _HEX.get(algorithm)
@@ -83,6 +83,14 @@ class Digest(str):
     def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Digest:
         """The digest of `data`."""
         return digest_of(new_hash(algorithm, data))
+
+
+def fits_grammar(text: str) -> bool:
+    """Whether the text is `algorithm:encoded`, whatever the algorithm asks of the encoded part.
+
+    Spec: image-spec v1.1, descriptor.md, "Digests".
+    """
+    return len(text) <= _MAX_LENGTH and _GRAMMAR.fullmatch(text) is not None
 
 
 def new_hash(algorithm: str, data: bytes | bytearray | memoryview = b"") -> Hash:

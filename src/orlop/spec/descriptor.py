@@ -147,10 +147,18 @@ def decode_annotations(members: Members) -> dict[str, str]:
     return members.string_map("annotations", limit="MAX_ANNOTATIONS", most=MAX_ANNOTATIONS)
 
 
+def is_uri(text: str) -> bool:
+    """Whether a text is a URI with a scheme.
+
+    Spec: RFC 3986, section 3.
+    """
+    return _URI.fullmatch(text) is not None
+
+
 def _decode_urls(members: Members) -> tuple[str, ...]:
     urls = members.strings("urls", limit="MAX_URLS", most=MAX_URLS)
     for url in urls:
-        if _URI.fullmatch(url) is None:
+        if not is_uri(url):
             raise members.invalid("urls", f"{url[:100]!r} is no URI")
     return urls
 

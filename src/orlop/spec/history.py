@@ -82,6 +82,14 @@ def check_time(members: Members, name: str) -> str | None:
     Spec: RFC 3339, section 5.6.
     """
     text = members.optional_string(name)
-    if text is not None and _TIME.fullmatch(text) is None:
+    if text is not None and not is_time(text):
         raise members.invalid(name, f"{text[:100]!r} is no time of RFC 3339")
     return text
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a date and time with an offset.
+
+    Spec: RFC 3339, section 5.6.
+    """
+    return _TIME.fullmatch(text) is not None
