@@ -1,12 +1,38 @@
 """Images in local places: OCI layouts, archives of them, and the formats of Docker and skopeo."""
 
+from orlop.layout.blobs import (
+    delete_blob,
+    new_blob_writer,
+    open_blob,
+    read_blob,
+    stat_blob,
+    write_blob,
+    write_json_blob,
+)
 from orlop.layout.choose import ListedImage
+from orlop.layout.driver import BlobWriter, ImageDriver, MemoryDriver, TarWriter
+from orlop.layout.driver.access import collecting, sharing
+from orlop.layout.image import (
+    InitOptions,
+    init,
+    put_manifest_descriptor_to_index,
+    read_image_layout,
+    read_index,
+    remove_manifest_descriptor_from_index,
+    update_index,
+    write_image_layout,
+    write_index,
+)
 from orlop.layout.names import fallback_name, ref_name_of
 from orlop.layout.open import list_images, open_source
 from orlop.layout.place import TRANSPORTS, Place, parse_place
 from orlop.layout.source import LocalSource, LocalStream
 
 __all__ = [
-    "TRANSPORTS", "ListedImage", "LocalSource", "LocalStream", "Place", "fallback_name",
-    "list_images", "open_source", "parse_place", "ref_name_of",
+    "TRANSPORTS", "BlobWriter", "ImageDriver", "InitOptions", "ListedImage", "LocalSource",
+    "LocalStream", "MemoryDriver", "Place", "TarWriter", "collecting", "delete_blob",
+    "fallback_name", "init", "list_images", "new_blob_writer", "open_blob", "open_source",
+    "parse_place", "put_manifest_descriptor_to_index", "read_blob", "read_image_layout",
+    "read_index", "ref_name_of", "remove_manifest_descriptor_from_index", "sharing", "stat_blob",
+    "update_index", "write_blob", "write_image_layout", "write_index", "write_json_blob",
 ]  # fmt: skip
