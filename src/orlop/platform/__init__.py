@@ -3,7 +3,7 @@
 Nothing here looks at the machine: `Platform.of_machine` takes what it said.
 """
 
-from orlop.platform.match import choose, matches, ordered
+from orlop.platform.match import choose, matches, ordered, ranked
 from orlop.platform.value import MAX_PLATFORM_LENGTH, Platform
 
-__all__ = ["MAX_PLATFORM_LENGTH", "Platform", "choose", "matches", "ordered"]
+__all__ = ["MAX_PLATFORM_LENGTH", "Platform", "choose", "matches", "ordered", "ranked"]

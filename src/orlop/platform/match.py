@@ -77,12 +77,22 @@ def choose(wanted: Platform, candidates: Sequence[Platform | None]) -> int | Non
     Spec: image-spec v1.1, image-index.md: "If multiple manifests match a client or runtime's
     requirements, the first matching entry SHOULD be used."
     """
-    known = [(at, c.normalized()) for at, c in enumerate(candidates) if c is not None]
-    for runnable in ordered(wanted):
-        matching = [pair for pair in known if _matches(runnable, pair[1])]
-        if matching:
-            return max(matching, key=lambda pair: len(pair[1].os_features))[0]
-    return next((at for at, candidate in enumerate(candidates) if candidate is None), None)
+    return next(iter(ranked(wanted, candidates)), None)
+
+
+def ranked(wanted: Platform, candidates: Sequence[Platform | None]) -> list[int]:
+    """The positions of the candidates that suit, best first; the first is what `choose` chooses."""
+    runnable = ordered(wanted)
+    places = []
+    for at, candidate in enumerate(candidates):
+        if candidate is None:
+            places.append((len(runnable), 0, at))
+            continue
+        normal = candidate.normalized()
+        rank = next((n for n, each in enumerate(runnable) if _matches(each, normal)), None)
+        if rank is not None:
+            places.append((rank, -len(normal.os_features), at))
+    return [at for _, _, at in sorted(places)]
 
 
 def matches(wanted: Platform, candidate: Platform) -> bool:
