@@ -4,11 +4,12 @@ from orlop.metadata.blobs import BlobRecord, Blobs
 from orlop.metadata.database import Database, Transaction
 from orlop.metadata.derived import Chains, DerivedRecord, Forms
 from orlop.metadata.images import ImageRow, Images
+from orlop.metadata.labels import LabelKind, Labels
 from orlop.metadata.leases import Lease, LeaseRecord, Leases, Owner
 from orlop.metadata.mounts import MountHolder, MountRecord, Mounts
 
 __all__ = [
     "BlobRecord", "Blobs", "Chains", "Database", "DerivedRecord", "Forms",
-    "ImageRow", "Images", "Lease", "LeaseRecord", "Leases",
+    "ImageRow", "Images", "LabelKind", "Labels", "Lease", "LeaseRecord", "Leases",
     "MountHolder", "MountRecord", "Mounts", "Owner", "Transaction",
 ]  # fmt: skip

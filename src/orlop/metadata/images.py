@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
 from orlop.errors import AlreadyExistsError
+from orlop.metadata.labels import Labels, decode_labels, labels_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orlop.metadata.database import Row, Transaction, Value
 
@@ -29,7 +31,7 @@ class ImageRow:
         size: Bytes of all blobs of this image.
         created_at_ns: When the name was first given, in nanoseconds since 1970.
         updated_at_ns: When it was last given or moved.
-        labels: What its user notes about it: a JSON object of strings.
+        labels: What its user notes about it, and what tells the collector.
     """
 
     name: str
@@ -42,22 +44,21 @@ class ImageRow:
     size: int
     created_at_ns: int
     updated_at_ns: int
-    labels: str = "{}"
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 _COLUMNS: Final = (
     "name, target, target_digest, manifest_digest, image_id, chain_id,"
-    " platform, size, created_at_ns, updated_at_ns, labels"
+    " platform, size, created_at_ns, updated_at_ns"
 )
-_INSERT: Final = f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT: Final = f"INSERT INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _MOVE: Final = """
 ON CONFLICT (name) DO UPDATE SET
-    (target, target_digest, manifest_digest, image_id, chain_id,
-     platform, size, updated_at_ns, labels)
+    (target, target_digest, manifest_digest, image_id, chain_id, platform, size, updated_at_ns)
   = (excluded.target, excluded.target_digest, excluded.manifest_digest, excluded.image_id,
-     excluded.chain_id, excluded.platform, excluded.size, excluded.updated_at_ns, excluded.labels)
+     excluded.chain_id, excluded.platform, excluded.size, excluded.updated_at_ns)
 """
-_SELECT: Final = f"SELECT {_COLUMNS} FROM images"  # noqa: S608
+_SELECT: Final = f"SELECT {_COLUMNS}, {labels_column('image', 'name')} FROM images"  # noqa: S608
 # Above every character of a digest, so that a prefix is a range of the index.
 _ABOVE: Final = "~"
 _ABOVE_ALL: Final = "\U0010ffff"
@@ -119,24 +120,90 @@ class Images:
         rows = self._tx.rows(f"{_SELECT} WHERE target_digest = ? ORDER BY name", (digest,))
         return map(_record, rows)
 
+    def find(
+        self,
+        *,
+        names: Iterable[str] | None = None,
+        name_prefix: str | None = None,
+        label: tuple[str, str | None] | None = None,
+        target_digest: Digest | None = None,
+    ) -> Iterator[ImageRow]:
+        """The images that fit all that is asked, in the order of the names; each by an index.
+
+        Args:
+            names: Only these.
+            name_prefix: Only those whose names begin so.
+            label: Only those that have a label: its key, and its value, or None for any.
+            target_digest: Only those whose target has this digest.
+        """
+        conditions = ["TRUE"]
+        values: list[Value] = []
+        if names is not None:
+            conditions.append("name IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(names)))
+        if name_prefix is not None:
+            conditions.append("name >= ? AND name < ?")
+            values += (name_prefix, name_prefix + _ABOVE_ALL)
+        if label is not None:
+            key, value = label
+            equal = "" if value is None else " AND value = ?"
+            conditions.append(f"name IN (SELECT image FROM image_labels WHERE key = ?{equal})")  # noqa: S608
+            values += (key,) if value is None else (key, value)
+        if target_digest is not None:
+            conditions.append("target_digest = ?")
+            values.append(target_digest)
+        sql = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY name"
+        return map(_record, self._tx.rows(sql, tuple(values)))
+
     def count(self) -> int:
         """How many there are."""
         row = self._tx.row("SELECT count(*) FROM images")
         assert row is not None
         return int(row[0])
 
-    def put(self, record: ImageRow) -> None:
-        """Give the name; one that is taken moves here, and keeps `created_at_ns`."""
+    def put(self, record: ImageRow, *, keep_labels: bool = True) -> None:
+        """Give the name; one that is taken moves here, and keeps `created_at_ns`.
+
+        Args:
+            record: The image.
+            keep_labels: Let a name that is taken keep its labels, unless the record has some.
+
+        Raises:
+            InvalidError: A label is none, or one for the collector that it could not obey.
+        """
         self._tx.execute(_INSERT + _MOVE, _values(record))
+        if record.labels or not keep_labels:
+            Labels(self._tx).replace("image", record.name, record.labels)
 
     def create(self, record: ImageRow) -> None:
         """Give the name.
 
         Raises:
             AlreadyExistsError: It is taken.
+            InvalidError: A label is none, or one for the collector that it could not obey.
         """
         if not self._tx.execute(f"{_INSERT} ON CONFLICT (name) DO NOTHING", _values(record)):
             raise AlreadyExistsError(f"image {record.name!r} exists already")
+        Labels(self._tx).replace("image", record.name, record.labels)
+
+    def update(self, record: ImageRow, *, expected: ImageRow | None = None) -> bool:
+        """Replace the image of this name, labels included; only `created_at_ns` stays.
+
+        Args:
+            record: What the name means from now on.
+            expected: Only if this is what the name means now.
+
+        Returns:
+            Whether there was an image of this name, and it was the one that was expected.
+
+        Raises:
+            InvalidError: A label is none, or one for the collector that it could not obey.
+        """
+        found = self.get(record.name)
+        if found is None or expected not in (None, found):
+            return False
+        self.put(record, keep_labels=False)
+        return True
 
     def delete(self, name: str, *, target_digest: Digest | None = None) -> bool:
         """Take the name away; whether it was there.
@@ -163,7 +230,6 @@ def _values(record: ImageRow) -> tuple[Value, ...]:
         record.size,
         record.created_at_ns,
         record.updated_at_ns,
-        record.labels,
     )
 
 
@@ -179,5 +245,5 @@ def _record(row: Row) -> ImageRow:
         size=row[7],
         created_at_ns=row[8],
         updated_at_ns=row[9],
-        labels=row[10],
+        labels=decode_labels(row[10]),
     )

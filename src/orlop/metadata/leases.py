@@ -1,22 +1,24 @@
 """Leases: what keeps work in progress from being collected.
 
 A lease that has an owner lives as long as that process does, however long it takes, and ends with
-it. One without an owner lives until it expires. What a lease keeps is recorded before it exists,
-so there is no moment at which it could be taken for garbage.
+it. One without an owner lives until it expires, or until the machine is started again. What a lease
+keeps is recorded before it exists, so there is no moment at which it could be taken for garbage.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Self, final
 
 from orlop._sys.process import boot_id, is_alive, process_start
-from orlop.errors import NotFoundError
+from orlop.errors import AlreadyExistsError, NotFoundError
+from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, parse_time
+from orlop.metadata.labels import Labels, decode_labels, labels_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from orlop.metadata.database import Database, Row, Transaction
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 Kind = Literal["blob", "form", "chain", "ingest"]
 """What a lease keeps: a blob with all that it names, a layer's forms, a stack with the forms of
 its layers, or an ingest."""
+
+PURPOSE: Final = "orlop.purpose"
+"""Label that says what a lease is for."""
 
 FOREIGN_LEASE_TIME: Final = 24 * 3600 * 10**9
 """Nanoseconds that a lease lives whose owner cannot be seen: it is in another PID namespace."""
@@ -77,25 +82,45 @@ class LeaseRecord:
 
     Attributes:
         id: Its name, unique.
-        owner: The process that it lives and ends with; None where it only expires.
+        owner: The process that it lives and ends with; None where nobody owns it.
+        boot_id: The boot that one without an owner ends with; empty where it outlives all.
         created_at_ns: When it was made, in nanoseconds since 1970.
-        expires_at_ns: When one without an owner ends; None for never.
-        label: What it is for.
+        expires_at_ns: When it ends at the latest; None for never.
+        labels: What its user notes about it, and what tells the collector.
     """
 
     id: str
     owner: Owner | None
+    boot_id: str = ""
     created_at_ns: int
     expires_at_ns: int | None = None
-    label: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def purpose(self) -> str:
+        """What it is for; empty where nobody said."""
+        return self.labels.get(PURPOSE, "")
+
+    @property
+    def flat(self) -> bool:
+        """Whether it keeps the blobs that it lists without what they name."""
+        return GC_FLAT in self.labels
+
+    @property
+    def ends_at_ns(self) -> int | None:
+        """When it ends at the latest, by `expires_at_ns` or its label `containerd.io/gc.expire`."""
+        ends = (self.expires_at_ns, parse_time(self.labels.get(GC_EXPIRE, "")))
+        return min((end for end in ends if end is not None), default=None)
 
 
 def is_live(record: LeaseRecord, now_ns: int) -> bool:
     """Whether a lease keeps what it lists."""
-    owner = record.owner
-    if owner is None:
-        return record.expires_at_ns is None or now_ns < record.expires_at_ns
-    return owner.is_live(record.created_at_ns, now_ns, record.expires_at_ns)
+    end = record.ends_at_ns
+    if end is not None and now_ns >= end:
+        return False
+    if record.owner is None:
+        return record.boot_id in ("", boot_id())
+    return record.owner.is_live(record.created_at_ns, now_ns, end)
 
 
 @final
@@ -125,22 +150,25 @@ class Leases:
 
         Raises:
             AlreadyExistsError: There is one of this name.
+            InvalidError: A label is none, or one for the collector that it could not obey.
         """
+        if self.get(record.id) is not None:
+            raise AlreadyExistsError(f"lease {record.id!r} exists already")
         owner = record.owner or NOBODY
         values = (
             record.id,
             owner.pid,
             owner.start,
             owner.pid_namespace,
-            owner.boot_id,
+            owner.boot_id or record.boot_id,
             record.created_at_ns,
             record.expires_at_ns,
-            record.label,
         )
-        self._tx.execute(f"INSERT INTO leases ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", values)  # noqa: S608
+        self._tx.execute(f"INSERT INTO leases ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)", values)  # noqa: S608
+        Labels(self._tx).replace("lease", record.id, record.labels)
 
     def extend(self, id: str, expires_at_ns: int | None) -> bool:  # noqa: A002
-        """Let a lease without an owner end at another time; whether there is one."""
+        """Let a lease end at another time; whether there is one."""
         sql = "UPDATE leases SET expires_at_ns = ? WHERE id = ?"
         return self._tx.execute(sql, (expires_at_ns, id)) > 0
 
@@ -181,19 +209,19 @@ class Lease:
 
     Args:
         database: Where it is recorded.
-        label: What it is for.
+        purpose: What it is for.
         now_ns: The clock, in nanoseconds since 1970.
     """
 
     def __init__(
-        self, database: Database, label: str = "", *, now_ns: Callable[[], int] = time.time_ns
+        self, database: Database, purpose: str = "", *, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
         self.database = database
         self.record = LeaseRecord(
             id=os.urandom(16).hex(),
             owner=Owner.current(),
             created_at_ns=now_ns(),
-            label=label.encode(errors="backslashreplace").decode(),  # it may name any file
+            labels={PURPOSE: purpose.encode(errors="backslashreplace").decode()},
         )
         self._held: set[tuple[Kind, str]] = set()
         with database.write() as tx:
@@ -257,8 +285,8 @@ class Lease:
 
 
 NOBODY: Final = Owner(pid=0, start=0, pid_namespace=0, boot_id="")
-_COLUMNS: Final = "id, pid, pid_start, pid_namespace, boot_id, created_at_ns, expires_at_ns, label"
-_SELECT: Final = f"SELECT {_COLUMNS} FROM leases"  # noqa: S608
+_COLUMNS: Final = "id, pid, pid_start, pid_namespace, boot_id, created_at_ns, expires_at_ns"
+_SELECT: Final = f"SELECT {_COLUMNS}, {labels_column('lease', 'id')} FROM leases"  # noqa: S608
 
 
 def _record(row: Row) -> LeaseRecord:
@@ -266,9 +294,10 @@ def _record(row: Row) -> LeaseRecord:
     return LeaseRecord(
         id=row[0],
         owner=owner if owner.pid else None,
+        boot_id="" if owner.pid else row[4],
         created_at_ns=row[5],
         expires_at_ns=row[6],
-        label=row[7],
+        labels=decode_labels(row[7]),
     )
 
 

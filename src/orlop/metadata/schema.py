@@ -122,7 +122,60 @@ CREATE TABLE mount_holders (
 CREATE INDEX mount_holders_by_mount ON mount_holders (mount);
 """
 
-STEPS: Final = (_FETCHED, _DERIVED)
+# What a label means to the collector follows from its key alone; see `orlop.metadata.graph`.
+_LABELLED: Final = """
+CREATE TABLE {kind}_labels (
+    {kind} TEXT NOT NULL REFERENCES {kind}s ({key}) ON DELETE CASCADE,
+    key    TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    role   TEXT GENERATED ALWAYS AS (CASE
+        WHEN key NOT GLOB 'containerd.io/gc.*' THEN NULL
+        WHEN key = 'containerd.io/gc.root' THEN 'root'
+        WHEN key = 'containerd.io/gc.flat' THEN 'flat'
+        WHEN key = 'containerd.io/gc.expire' THEN 'expires'
+        WHEN key = 'containerd.io/gc.ref.content' THEN 'keeps blob'
+        WHEN key GLOB 'containerd.io/gc.ref.content[./]*' THEN 'keeps blob'
+        WHEN key = 'containerd.io/gc.ref.image' THEN 'keeps image'
+        WHEN key GLOB 'containerd.io/gc.ref.image[./]*' THEN 'keeps image'
+        WHEN key GLOB 'containerd.io/gc.ref.snapshot.?*' THEN 'keeps chain'
+        WHEN key = 'containerd.io/gc.bref.content' THEN 'follows blob'
+        WHEN key GLOB 'containerd.io/gc.bref.content[./]*' THEN 'follows blob'
+        WHEN key = 'containerd.io/gc.bref.image' THEN 'follows image'
+        WHEN key GLOB 'containerd.io/gc.bref.image[./]*' THEN 'follows image'
+        WHEN key GLOB 'containerd.io/gc.bref.snapshot.?*' THEN 'follows chain'
+    END) VIRTUAL,
+    PRIMARY KEY ({kind}, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX {kind}_labels_by_key ON {kind}_labels (key, value);
+CREATE INDEX {kind}_labels_by_role ON {kind}_labels (role, value) WHERE role IS NOT NULL;
+"""
+
+_MOVED: Final = """
+INSERT OR REPLACE INTO image_labels (image, key, value)
+    SELECT name, label.key, label.value
+    FROM images, json_each(CASE WHEN json_valid(labels) THEN labels ELSE '{}' END) AS label
+    WHERE label.type = 'text' AND typeof(label.key) = 'text'
+        AND label.key <> '' AND label.value <> '';
+ALTER TABLE images DROP COLUMN labels;
+
+INSERT INTO lease_labels (lease, key, value)
+    SELECT id, 'orlop.purpose', label FROM leases WHERE label <> '';
+ALTER TABLE leases DROP COLUMN label;
+
+ALTER TABLE blobs ADD COLUMN updated_at_ns INTEGER NOT NULL DEFAULT 0;
+UPDATE blobs SET updated_at_ns = created_at_ns;
+"""
+
+_LABELS: Final = "".join(
+    (
+        _LABELLED.format(kind="image", key="name"),
+        _LABELLED.format(kind="blob", key="digest"),
+        _LABELLED.format(kind="lease", key="id"),
+        _MOVED,
+    )
+)
+
+STEPS: Final = (_FETCHED, _DERIVED, _LABELS)
 """What leads from version n to version n + 1."""
 
 VERSION: Final = len(STEPS)

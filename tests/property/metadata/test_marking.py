@@ -48,7 +48,7 @@ def kept_by_model(world):
 
 def fill(tx, world):
     for digest in world["blobs"]:
-        tx.execute("INSERT INTO blobs VALUES (?, 1, '', 1)", (digest,))
+        tx.execute("INSERT INTO blobs VALUES (?, 1, '', 1, 1)", (digest,))
     tx.execute_many("INSERT INTO edges VALUES (?, ?)", sorted(world["edges"]))
     for digest in world["forms"]:
         tx.execute("INSERT INTO forms VALUES (?, 'tar', 1, NULL, '', 1, 1)", (digest,))
@@ -58,7 +58,7 @@ def fill(tx, world):
         tx.execute("INSERT INTO chain_layers VALUES (?, ?, ?)", (chain, ordinal, layer))
     for number, (target, manifest, image_id, chain) in enumerate(world["images"]):
         tx.execute(
-            "INSERT INTO images VALUES (?, '', ?, ?, ?, ?, '', 1, 1, 1, '{}')",
+            "INSERT INTO images VALUES (?, '', ?, ?, ?, ?, '', 1, 1, 1)",
             (str(number), target, manifest, image_id, chain),
         )
     for number, chain in enumerate(world["mounts"]):
@@ -67,7 +67,7 @@ def fill(tx, world):
             " created_at_ns) VALUES (?, ?, ?, '', '', 1, 1, 1)",
             (str(number), chain, str(number)),
         )
-    tx.execute("INSERT INTO leases VALUES ('x', 0, 0, 0, '', 1, NULL, '')")
+    tx.execute("INSERT INTO leases VALUES ('x', 0, 0, 0, '', 1, NULL)")
     for kind, key in world["items"]:
         tx.execute("INSERT INTO lease_items VALUES ('x', ?, ?)", (kind, key))
 

@@ -13,11 +13,22 @@ import pytest
 
 from orlop.digest import Digest
 from orlop.errors import AlreadyExistsError, InvalidError, UnsupportedError
-from orlop.metadata import BlobRecord, Blobs, Database, Images, Mounts
+from orlop.metadata import (
+    BlobRecord,
+    Blobs,
+    Database,
+    Forms,
+    Images,
+    Leases,
+    Mounts,
+    Owner,
+)
 from orlop.metadata.schema import APPLICATION_ID, VERSION
 from orlop.metadata.translate import translate
 
-VERSION_1 = Path(__file__).parents[2] / "golden" / "metadata" / "version-1.sql"
+GOLDEN = Path(__file__).parents[2] / "golden" / "metadata"
+VERSION_1 = GOLDEN / "version-1.sql"
+VERSION_2 = GOLDEN / "version-2.sql"
 HELLO = Digest.of(b"hello")
 
 
@@ -163,6 +174,36 @@ def test_version_1_is_led_to_today(path, tmp_path):
     assert pragma(path, "user_version") == VERSION
 
 
+def test_version_2_is_led_to_today(path, tmp_path):
+    raw(path, VERSION_2.read_text())
+    with Database.open(path) as database, database.read() as tx:
+        labels = {image.name: image.labels for image in Images(tx).list()}
+        assert labels == {
+            "broken": {},
+            "docker.io/library/debian:12": {"containerd.io/gc.expire": "nonsense", "team": "ö"},
+            "odd": {"a": "1"},
+        }
+        assert Blobs(tx).get(HELLO).updated_at_ns == 3
+        assert [(lease.id, lease.purpose) for lease in Leases(tx).list()] == [
+            ("nameless", ""),
+            ("pulling", "pull debian:12"),
+        ]
+        owner = Owner(pid=7, start=8, pid_namespace=9, boot_id="boot")
+        assert Leases(tx).get("pulling").owner == owner
+        assert Leases(tx).get("nameless").expires_at_ns == 5
+        assert list(Leases(tx).items("pulling")) == [("blob", HELLO)]
+        assert Forms(tx).get(HELLO, "tar").durable
+    with Database.open(tmp_path / "new.db"):
+        pass
+    assert schema(path) == schema(tmp_path / "new.db")
+
+
+def test_schema_is_what_it_was(database, path):
+    """A step that was released is never changed: `version-3.sql` is what they make together."""
+    found = "\n\n".join(f"{sql};" for _, _, sql in schema(path) if sql)
+    assert found + "\n" == (GOLDEN / "version-3.sql").read_text()
+
+
 def test_migration_is_whole_or_not_at_all(path):
     raw(path, VERSION_1.read_text())
     raw(path, "CREATE TABLE mounts (in_the_way)")
@@ -255,7 +296,7 @@ def test_full_disk(database, path):
 def test_constraint(database):
     put(database)
     with pytest.raises(AlreadyExistsError, match="UNIQUE"), database.write() as tx:
-        tx.execute("INSERT INTO blobs VALUES (?, 1, '', 1)", (HELLO,))
+        tx.execute("INSERT INTO blobs VALUES (?, 1, '', 1, 1)", (HELLO,))
 
 
 @pytest.mark.parametrize(

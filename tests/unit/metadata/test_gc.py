@@ -8,6 +8,7 @@ import pytest
 from orlop.content import DigestDirectory, LocalContent, MemoryContent
 from orlop.digest import Digest
 from orlop.metadata import (
+    BlobRecord,
     Blobs,
     Chains,
     Database,
@@ -241,7 +242,7 @@ def test_many_batches(database, content):
                 ingest.commit()
         with database.write() as tx:
             for found in content.iter_digests():
-                tx.execute("INSERT INTO blobs VALUES (?, 1, '', 1)", (found,))
+                Blobs(tx).put(BlobRecord(digest=found, size=1, created_at_ns=1))
         kept = leased.put(b"kept")
         assert collect(database, content) == Collected(blobs=BATCH * 2 + 1)
         assert recorded(database) == {kept}

@@ -55,7 +55,7 @@ def test_steps_of_an_ingest(store, content, database):
     assert items(database) == {("blob", DIGEST)}
     assert content.stat(DIGEST) is not None
     assert record(database) == BlobRecord(
-        digest=DIGEST, size=len(DATA), media_type="text/plain", created_at_ns=7
+        digest=DIGEST, size=len(DATA), media_type="text/plain", created_at_ns=7, updated_at_ns=7
     )
     with database.read() as tx:
         assert Blobs(tx).children(DIGEST) == (Digest.of(b"c"),)

@@ -32,7 +32,10 @@ def test_lease_lives_as_long_as_its_block(database):
             (record,) = Leases(tx).list()
             assert record == Leases(tx).get(lease.id)
             assert record == LeaseRecord(
-                id=lease.id, owner=Owner.current(), created_at_ns=NOW, label="pull"
+                id=lease.id,
+                owner=Owner.current(),
+                created_at_ns=NOW,
+                labels={"orlop.purpose": "pull"},
             )
         assert items(database, lease.id) == [("blob", "a"), ("blob", "b"), ("ingest", "r")]
     assert items(database) == []
@@ -73,7 +76,7 @@ def test_a_lease_that_has_ended_keeps_nothing(database):
 
 
 def test_leases_with_names_of_their_own(database):
-    record = LeaseRecord(id="mine", owner=None, created_at_ns=1, expires_at_ns=5, label="x")
+    record = LeaseRecord(id="mine", owner=None, created_at_ns=1, expires_at_ns=5, labels={"x": "y"})
     with database.write() as tx:
         Leases(tx).create(record)
         Leases(tx).hold("mine", "chain", ["c"])
@@ -95,8 +98,9 @@ def test_unknown_kinds_are_refused(database):
 
 
 def test_owner_is_alive_however_long_it_takes(database):
-    record = LeaseRecord(id="x", owner=Owner.current(), created_at_ns=0, expires_at_ns=1)
+    record = LeaseRecord(id="x", owner=Owner.current(), created_at_ns=0)
     assert is_live(record, NOW)
+    assert not is_live(replace(record, expires_at_ns=NOW), NOW)
 
 
 @pytest.mark.parametrize(

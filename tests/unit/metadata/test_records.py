@@ -55,7 +55,7 @@ def test_image_comes_back_as_it_was_put(tx):
         chain_id=digest("chain"),
         platform="linux/arm64/v8",
         size=2**40,
-        labels='{"a": "b"}',
+        labels={"a": "b", "ü": "\0\n"},
     )
     for record in (plain, whole):
         Images(tx).put(record)
@@ -119,7 +119,7 @@ def test_finding_images_by_id(tx):
 
 def test_blobs(tx):
     parent, child = digest("parent"), digest("child")
-    record = BlobRecord(digest=parent, size=3, created_at_ns=4)
+    record = BlobRecord(digest=parent, size=3, created_at_ns=4, updated_at_ns=5)
     Blobs(tx).put(record)
     Blobs(tx).link(parent, [child, parent])
     Blobs(tx).link(parent, [child])

@@ -1,0 +1,82 @@
+"""The labels that tell the collector what to keep, as containerd names them.
+
+    containerd.io/gc.root                      on a blob: it is kept
+    containerd.io/gc.ref.content[.x or /x]     keeps the blob of this digest
+    containerd.io/gc.ref.image[.x or /x]       keeps the image of this name
+    containerd.io/gc.ref.snapshot.x            keeps the stack of this chainID
+    containerd.io/gc.bref.content, …           on a blob or an image: it is kept as long as that is
+    containerd.io/gc.expire                    on an image or a lease: when it ends, as RFC 3339
+    containerd.io/gc.flat                      on a lease: what its blobs name is not kept
+
+Which of them a key is, is told by the database (`role`); what follows, by `orlop.metadata.graph`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+from orlop.digest import Digest
+from orlop.errors import InvalidDigestError, InvalidError
+
+GC_PREFIX: Final = "containerd.io/gc."
+GC_ROOT: Final = f"{GC_PREFIX}root"
+GC_EXPIRE: Final = f"{GC_PREFIX}expire"
+GC_FLAT: Final = f"{GC_PREFIX}flat"
+
+_DIGESTS: Final = re.compile(r"b?ref\.(?:content(?:[./].*)?|snapshot\..+)", re.DOTALL)
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = 10**9
+
+
+def check_gc_label(key: str, value: str) -> None:
+    """Succeed unless the label is one for the collector, and has a value that it cannot obey.
+
+    Raises:
+        InvalidError: That is so; `where` is the label's key.
+    """
+    if not key.startswith(GC_PREFIX):
+        return
+    if key == GC_EXPIRE and parse_time(value) is None:
+        raise InvalidError(
+            f"{value[:100]!r} is no time",
+            where=key,
+            hint="write it as RFC 3339 does, such as 2030-12-31T23:59:59Z",
+        )
+    if _DIGESTS.fullmatch(key, len(GC_PREFIX)):
+        try:
+            Digest(value)
+        except InvalidDigestError as error:
+            raise InvalidError(str(error), where=key) from error
+
+
+def parse_time(text: str) -> int | None:
+    """A moment as nanoseconds since 1970; None for what is none.
+
+    A leap second is the second after it.
+
+    Spec: RFC 3339, section 5.6.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    date, clock, fraction, sign, hours, minutes = match.groups()
+    leap = clock.endswith(":60")
+    try:
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+        zone = timezone(-offset if sign == "-" else offset)
+        moment = datetime.fromisoformat(f"{date}T{clock[:-2]}59" if leap else f"{date}T{clock}")
+        seconds = (moment.replace(tzinfo=zone) - _EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError):
+        return None
+    return (seconds + leap) * _SECOND + int(((fraction or "") + "0" * 9)[:9])
+
+
+def format_time(time_ns: int) -> str:
+    """A moment as RFC 3339 writes it, in UTC and to the second."""
+    moment = _EPOCH + timedelta(seconds=time_ns // _SECOND)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
