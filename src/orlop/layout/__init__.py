@@ -10,7 +10,13 @@ from orlop.layout.blobs import (
     write_json_blob,
 )
 from orlop.layout.choose import ListedImage
-from orlop.layout.driver import BlobWriter, ImageDriver, MemoryDriver, TarWriter
+from orlop.layout.driver import (
+    BlobWriter,
+    DirectoryDriver,
+    ImageDriver,
+    MemoryDriver,
+    TarWriter,
+)
 from orlop.layout.driver.access import collecting, sharing
 from orlop.layout.image import (
     InitOptions,
@@ -29,10 +35,11 @@ from orlop.layout.place import TRANSPORTS, Place, parse_place
 from orlop.layout.source import LocalSource, LocalStream
 
 __all__ = [
-    "TRANSPORTS", "BlobWriter", "ImageDriver", "InitOptions", "ListedImage", "LocalSource",
-    "LocalStream", "MemoryDriver", "Place", "TarWriter", "collecting", "delete_blob",
-    "fallback_name", "init", "list_images", "new_blob_writer", "open_blob", "open_source",
-    "parse_place", "put_manifest_descriptor_to_index", "read_blob", "read_image_layout",
-    "read_index", "ref_name_of", "remove_manifest_descriptor_from_index", "sharing", "stat_blob",
-    "update_index", "write_blob", "write_image_layout", "write_index", "write_json_blob",
+    "TRANSPORTS", "BlobWriter", "DirectoryDriver", "ImageDriver", "InitOptions", "ListedImage",
+    "LocalSource", "LocalStream", "MemoryDriver", "Place", "TarWriter", "collecting",
+    "delete_blob", "fallback_name", "init", "list_images", "new_blob_writer", "open_blob",
+    "open_source", "parse_place", "put_manifest_descriptor_to_index", "read_blob",
+    "read_image_layout", "read_index", "ref_name_of", "remove_manifest_descriptor_from_index",
+    "sharing", "stat_blob", "update_index", "write_blob", "write_image_layout", "write_index",
+    "write_json_blob",
 ]  # fmt: skip

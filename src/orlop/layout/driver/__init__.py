@@ -1,5 +1,6 @@
 """Forms of an image layout: directory, tar, memory, and what makes another one."""
 
+from orlop.layout.driver.directory import DirectoryDriver
 from orlop.layout.driver.memory import MemoryDriver, MemoryFile
 from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE, blob_path, check_path
 from orlop.layout.driver.protocol import (
@@ -16,7 +17,7 @@ from orlop.layout.driver.protocol import (
 from orlop.layout.driver.stage import Stage, StagedBlobWriter, StagedWriter
 
 __all__ = [
-    "BLOBS", "INDEX_FILE", "LAYOUT_FILE", "BlobWriter", "Cleanable", "Enumerable", "ImageDriver",
-    "Lockable", "MemoryDriver", "MemoryFile", "Reader", "Shareable", "Stage", "StagedBlobWriter",
-    "StagedWriter", "TarWriter", "Writer", "blob_path", "check_path",
+    "BLOBS", "INDEX_FILE", "LAYOUT_FILE", "BlobWriter", "Cleanable", "DirectoryDriver",
+    "Enumerable", "ImageDriver", "Lockable", "MemoryDriver", "MemoryFile", "Reader", "Shareable",
+    "Stage", "StagedBlobWriter", "StagedWriter", "TarWriter", "Writer", "blob_path", "check_path",
 ]  # fmt: skip
