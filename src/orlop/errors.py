@@ -8,12 +8,14 @@
     │   ├── InvalidDocumentError    a manifest, index, config, layout or credentials file
     │   ├── InvalidLayerError       a tar, its compression or its changeset
     │   ├── InvalidImageError       a filesystem image
-    │   └── InvalidArchiveError     an archive that holds images
+    │   ├── InvalidArchiveError     an archive that holds images
+    │   └── InvalidFilterError      a text that chooses records
     ├── VerificationError           expected, actual
     │   ├── DigestMismatchError
     │   └── SizeMismatchError
     ├── NotFoundError
     ├── AlreadyExistsError
+    ├── ConflictError               somebody else was faster
     ├── AmbiguousError              a prefix or name that means several things; candidates
     ├── InUseError
     ├── LimitExceededError          limit (its name), value (what it is)
@@ -101,6 +103,10 @@ class InvalidArchiveError(InvalidError):
     """An archive that holds images is broken; `where` is the archive and its member."""
 
 
+class InvalidFilterError(InvalidError):
+    """A text is no filter; `where` is the column."""
+
+
 class VerificationError(OrlopError):
     """Content is not what its digest, size or diffID says.
 
@@ -136,6 +142,10 @@ class NotFoundError(OrlopError, LookupError):
 
 class AlreadyExistsError(OrlopError):
     """Something that was to be made exists already."""
+
+
+class ConflictError(OrlopError):
+    """A record is no longer what the one who changes it had read; nothing was changed."""
 
 
 class AmbiguousError(OrlopError, LookupError):
