@@ -8,8 +8,11 @@ Spec: image-spec v1.1, media-types.md; RFC 6838, section 4.2.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from orlop.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,12 +89,24 @@ OCI_TWINS: Final[Mapping[str, str]] = MappingProxyType(
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _GRAMMAR: Final = re.compile(f"{_NAME}/{_NAME}", re.ASCII)
+_MAX_LENGTH: Final = 255
 _OCI_LAYER_PREFIX: Final = "application/vnd.oci.image.layer."
 _NONDISTRIBUTABLE_PREFIXES: Final = (
     "application/vnd.oci.image.layer.nondistributable.",
     "application/vnd.docker.image.rootfs.foreign.",
 )
 _DOCKER_PREFIX: Final = "application/vnd.docker."
+_ENCRYPTED: Final = "+encrypted"
+_COMPRESSIONS: Final = frozenset({"", "gzip", "zstd"})
+_DOCKER_COMPRESSIONS: Final[Mapping[str, str | None]] = MappingProxyType(
+    {
+        DOCKER_LAYER: None,
+        DOCKER_LAYER_FOREIGN: None,
+        DOCKER_LAYER_GZIP: "gzip",
+        DOCKER_LAYER_FOREIGN_GZIP: "gzip",
+        DOCKER_LAYER_ZSTD: "zstd",
+    }
+)
 _OTHER_LAYERS: Final = frozenset(
     {
         DOCKER_LAYER,
@@ -122,6 +137,11 @@ def valid(media_type: str) -> bool:
 
     Spec: RFC 6838, section 4.2.
     """
+    return len(media_type) <= _MAX_LENGTH and _is_valid(media_type)
+
+
+@lru_cache(maxsize=256)
+def _is_valid(media_type: str) -> bool:
     return _GRAMMAR.fullmatch(media_type) is not None
 
 
@@ -142,7 +162,34 @@ def is_config(media_type: str) -> bool:
 
 def is_layer(media_type: str) -> bool:
     """Whether this is a layer: tar of any compression, encrypted or not, or EROFS."""
-    return media_type.startswith(_OCI_LAYER_PREFIX) or media_type in _OTHER_LAYERS
+    plain = media_type.removesuffix(_ENCRYPTED)
+    return plain.startswith(_OCI_LAYER_PREFIX) or plain in _OTHER_LAYERS
+
+
+def layer_compression(media_type: str) -> str | None:
+    """How a layer of this type is compressed, once it is decrypted.
+
+    Returns:
+        `gzip`, `zstd`, or nothing where it is not compressed. None where only its bytes tell:
+        Docker's type for plain tar has been put on compressed layers, too.
+
+    Raises:
+        UnsupportedError: It is no layer, or one of a compression that is unknown here.
+
+    Spec: image-spec v1.1, layer.md, "`+gzip` Media Types" and "`+zstd` Media Types"; RFC 6839,
+    section 3: of several suffixes the last one says what the content is as it lies there.
+    """
+    if not is_layer(media_type):
+        raise UnsupportedError(f"{media_type[:100]!r} is no type of a layer")
+    plain = media_type.removesuffix(_ENCRYPTED)
+    if plain in _DOCKER_COMPRESSIONS:
+        return _DOCKER_COMPRESSIONS[plain]
+    _, _, compression = plain.partition("+")
+    if compression not in _COMPRESSIONS:
+        raise UnsupportedError(
+            f"layers of type {media_type[:100]!r} are compressed in an unknown way"
+        )
+    return compression
 
 
 def is_nondistributable(media_type: str) -> bool:
@@ -155,7 +202,7 @@ def is_nondistributable(media_type: str) -> bool:
 
 def is_encrypted(media_type: str) -> bool:
     """Whether this is content that must be decrypted first."""
-    return media_type.endswith("+encrypted")
+    return media_type.endswith(_ENCRYPTED)
 
 
 def is_schema1(media_type: str) -> bool:

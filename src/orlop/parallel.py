@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from orlop.errors import OrlopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _PATIENCE: Final = 1.0
 """How many seconds a run that failed or was interrupted waits for its threads to put down what
@@ -17,6 +17,7 @@ they hold. One that waits for a silent server is left alone: it stops at its nex
 has written so far is gone on with as after a crash."""
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 class CancelledError(OrlopError):
@@ -57,6 +58,18 @@ class Cancellation:
         self.check()
 
 
+def current_cancellation() -> Cancellation:
+    """The cancellation of the run that this thread works for; else one that nobody cancels.
+
+    For work that is handed no cancellation, such as a plain function that others compose.
+    """
+    found: Cancellation | None = getattr(_WORKER, "cancellation", None)
+    return found or Cancellation()
+
+
+_WORKER: Final = threading.local()
+
+
 def run_all(
     tasks: Sequence[Callable[[], Result]], *, jobs: int, cancellation: Cancellation
 ) -> list[Result]:
@@ -70,63 +83,112 @@ def run_all(
         BaseException: Whatever the first task that failed raised.
         CancelledError: The work was to stop, and no task failed.
     """
-    run = _Run(tasks, cancellation)
-    threads = [
-        threading.Thread(target=run.work, name=f"orlop-{number}", daemon=True)
-        for number in range(min(jobs, len(tasks)))
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        if threads:
-            run.over.wait()
-    except BaseException:
-        cancellation.cancel()
-        _join(threads)
-        raise
-    _join(threads)
-    if run.error is not None:
-        raise run.error
-    cancellation.check()
-    return [run.results[number] for number in range(len(tasks))]
+    results: dict[int, Result] = {}
+
+    def work(number: int) -> tuple[int, ...]:
+        results[number] = tasks[number]()
+        return ()
+
+    numbers = range(len(tasks))
+    _Run(work, numbers, cancellation).run(min(jobs, len(tasks)), _PATIENCE)
+    return [results[number] for number in numbers]
 
 
-def _join(threads: Sequence[threading.Thread]) -> None:
-    end = time.monotonic() + _PATIENCE
+def run_tree(
+    work: Callable[[Item], Iterable[Item]],
+    items: Sequence[Item],
+    *,
+    jobs: int,
+    cancellation: Cancellation,
+) -> None:
+    """Do the work of these items, and of those that it gives, in `jobs` threads.
+
+    An item is begun after the one that gave it has ended; of those that wait, the next is the one
+    that would be next without threads, depth first. The first error cancels the rest and is raised
+    when all others have stopped, however long they take; Ctrl-C does not wait for them so long.
+
+    Raises:
+        BaseException: Whatever the first work that failed raised.
+        CancelledError: The work was to stop, and none failed.
+    """
+    _Run(work, items, cancellation).run(jobs, None)
+
+
+class _Run(Generic[Item]):
+    """What the threads of one run share; `over` is set when all is done, or one failed."""
+
+    def __init__(
+        self,
+        work: Callable[[Item], Iterable[Item]],
+        items: Sequence[Item],
+        cancellation: Cancellation,
+    ) -> None:
+        self._work = work
+        self._waiting = list(items)[::-1]
+        self._busy = 0
+        self._error: BaseException | None = None
+        self._cancellation = cancellation
+        self._changed = threading.Condition()
+        self._over = threading.Event()
+
+    def run(self, jobs: int, patience: float | None) -> None:
+        """Do all of it, and wait `patience` seconds for what an error interrupts."""
+        threads = [
+            threading.Thread(target=self._serve, name=f"orlop-{number}", daemon=True)
+            for number in range(jobs)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            if threads:
+                self._over.wait()
+        except BaseException:
+            self._stop()
+            _join(threads, _PATIENCE)
+            raise
+        _join(threads, patience)
+        if self._error is not None:
+            raise self._error
+        self._cancellation.check()
+
+    def _serve(self) -> None:
+        _WORKER.cancellation = self._cancellation
+        while taken := self._take():
+            try:
+                more = [*self._work(taken[0])]
+            except BaseException as error:
+                self._fail(error)
+                more = []
+            with self._changed:
+                self._waiting += reversed(more)
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def _take(self) -> tuple[Item] | None:
+        """The next item; None when there are no more, or no more are to be begun."""
+        with self._changed:
+            while self._busy and not self._waiting and not self._cancellation.cancelled:
+                self._changed.wait()
+            if not self._waiting or self._cancellation.cancelled:
+                self._over.set()
+                return None
+            self._busy += 1
+            return (self._waiting.pop(),)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+        self._stop()
+        self._over.set()
+
+    def _stop(self) -> None:
+        self._cancellation.cancel()
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _join(threads: Sequence[threading.Thread], patience: float | None) -> None:
+    end = None if patience is None else time.monotonic() + patience
     for thread in threads:
         if thread.ident is not None:
-            thread.join(max(0.0, end - time.monotonic()))
-
-
-class _Run(Generic[Result]):
-    """What the threads of one `run_all` share; `over` is set when all is done, or one failed."""
-
-    def __init__(self, tasks: Sequence[Callable[[], Result]], cancellation: Cancellation) -> None:
-        self.results: dict[int, Result] = {}
-        self.error: BaseException | None = None
-        self.over = threading.Event()
-        self._unfinished = len(tasks)
-        self._waiting = list(enumerate(tasks))[::-1]
-        self._lock = threading.Lock()
-        self._cancellation = cancellation
-
-    def work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    return
-                if self._cancellation.cancelled:
-                    self.over.set()
-                    return
-                number, task = self._waiting.pop()
-            try:
-                self.results[number] = task()
-            except BaseException as error:
-                with self._lock:
-                    self.error = self.error or error
-                self._cancellation.cancel()
-                self.over.set()
-            with self._lock:
-                self._unfinished -= 1
-                if not self._unfinished:
-                    self.over.set()
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))

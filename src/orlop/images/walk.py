@@ -51,7 +51,7 @@ def iter_walk(
 ) -> Iterator[Descriptor]:
     """The descriptors that `walk` visits, each after the handler has seen it; raises as it does."""
     visits = Visits(again=again)
-    waiting = begin(descriptors)
+    waiting = list(reversed(begin(descriptors)))
     while waiting:
         descriptor, depth = waiting.pop()
         if visits.enter(descriptor, depth):
@@ -64,8 +64,8 @@ Place = tuple["Descriptor", int]
 
 
 def begin(descriptors: Sequence[Descriptor]) -> list[Place]:
-    """A stack with these descriptors, the first on top."""
-    return [(descriptor, 1) for descriptor in reversed(descriptors)]
+    """These descriptors, with nothing above them."""
+    return [(descriptor, 1) for descriptor in descriptors]
 
 
 def below(handler: Handler, descriptor: Descriptor, depth: int) -> Sequence[Place]:
