@@ -6,18 +6,21 @@ from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE, blob_path, 
 from orlop.layout.driver.protocol import (
     BlobWriter,
     Cleanable,
+    Dated,
     Enumerable,
     ImageDriver,
     Lockable,
     Reader,
     Shareable,
+    Structured,
     TarWriter,
     Writer,
 )
 from orlop.layout.driver.stage import Stage, StagedBlobWriter, StagedWriter
 
 __all__ = [
-    "BLOBS", "INDEX_FILE", "LAYOUT_FILE", "BlobWriter", "Cleanable", "DirectoryDriver",
+    "BLOBS", "INDEX_FILE", "LAYOUT_FILE", "BlobWriter", "Cleanable", "Dated", "DirectoryDriver",
     "Enumerable", "ImageDriver", "Lockable", "MemoryDriver", "MemoryFile", "Reader", "Shareable",
-    "Stage", "StagedBlobWriter", "StagedWriter", "TarWriter", "Writer", "blob_path", "check_path",
+    "Stage", "StagedBlobWriter", "StagedWriter", "Structured", "TarWriter", "Writer", "blob_path",
+    "check_path",
 ]  # fmt: skip

@@ -104,6 +104,14 @@ def sharing(driver: ImageDriver) -> AbstractContextManager[object]:
     return driver.sharing() if isinstance(driver, Shareable) else nullcontext()
 
 
-def collecting(driver: ImageDriver) -> AbstractContextManager[object]:
-    """Wait for all that are `sharing`, and keep new ones out, where the driver can."""
-    return driver.collecting() if isinstance(driver, Shareable) else nullcontext()
+def collecting(driver: ImageDriver, timeout: float | None = None) -> AbstractContextManager[object]:
+    """Wait for all that are `sharing`, and keep new ones out, where the driver can.
+
+    Args:
+        driver: The layout.
+        timeout: Seconds to wait for them; as long as it takes where None.
+
+    Raises:
+        InUseError: There is still a writer, or another collector.
+    """
+    return driver.collecting(timeout) if isinstance(driver, Shareable) else nullcontext()

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from orlop.errors import AlreadyExistsError, NotFoundError
+from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.layout.directory import DirectoryFiles
 from orlop.layout.driver.below import (
     directory_of,
@@ -41,6 +42,7 @@ from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PATIENCE: Final = 0.05
 _STAGE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -131,15 +133,34 @@ class DirectoryDriver:
             yield
 
     @contextmanager
-    def collecting(self) -> Iterator[None]:
+    def collecting(self, timeout: float | None = None) -> Iterator[None]:
         """Collect when nobody is sharing; see `Shareable`."""
-        with self._opened_blobs() as blobs, _flocked(blobs, fcntl.LOCK_EX):
-            yield
+        with self._opened_blobs() as blobs:
+            if timeout is not None:
+                self._wait_for(blobs, timeout)
+            with _flocked(blobs, fcntl.LOCK_EX):
+                yield
 
     def paths(self, prefix: str = "") -> Iterator[str]:
         """Every path in order; see `Enumerable`. Symbolic links are among them, not followed."""
         with self._opened() as root:
             yield from iter_paths(root, prefix, STAGE_PREFIX)
+
+    def has_directory(self, path: str) -> bool:
+        """Whether there is a directory, and no link to one; see `Structured`."""
+        try:
+            with self._opened() as root, directory_of(root, f"{path}/", make=False):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def modified_ns(self, path: str) -> int:
+        """When a file was last written; see `Dated`."""
+        try:
+            with self._opened() as root, directory_of(root, path, make=False) as (fd, name):
+                return os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(f"{self._path} holds no {path}") from None
 
     def unfinished(self) -> list[str]:
         """The files that writers have begun, in order; see `Cleanable`."""
@@ -156,6 +177,21 @@ class DirectoryDriver:
             raise ValueError(f"{path!r} is not among the unfinished files")
         with self._opened() as root:
             return _discard(path, root)
+
+    def _wait_for(self, blobs: int, timeout: float) -> None:
+        """Take the collector's lock when it is free, which the kernel cannot wait for so long."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(blobs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise InUseError(
+                        f"{self._path} is being written to", hint="try again when that is done"
+                    ) from None
+                time.sleep(_PATIENCE)
+            else:
+                return
 
     def _require_empty(self) -> None:
         """Refuse a directory with anything in it but what a killed `init` can leave."""

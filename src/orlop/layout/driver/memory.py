@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from orlop.errors import AlreadyExistsError, NotFoundError
+from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
 
 if TYPE_CHECKING:
@@ -90,10 +90,11 @@ class MemoryDriver:
                 self._changed.notify_all()
 
     @contextmanager
-    def collecting(self) -> Iterator[None]:
+    def collecting(self, timeout: float | None = None) -> Iterator[None]:
         """Collect when nobody is sharing; see `Shareable`."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._sharers)
+            if not self._changed.wait_for(lambda: not self._sharers, timeout):
+                raise InUseError(f"{self} is being written to")
             yield
 
     def paths(self, prefix: str = "") -> Iterator[str]:

@@ -4,7 +4,7 @@ Only the functions of `orlop.layout` call a driver's methods. They hand in paths
 with slashes, and have been checked: no driver ever sees `..`, an empty segment or a leading slash.
 
 Five methods make a driver. What else one can do it says by having the methods of `Lockable`,
-`Shareable`, `Enumerable` or `Cleanable`; nothing is registered or inherited.
+`Shareable`, `Enumerable`, `Cleanable`, `Structured` or `Dated`; nothing is registered or inherited.
 """
 
 from __future__ import annotations
@@ -177,8 +177,15 @@ class Shareable(Protocol):
     def sharing(self) -> AbstractContextManager[object]:
         """Held by any number of writers, from their first blob to the index that names it."""
 
-    def collecting(self) -> AbstractContextManager[object]:
-        """Held by one collector, when no writer is sharing; taken before `lock`."""
+    def collecting(self, timeout: float | None = None) -> AbstractContextManager[object]:
+        """Held by one collector, when no writer is sharing; taken before `lock`.
+
+        Args:
+            timeout: Seconds to wait for them; as long as it takes where None.
+
+        Raises:
+            InUseError: There is still a writer, or another collector.
+        """
 
 
 @runtime_checkable
@@ -201,6 +208,26 @@ class Cleanable(Protocol):
 
     def discard(self, path: str) -> bool:
         """Remove one of them, unless its writer is alive; whether it was removed."""
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """A driver whose form has directories, which may be there without a file."""
+
+    def has_directory(self, path: str) -> bool:
+        """Whether there is such a directory."""
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A driver that others write to without taking its locks, and that knows when they did."""
+
+    def modified_ns(self, path: str) -> int:
+        """When a file was last written, in nanoseconds since 1970.
+
+        Raises:
+            NotFoundError: There is none.
+        """
 
 
 class TarWriter(Protocol):
