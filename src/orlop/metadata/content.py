@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from orlop.content import ContentStore, Info, Ingest, IngestStatus, VerifyingReader
     from orlop.metadata.database import Database, Transaction
-    from orlop.metadata.leases import Lease
+    from orlop.metadata.lease import Lease
 
 
 @final

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal, final
 
-from orlop.errors import InvalidError
+from orlop.filters import check_labels
 from orlop.metadata.gclabels import check_gc_label
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ class Labels:
         Raises:
             NotFoundError: It does not exist.
             InvalidError: A label is none, or one for the collector that it could not obey.
+            LimitExceededError: There are too many, or one is too long.
         """
+        kept = check_labels(labels)
         self._tx.execute(f"DELETE FROM {kind}_labels WHERE {kind} = ?", (owner,))  # noqa: S608
-        for key, value in labels.items():
-            self.set(kind, owner, key, value)
+        for key, value in kept.items():
+            self._put(kind, owner, key, value)
 
     def set(self, kind: LabelKind, owner: str, key: str, value: str) -> None:
         """Give a thing a label, in place of the one of that key; take it away for an empty value.
@@ -61,13 +63,15 @@ class Labels:
         Raises:
             NotFoundError: The thing does not exist.
             InvalidError: The label is none, or one for the collector that it could not obey.
+            LimitExceededError: It is too long.
         """
-        if not key:
-            raise InvalidError("a label has an empty key")
-        if not value:
+        if check_labels({key: value}):
+            self._put(kind, owner, key, value)
+        else:
             sql = f"DELETE FROM {kind}_labels WHERE {kind} = ? AND key = ?"  # noqa: S608
             self._tx.execute(sql, (owner, key))
-            return
+
+    def _put(self, kind: LabelKind, owner: str, key: str, value: str) -> None:
         check_gc_label(key, value)
         sql = (
             f"INSERT INTO {kind}_labels ({kind}, key, value) VALUES (?,?,?)"  # noqa: S608

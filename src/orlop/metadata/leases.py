@@ -7,73 +7,32 @@ keeps is recorded before it exists, so there is no moment at which it could be t
 
 from __future__ import annotations
 
-import os
-import time
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Self, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
-from orlop._sys.process import boot_id, is_alive, process_start
-from orlop.errors import AlreadyExistsError, NotFoundError
+from orlop._sys.process import boot_id
+from orlop.errors import AlreadyExistsError, InvalidError, NotFoundError
 from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, parse_time
 from orlop.metadata.labels import Labels, decode_labels, labels_column
+from orlop.metadata.owner import NOBODY, Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from types import TracebackType
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from orlop.metadata.database import Database, Row, Transaction
+    from orlop.metadata.database import Row, Transaction
 
 Kind = Literal["blob", "form", "chain", "ingest"]
 """What a lease keeps: a blob with all that it names, a layer's forms, a stack with the forms of
 its layers, or an ingest."""
 
+MAX_LEASE_ID: Final = 76
+"""Characters of a lease's name."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+
 PURPOSE: Final = "orlop.purpose"
 """Label that says what a lease is for."""
-
-FOREIGN_LEASE_TIME: Final = 24 * 3600 * 10**9
-"""Nanoseconds that a lease lives whose owner cannot be seen: it is in another PID namespace."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
-    """A process, told from every other that has had or will have its pid.
-
-    Attributes:
-        pid: Its pid.
-        start: When it began, in clock ticks since boot.
-        pid_namespace: The namespace in which it has this pid, by inode number.
-        boot_id: The boot in which it runs.
-    """
-
-    pid: int
-    start: int
-    pid_namespace: int
-    boot_id: str
-
-    @classmethod
-    def current(cls) -> Self:
-        """This process."""
-        pid = os.getpid()
-        return cls(
-            pid=pid,
-            start=process_start(pid) or 0,
-            pid_namespace=_pid_namespace(),
-            boot_id=boot_id(),
-        )
-
-    def is_live(self, created_at_ns: int, now_ns: int, expires_at_ns: int | None = None) -> bool:
-        """Whether the process is there; one in another PID namespace is believed for a while.
-
-        Args:
-            created_at_ns: When it was recorded.
-            now_ns: The time now.
-            expires_at_ns: Until when one that cannot be seen is believed to be there.
-        """
-        if self.boot_id != boot_id():
-            return False
-        if self.pid_namespace == _pid_namespace():
-            return is_alive(self.pid, self.start)
-        return now_ns < (expires_at_ns or created_at_ns + FOREIGN_LEASE_TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +109,15 @@ class Leases:
 
         Raises:
             AlreadyExistsError: There is one of this name.
-            InvalidError: A label is none, or one for the collector that it could not obey.
+            InvalidError: The name is not made of letters and digits, with single points, dashes
+                and underscores between them; or a label is none, or one for the collector that
+                it could not obey.
         """
+        if len(record.id) > MAX_LEASE_ID or _ID.fullmatch(record.id) is None:
+            raise InvalidError(
+                f"{record.id[:100]!r} is no name for a lease",
+                hint=f"use up to {MAX_LEASE_ID} letters, digits, and `.-_` between them",
+            )
         if self.get(record.id) is not None:
             raise AlreadyExistsError(f"lease {record.id!r} exists already")
         owner = record.owner or NOBODY
@@ -167,10 +133,28 @@ class Leases:
         self._tx.execute(f"INSERT INTO leases ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)", values)  # noqa: S608
         Labels(self._tx).replace("lease", record.id, record.labels)
 
+    def detach(self, id: str, boot_id: str) -> bool:  # noqa: A002
+        """Let a lease have no owner, and end with a boot, or with none; whether there is one."""
+        sql = (
+            "UPDATE leases SET pid = 0, pid_start = 0, pid_namespace = 0, boot_id = ? WHERE id = ?"
+        )
+        return self._tx.execute(sql, (boot_id, id)) > 0
+
     def extend(self, id: str, expires_at_ns: int | None) -> bool:  # noqa: A002
         """Let a lease end at another time; whether there is one."""
         sql = "UPDATE leases SET expires_at_ns = ? WHERE id = ?"
         return self._tx.execute(sql, (expires_at_ns, id)) > 0
+
+    def require_live(self, id: str, now_ns: int) -> LeaseRecord:  # noqa: A002
+        """The lease of this name, if it has not ended.
+
+        Raises:
+            NotFoundError: It has, or there never was one.
+        """
+        record = self.get(id)
+        if record is None or not is_live(record, now_ns):
+            raise NotFoundError(f"lease {id!r} has ended", hint="begin the work anew")
+        return record
 
     def hold(self, id: str, kind: Kind, keys: Iterable[str]) -> None:  # noqa: A002
         """Keep things that exist or will.
@@ -203,88 +187,6 @@ class Leases:
         return self._tx.execute("DELETE FROM leases WHERE id = ?", (id,)) > 0
 
 
-@final
-class Lease:
-    """A lease of this process, ended when its block is left.
-
-    Args:
-        database: Where it is recorded.
-        purpose: What it is for.
-        now_ns: The clock, in nanoseconds since 1970.
-    """
-
-    def __init__(
-        self, database: Database, purpose: str = "", *, now_ns: Callable[[], int] = time.time_ns
-    ) -> None:
-        self.database = database
-        self.record = LeaseRecord(
-            id=os.urandom(16).hex(),
-            owner=Owner.current(),
-            created_at_ns=now_ns(),
-            labels={PURPOSE: purpose.encode(errors="backslashreplace").decode()},
-        )
-        self._held: set[tuple[Kind, str]] = set()
-        with database.write() as tx:
-            Leases(tx).create(self.record)
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        return self.record.id
-
-    def hold(self, kind: Kind, *keys: str) -> None:
-        """Keep things that exist or will, until the lease ends.
-
-        Raises:
-            NotFoundError: The lease has ended.
-        """
-        self.hold_all([(kind, key) for key in keys])
-
-    def hold_all(self, items: Iterable[tuple[Kind, str]]) -> None:
-        """Keep things of several kinds; those that are kept already cost nothing.
-
-        Raises:
-            NotFoundError: The lease has ended.
-        """
-        fresh = set(items) - self._held
-        if fresh:
-            with self.database.write() as tx:
-                for kind, key in fresh:
-                    self.hold_in(tx, kind, key)
-            self._held |= fresh
-
-    def holds(self, kind: Kind, key: str) -> bool:
-        """Whether a thing is kept already."""
-        return (kind, key) in self._held
-
-    def drop_in(self, tx: Transaction, kind: Kind, *keys: str) -> None:
-        """Keep things no longer, as part of a transaction."""
-        self._held -= {(kind, key) for key in keys}
-        Leases(tx).drop(self.id, kind, keys)
-
-    def hold_in(self, tx: Transaction, kind: Kind, *keys: str) -> None:
-        """Keep things, as part of a transaction."""
-        Leases(tx).hold(self.id, kind, keys)
-
-    def release(self) -> None:
-        """End the lease; what nothing else keeps is garbage."""
-        self._held.clear()
-        with self.database.write() as tx:
-            Leases(tx).delete(self.id)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-
-NOBODY: Final = Owner(pid=0, start=0, pid_namespace=0, boot_id="")
 _COLUMNS: Final = "id, pid, pid_start, pid_namespace, boot_id, created_at_ns, expires_at_ns"
 _SELECT: Final = f"SELECT {_COLUMNS}, {labels_column('lease', 'id')} FROM leases"  # noqa: S608
 
@@ -299,7 +201,3 @@ def _record(row: Row) -> LeaseRecord:
         expires_at_ns=row[6],
         labels=decode_labels(row[7]),
     )
-
-
-def _pid_namespace() -> int:
-    return os.stat("/proc/self/ns/pid").st_ino

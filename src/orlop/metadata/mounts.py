@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
-from orlop.metadata.leases import NOBODY, Owner
+from orlop.metadata.owner import NOBODY, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

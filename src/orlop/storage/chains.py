@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.metadata.database import Database
-    from orlop.metadata.leases import Lease
+    from orlop.metadata.lease import Lease
     from orlop.storage.forms import FormStore
     from orlop.storage.places import Places
 

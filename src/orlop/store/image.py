@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from orlop.errors import InvalidPlatformError, NotFoundError
 from orlop.metadata import Images, Lease
-from orlop.metadata.leases import Owner
+from orlop.metadata.owner import Owner
 from orlop.platform import Platform
 from orlop.storage.places import writing_to
 from orlop.store.mount import Mount
@@ -60,6 +60,11 @@ class Image:
     def id(self) -> Digest:
         """The image ID: the digest of the config."""
         return self._record.image_id
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What is noted about the name, by key; not the labels in the config."""
+        return dict(self._record.labels)
 
     @property
     def size(self) -> int:

@@ -147,11 +147,11 @@ def test_dead_leases_keep_nothing(database, content):
     dead = replace(Owner.current(), start=1)
     with database.write() as tx:
         Leases(tx).create(LeaseRecord(id="dead", owner=dead, created_at_ns=1))
-        Leases(tx).create(LeaseRecord(id="for ever", owner=None, created_at_ns=1))
+        Leases(tx).create(LeaseRecord(id="forever", owner=None, created_at_ns=1))
         Leases(tx).create(LeaseRecord(id="over", owner=None, created_at_ns=1, expires_at_ns=50))
         Leases(tx).hold("dead", "blob", [gone])
         Leases(tx).hold("over", "blob", [gone])
-        Leases(tx).hold("for ever", "blob", [kept])
+        Leases(tx).hold("forever", "blob", [kept])
     assert collect(database, content, now_ns=lambda: 49) == Collected(leases=1)
     assert collect(database, content, now_ns=lambda: 50) == Collected(leases=1, blobs=1)
     assert recorded(database) == {kept}

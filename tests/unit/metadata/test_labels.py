@@ -1,7 +1,8 @@
 import pytest
 
 from orlop.digest import Digest
-from orlop.errors import InvalidError, NotFoundError
+from orlop.errors import InvalidError, LimitExceededError, NotFoundError
+from orlop.filters.labels import MAX_LABEL_SIZE, MAX_LABELS
 from orlop.metadata import (
     BlobRecord,
     Blobs,
@@ -73,7 +74,7 @@ def test_labels_go_with_what_has_them(tx):
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("", "x", "empty key"),
+        ("", "x", "key is empty"),
         ("containerd.io/gc.expire", "tomorrow", "no time"),
         ("containerd.io/gc.ref.content", "sha256:00", "sha256:00"),
         ("containerd.io/gc.ref.content.config", "x", "digest"),
@@ -86,10 +87,21 @@ def test_labels_go_with_what_has_them(tx):
 def test_labels_that_could_not_be_obeyed_are_refused(tx, key, value, says):
     with pytest.raises(InvalidError, match=says) as caught:
         Labels(tx).set("image", "image", key, value)
-    assert caught.value.where == (key or None)
+    assert caught.value.where == (key or "labels")
     with pytest.raises(InvalidError, match=says):
         Images(tx).put(image("image", labels={key: value}))
     assert Labels(tx).get("image", "image") == {}
+
+
+def test_labels_that_are_too_long(tx):
+    Labels(tx).set("image", "image", "k", "x" * (MAX_LABEL_SIZE - 1))
+    for labels in (
+        {"k": "x" * MAX_LABEL_SIZE},
+        dict.fromkeys(map(str, range(MAX_LABELS + 1)), "x"),
+    ):
+        with pytest.raises(LimitExceededError):
+            Labels(tx).replace("image", "image", labels)
+    assert list(Labels(tx).get("image", "image")) == ["k"]
 
 
 @pytest.mark.parametrize(

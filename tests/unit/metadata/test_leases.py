@@ -7,7 +7,8 @@ import pytest
 
 from orlop.errors import AlreadyExistsError, NotFoundError
 from orlop.metadata import Database, Lease, LeaseRecord, Leases, Owner
-from orlop.metadata.leases import FOREIGN_LEASE_TIME, is_live
+from orlop.metadata.leases import is_live
+from orlop.metadata.owner import FOREIGN_LEASE_TIME
 
 NOW = 10**18
 
