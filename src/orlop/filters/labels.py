@@ -17,7 +17,7 @@ def check_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """The labels that are kept: all but those without a value, which mean that there is none.
 
     Raises:
-        InvalidError: A key is empty, or a text is not UTF-8.
+        InvalidError: A key is empty or has a NUL in it, or a text is not UTF-8.
         LimitExceededError: There are too many, or one is too long.
     """
     kept = {key: value for key, value in labels.items() if value}
@@ -40,8 +40,8 @@ def labels_value(labels: Mapping[str, str], path: tuple[str, ...]) -> str | None
 
 
 def _check_label(key: str, value: str) -> None:
-    if not key:
-        raise InvalidError("a label's key is empty", where="labels")
+    if not key or "\0" in key:
+        raise InvalidError(f"a label's key {'holds a NUL' if key else 'is empty'}", where="labels")
     try:
         size = len(key.encode()) + len(value.encode())
     except UnicodeEncodeError:

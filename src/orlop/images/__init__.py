@@ -39,13 +39,15 @@ from orlop.images.labels import (
 from orlop.images.provider import Inventory, Provider, read_document
 from orlop.images.record import ImageRecord
 from orlop.images.selection import filter_platforms, limit_manifests
+from orlop.images.store import ImageStore
 from orlop.images.walk import MAX_DEPTH, MAX_VISITS, iter_walk, walk
 
 __all__ = [
     "MAX_DEPTH", "MAX_VISITS", "BlobSource", "BlobStream", "BlobTarget", "Choice", "Completeness",
-    "Handler", "ImageRecord", "Inventory", "LabelManager", "Provider", "SkipDescriptor",
-    "StopHandler", "check", "child_label_key", "child_labels", "children", "children_handler",
-    "choose", "config", "dispatch", "fetch", "fetch_handler", "filter_platforms", "handlers",
-    "iter_walk", "key_without_layers", "label_children", "limit_manifests", "manifest", "parts",
-    "platforms", "read_config", "read_document", "rootfs", "size", "usage", "walk",
+    "Handler", "ImageRecord", "ImageStore", "Inventory", "LabelManager", "Provider",
+    "SkipDescriptor", "StopHandler", "check", "child_label_key", "child_labels", "children",
+    "children_handler", "choose", "config", "dispatch", "fetch", "fetch_handler",
+    "filter_platforms", "handlers", "iter_walk", "key_without_layers", "label_children",
+    "limit_manifests", "manifest", "parts", "platforms", "read_config", "read_document", "rootfs",
+    "size", "usage", "walk",
 ]  # fmt: skip

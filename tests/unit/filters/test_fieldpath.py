@@ -74,7 +74,7 @@ def test_number_of_labels_has_a_limit():
     assert caught.value.limit == "MAX_LABELS"
 
 
-@pytest.mark.parametrize("labels", [{"": "x"}, {"\udcff": "x"}, {"x": "\udcff"}])
+@pytest.mark.parametrize("labels", [{"": "x"}, {"a\0": "x"}, {"\udcff": "x"}, {"x": "\udcff"}])
 def test_labels_that_cannot_be_kept_are_refused(labels):
     with pytest.raises(InvalidError):
         check_labels(labels)
