@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("history", "history:history", "Show the steps that an image was built by."),
         Command("tag", "names:tag", "Give an image more names."),
         Command("untag", "names:untag", "Take names away from images."),
+        Command("label", "names:label", "Set labels of an image, or list them."),
         Command("rm", "images:remove", "Remove the names of images."),
     ),
     "Their files": (

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orlop.errors import AmbiguousError, InvalidReferenceError, NotFoundError
-from orlop.metadata import Images
+from orlop.filters import check_labels
+from orlop.metadata import Images, Labels
 from orlop.reference import Reference
 from orlop.store.lookup import find_image, find_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orlop.metadata import ImageRow
     from orlop.storage.storage import Storage
@@ -45,9 +46,28 @@ def add_names(storage: Storage, name_or_id: str, names: Sequence[str]) -> list[I
     with storage.database.write() as tx:
         meant = find_image(tx, name_or_id)[0]
         for name in wanted:
-            Images(tx).put(replace(meant, name=name, created_at_ns=now, updated_at_ns=now))
+            named = replace(meant, name=name, labels={}, created_at_ns=now, updated_at_ns=now)
+            Images(tx).put(named)
         rows = [Images(tx).get(name) for name in wanted]
     return [row for row in rows if row is not None]
+
+
+def set_labels(storage: Storage, name_or_id: str, labels: Mapping[str, str]) -> ImageRow:
+    """Set labels of an image's name, all or none; an empty value takes one away.
+
+    Raises:
+        NotFoundError: There is no such image.
+        AmbiguousError: An ID has several names; or a prefix fits several IDs.
+        InvalidError: A label is none, or one for the collector that it could not obey.
+    """
+    check_labels(labels)
+    with storage.database.write() as tx:
+        row = _only(find_image(tx, name_or_id), name_or_id, "label them one by one")
+        for key, value in labels.items():
+            Labels(tx).set("image", row.name, key, value)
+        now = replace(row, labels=Labels(tx).get("image", row.name), updated_at_ns=time.time_ns())
+        Images(tx).update(now)
+    return now
 
 
 def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]:
@@ -59,12 +79,8 @@ def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]
     """
     with storage.database.write() as tx:
         rows = find_image(tx, name_or_id)
-        if len(rows) > 1 and not force:
-            raise AmbiguousError(
-                f"{name_or_id} has several names",
-                candidates=[row.name for row in rows],
-                hint="remove the names one by one, or all of them by --force",
-            )
+        if not force:
+            _only(rows, name_or_id, "remove the names one by one, or all of them by --force")
         for row in rows:
             Images(tx).delete(row.name)
     return [row.name for row in rows]
@@ -95,3 +111,10 @@ def remove_unchanged(storage: Storage, row: ImageRow) -> None:
     with storage.database.write() as tx:
         if not Images(tx).delete(row.name, target_digest=row.target_digest):
             raise NotFoundError(f"{row.name} is gone, or another image by now")
+
+
+def _only(rows: Sequence[ImageRow], name_or_id: str, hint: str) -> ImageRow:
+    if len(rows) > 1:
+        names = [row.name for row in rows]
+        raise AmbiguousError(f"{name_or_id} has several names", candidates=names, hint=hint)
+    return rows[0]

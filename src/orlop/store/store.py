@@ -16,9 +16,10 @@ from orlop.storage.storage import Storage
 from orlop.store.image import Image
 from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
-from orlop.store.naming import add_names, name_of, remove_name, remove_names
+from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
     from orlop.metadata import ImageRow, MountRecord
@@ -234,6 +235,21 @@ class Store:
             NotFoundError: No image is called that; an ID is no name.
         """
         return with_reserve(self._storage.places, lambda: remove_name(self._storage, name))
+
+    def label(self, name_or_id: str, labels: Mapping[str, str]) -> Image:
+        """Set labels of an image's name, all or none; those that are not named stay.
+
+        Args:
+            name_or_id: As for `image`.
+            labels: Values by key; an empty value takes a label away. Those under
+                `containerd.io/gc.` tell the collector what to keep, and until when.
+
+        Raises:
+            NotFoundError: There is no such image.
+            AmbiguousError: An ID has several names, which are told; or a prefix fits several.
+            InvalidError: A label is none, too long, or one that the collector could not obey.
+        """
+        return Image(self._storage, set_labels(self._storage, name_or_id, labels))
 
     def collect(self, *, unfinished: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.

@@ -148,3 +148,39 @@ def test_history_for_people(told):
 def test_layers_of_which_nothing_is_told_are_steps_too(filled, layout):
     steps = json.loads(filled.orlop("history", "box", "--format", "json").out)
     assert [step["layer"] for step in steps] == [each["digest"] for each in layout.layers][::-1]
+
+
+def test_labels_are_set_listed_and_taken_away(boxed):
+    assert boxed.orlop("label", "box", "team=sea", "a.b/c=x=y").code == 0
+    assert boxed.orlop("label", "box").out == "a.b/c=x=y\nteam=sea\n"
+    boxed.orlop("label", "box", "team=", "kind=ship")
+    found = boxed.orlop("label", "box", "--format", "json")
+    assert json.loads(found.out) == {"a.b/c": "x=y", "kind": "ship"}
+
+
+def test_labels_belong_to_a_name_and_stay_when_it_moves(boxed, tmp_path):
+    boxed.orlop("label", "box", "team=sea")
+    boxed.orlop("tag", "box", "one")
+    assert boxed.orlop("label", "one").out == ""
+    other = ImageBuilder().layer(file("other", b"")).write(tmp_path / "other")
+    boxed.pull(other.source, "--tag", "box")
+    assert boxed.orlop("label", "box").out == "team=sea\n"
+
+
+@pytest.mark.parametrize("word", ["team", "=sea", ""])
+def test_what_is_no_label(boxed, word):
+    boxed.orlop("label", "box", "a=b", word).check_failure(2, "is no label")
+    assert boxed.orlop("label", "box").out == ""
+
+
+def test_labels_that_cannot_be_kept(boxed):
+    boxed.orlop("label", "box", "a=b", "c=" + "x" * 4096).check_failure(1, "4097 bytes")
+    expire = "containerd.io/gc.expire"
+    boxed.orlop("label", "box", "a=b", f"{expire}=soon").check_failure(1, "'soon' is no time")
+    assert boxed.orlop("label", "box").out == ""
+
+
+def test_an_id_with_several_names_is_no_place_for_labels(boxed):
+    boxed.orlop("tag", "box", "one")
+    boxed.orlop("label", boxed.id, "a=b").check_failure(1, "has several names")
+    assert boxed.orlop("label", boxed.id[:12], "--format", "json").out == "{}\n"
