@@ -20,6 +20,7 @@ _GRAMMAR: Final = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+", r
 _MAX_LENGTH: Final = 512
 _HEX: Final = {"sha256": 64, "sha384": 96, "sha512": 128, "blake3": 64}
 _HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+_is_sha256: Final = re.compile(r"sha256:[a-f0-9]{64}", re.ASCII).fullmatch
 _LOWER_HEX: Final = re.compile(r"[a-f0-9]+", re.ASCII)
 
 
@@ -46,15 +47,9 @@ class Digest(str):
         """Validate the text; a `Digest` is returned as it is."""
         if type(text) is cls:
             return text
-        if not fits_grammar(text):
-            raise InvalidDigestError(f"{text[:100]!r} is no digest (algorithm:encoded)")
-        algorithm, _, encoded = text.partition(":")
-        length = _HEX.get(algorithm)
-        if length is not None and (len(encoded) != length or _LOWER_HEX.fullmatch(encoded) is None):
-            raise InvalidDigestError(
-                f"{text[:100]!r} is no {algorithm} digest ({length} lowercase hexadecimal digits)"
-            )
-        return super().__new__(cls, text)
+        if not _is_sha256(text):
+            _validate(text)
+        return str.__new__(cls, text)
 
     @property
     def algorithm(self) -> str:
@@ -91,6 +86,22 @@ def fits_grammar(text: str) -> bool:
     Spec: image-spec v1.1, descriptor.md, "Digests".
     """
     return len(text) <= _MAX_LENGTH and _GRAMMAR.fullmatch(text) is not None
+
+
+def _validate(text: str) -> None:
+    if len(text) > _MAX_LENGTH or _GRAMMAR.fullmatch(text) is None:
+        raise InvalidDigestError(f"{text[:100]!r} is no digest (algorithm:encoded)")
+    algorithm, _, encoded = text.partition(":")
+    length = _HEX.get(algorithm)
+    if length is not None and (len(encoded) != length or _LOWER_HEX.fullmatch(encoded) is None):
+        raise InvalidDigestError(
+            f"{text[:100]!r} is no {algorithm} digest ({length} lowercase hexadecimal digits)"
+        )
+
+
+def plain_digest(text: str) -> Digest | None:
+    """The digest in a text of the commonest form, SHA-256, at once; None for any other text."""
+    return str.__new__(Digest, text) if _is_sha256(text) else None
 
 
 def new_hash(algorithm: str, data: bytes | bytearray | memoryview = b"") -> Hash:

@@ -11,7 +11,7 @@ from orlop.errors import InvalidDocumentError, OrlopError
 from orlop.platform import Platform
 from orlop.spec.config import ImageConfig, chain_ids
 from orlop.spec.container import ContainerConfig
-from orlop.spec.descriptor import Descriptor
+from orlop.spec.descriptor import Descriptor, decode_plain
 from orlop.spec.document import decode_document
 from orlop.spec.history import History
 from orlop.spec.index import Index
@@ -127,6 +127,29 @@ def test_descriptors_survive_being_written(descriptor):
     again = Descriptor.decode(json.loads(json.dumps(descriptor.encode())))
     assert again == descriptor
     assert again.encode() == descriptor.encode()
+
+
+@given(descriptors, st.sampled_from(["mediaType", "digest", "size", "annotations"]), st.data())
+def test_the_short_way_to_a_descriptor_leads_to_the_same(descriptor, key, data):
+    """A descriptor consists of a set of properties encapsulated in key-value fields."""
+    value = descriptor.encode()
+    if data.draw(st.booleans(), "whether to bend it"):
+        value[key] = data.draw(values | st.sampled_from([2**63, -1, True, {"a": None}, "x:y"]))
+    found = decode_plain(value)
+    try:
+        expected = Descriptor.decode(value)
+    except OrlopError:
+        assert found is None
+    else:
+        assert found is None or found == expected
+
+
+def test_the_short_way_is_taken():
+    """A descriptor has a media type, a digest, a size, and may have annotations."""
+    value = {"mediaType": "a/b", "digest": Digest.of(b""), "size": 0}
+    for usual in (value, value | {"annotations": {"a": "b"}}):
+        plain_value = json.loads(json.dumps(usual))
+        assert decode_plain(plain_value) == Descriptor.decode(plain_value)
 
 
 @given(documents)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 from orlop.errors import AlreadyExistsError, NotFoundError, OrlopError, UnsupportedError
 from orlop.layout.driver.access import locked, open_file, read_file, write_file
 from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
-from orlop.layout.index import with_descriptor, without_ref_name
+from orlop.layout.index import decode_index, encode_index, with_descriptor, without_ref_name
 from orlop.spec.index import Index
-from orlop.spec.json import MAX_DOCUMENT_SIZE
-from orlop.spec.layout import LAYOUT_VERSION, MAX_LAYOUT_SIZE, ImageLayout
+from orlop.spec.layout import LAYOUT_VERSION, MAX_INDEX_SIZE, MAX_LAYOUT_SIZE, ImageLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,8 +92,8 @@ def read_index(driver: ImageDriver) -> Index:
         UnsupportedError: The driver only writes.
     """
     with _document(driver, INDEX_FILE):
-        raw = read_file(driver, INDEX_FILE, limit="MAX_INDEX_SIZE", most=MAX_DOCUMENT_SIZE)
-        return Index.decode(raw)
+        raw = read_file(driver, INDEX_FILE, limit="MAX_INDEX_SIZE", most=MAX_INDEX_SIZE)
+        return decode_index(raw)
 
 
 def write_index(driver: ImageDriver, index: Index) -> None:
@@ -104,11 +103,12 @@ def write_index(driver: ImageDriver, index: Index) -> None:
     change.
 
     Raises:
+        InvalidDocumentError: It could not be read again.
         LimitExceededError: It is larger than what can be read again, or lists too much.
         UnsupportedError: The driver only reads, or cannot replace what is there.
         OSError: It could not be stored; what was there is there still.
     """
-    write_file(driver, INDEX_FILE, index.encode(), INDEX_MODE)
+    write_file(driver, INDEX_FILE, encode_index(index), INDEX_MODE)
 
 
 def update_index(driver: ImageDriver, change: Callable[[Index], Index]) -> Index:
@@ -123,7 +123,7 @@ def update_index(driver: ImageDriver, change: Callable[[Index], Index]) -> Index
 
     Raises:
         NotFoundError: There is no index: this is no layout.
-        InvalidDocumentError: The index is broken.
+        InvalidDocumentError: The index is broken, or would be.
         LimitExceededError: It is, or would be, larger than it may be.
         UnsupportedError: The driver cannot do this.
         OSError: It could not be stored; what was there is there still.
@@ -132,7 +132,8 @@ def update_index(driver: ImageDriver, change: Callable[[Index], Index]) -> Index
         before = read_index(driver)
         after = change(before)
         if after is not before:
-            write_index(driver, after)
+            raw = encode_index(after, known=before.manifests)
+            write_file(driver, INDEX_FILE, raw, INDEX_MODE)
     return after
 
 
@@ -141,8 +142,8 @@ def put_manifest_descriptor_to_index(driver: ImageDriver, descriptor: Descriptor
 
     Raises:
         NotFoundError: There is no index: this is no layout.
-        InvalidDocumentError: The index is broken.
-        LimitExceededError: It would be larger than it may be.
+        InvalidDocumentError: The index is broken, or the descriptor is not as it must be.
+        LimitExceededError: The index would be larger than it may be.
         UnsupportedError: The driver cannot change what is written.
         OSError: It could not be stored; what was there is there still.
     """

@@ -9,15 +9,22 @@ Spec: image-spec v1.1, image-layout.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
 from orlop.layout.documents import decoding, read_file
+from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
+from orlop.layout.index import decode_index
 from orlop.layout.names import full_name, names_of, ref_name_of, same_name, unique
 from orlop.layout.source import LocalSource
 from orlop.reference import Reference
-from orlop.spec.index import Index
-from orlop.spec.layout import CONTAINERD_NAME, MAX_LAYOUT_SIZE, REF_NAME, ImageLayout
+from orlop.spec.layout import (
+    CONTAINERD_NAME,
+    MAX_INDEX_SIZE,
+    MAX_LAYOUT_SIZE,
+    REF_NAME,
+    ImageLayout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,9 +32,7 @@ if TYPE_CHECKING:
     from orlop.layout.files import Files
     from orlop.layout.place import Place
     from orlop.spec.descriptor import Descriptor
-
-LAYOUT_FILE: Final = "oci-layout"
-INDEX_FILE: Final = "index.json"
+    from orlop.spec.index import Index
 
 
 def open_oci(place: Place, files: Files) -> LocalSource:
@@ -66,9 +71,9 @@ def read_index(place: Place, files: Files) -> Index:
     layout = read_file(place, files, LAYOUT_FILE, limit="MAX_LAYOUT_SIZE", most=MAX_LAYOUT_SIZE)
     with decoding(place, LAYOUT_FILE):
         ImageLayout.decode(layout)
-    index = read_file(place, files, INDEX_FILE)
+    index = read_file(place, files, INDEX_FILE, limit="MAX_INDEX_SIZE", most=MAX_INDEX_SIZE)
     with decoding(place, INDEX_FILE):
-        return Index.decode(index)
+        return decode_index(index)
 
 
 def blob_path(descriptor: Descriptor) -> str:

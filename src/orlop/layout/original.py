@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError
 from orlop.layout.documents import read_document
+from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
 from orlop.layout.names import names_of
-from orlop.layout.oci import INDEX_FILE, LAYOUT_FILE, blob_path, read_index
+from orlop.layout.oci import blob_path, read_index
 from orlop.mediatype import is_index, is_manifest, is_nondistributable
 from orlop.spec.index import Index
 from orlop.spec.manifest import Manifest

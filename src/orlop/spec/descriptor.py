@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
-from orlop.digest import Digest
+from orlop.digest import Digest, plain_digest
 from orlop.errors import DigestMismatchError, SizeMismatchError
-from orlop.mediatype import OCI_EMPTY
-from orlop.spec.members import Members
+from orlop.mediatype import OCI_EMPTY, valid
+from orlop.spec.members import MAX_INT64, Members
 from orlop.spec.platform import decode_platform, encode_platform
 
 if TYPE_CHECKING:
@@ -137,6 +137,57 @@ EMPTY: Final = Descriptor(media_type=OCI_EMPTY, digest=Digest.of(b"{}"), size=2,
 
 Spec: image-spec v1.1, manifest.md, "Guidance for an Empty Descriptor".
 """
+
+
+def decode_plain(value: object) -> Descriptor | None:
+    """The descriptor in an object of the commonest form, in a quarter of the time.
+
+    That form is a media type, a SHA-256 digest and a size, with annotations or without. None means
+    that the object has another form or is wrong: `Descriptor.decode` reads it, or says why not.
+    """
+    if type(value) is not dict or not 3 <= len(value) <= 4:
+        return None
+    annotations: object = value.get("annotations") if len(value) == 4 else {}
+    if type(annotations) is not dict or len(annotations) > MAX_ANNOTATIONS:
+        return None
+    for note in annotations.values():
+        if type(note) is not str:
+            return None
+    media_type, text, size = value.get("mediaType"), value.get("digest"), value.get("size")
+    if (
+        type(media_type) is str
+        and valid(media_type)
+        and type(size) is int
+        and 0 <= size <= MAX_INT64
+        and type(text) is str
+        and (digest := plain_digest(text)) is not None
+    ):
+        return _make_plain(media_type, digest, size, annotations)
+    return None
+
+
+_make: Final = object.__new__
+(
+    _set_media_type, _set_digest, _set_size, _set_urls, _set_annotations, _set_data,
+    _set_artifact_type, _set_platform, _set_extra,
+) = (Descriptor.__dict__[slot.name].__set__ for slot in fields(Descriptor))  # fmt: skip
+
+
+def _make_plain(
+    media_type: str, digest: Digest, size: int, annotations: dict[str, str]
+) -> Descriptor:
+    """The descriptor, made slot by slot: a frozen class's own initialiser takes thrice as long."""
+    made = _make(Descriptor)
+    _set_media_type(made, media_type)
+    _set_digest(made, digest)
+    _set_size(made, size)
+    _set_urls(made, ())
+    _set_annotations(made, annotations)
+    _set_data(made, None)
+    _set_artifact_type(made, None)
+    _set_platform(made, None)
+    _set_extra(made, {})
+    return made
 
 
 def decode_annotations(members: Members) -> dict[str, str]:

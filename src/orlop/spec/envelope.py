@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop.errors import UnsupportedError
 from orlop.mediatype import DOCKER_SCHEMA1, OCI_ARTIFACT_MANIFEST, is_schema1
-from orlop.spec.descriptor import Descriptor
-from orlop.spec.json import decode_json, join
+from orlop.spec.descriptor import Descriptor, decode_plain
+from orlop.spec.json import MAX_DOCUMENT_SIZE, decode_json, join
 from orlop.spec.members import Members
 
 if TYPE_CHECKING:
@@ -21,7 +21,15 @@ SCHEMA_VERSION: Final = 2
 Fields: TypeAlias = dict[str, object]
 
 
-def open_envelope(raw: bytes, said: str | None, *, what: str, foreign: frozenset[str]) -> Members:
+def open_envelope(
+    raw: bytes,
+    said: str | None,
+    *,
+    what: str,
+    foreign: frozenset[str],
+    limit: int = MAX_DOCUMENT_SIZE,
+    named: str = "MAX_DOCUMENT_SIZE",
+) -> Members:
     """The members of a manifest or index, its version checked.
 
     Args:
@@ -29,13 +37,15 @@ def open_envelope(raw: bytes, said: str | None, *, what: str, foreign: frozenset
         said: The media type that it was said to have.
         what: What to call it in messages.
         foreign: The members that would make it something else as well, in lower case.
+        limit: The most bytes that it may have.
+        named: The name of that limit.
 
     Raises:
         InvalidDocumentError: It is no such document, or two at once.
         LimitExceededError: It is too long or too deep.
         UnsupportedError: It is Docker's schema 1.
     """
-    members = Members(decode_json(raw, what=what), "$")
+    members = Members(decode_json(raw, limit=limit, named=named, what=what), "$")
     refuse_legacy(members)
     if said is not None:
         refuse_legacy_type(said)
@@ -101,7 +111,12 @@ def decode_descriptors(
     members.require(name)
     where = join(members.where, name)
     values = members.array(name, limit=limit, most=most)
-    return tuple(Descriptor.decode(value, f"{where}[{at}]") for at, value in enumerate(values))
+    return tuple(
+        [
+            decode_plain(value) or Descriptor.decode(value, f"{where}[{at}]")
+            for at, value in enumerate(values)
+        ]
+    )
 
 
 def decode_subject(members: Members) -> Descriptor | None:

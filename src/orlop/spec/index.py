@@ -18,7 +18,7 @@ from orlop.spec.envelope import (
     encode_tail,
     open_envelope,
 )
-from orlop.spec.json import encode_json
+from orlop.spec.json import MAX_DOCUMENT_SIZE, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,12 +53,21 @@ class Index:
     _raw: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
-    def decode(cls, raw: bytes, media_type: str | None = None) -> Self:
+    def decode(
+        cls,
+        raw: bytes,
+        media_type: str | None = None,
+        *,
+        limit: int = MAX_DOCUMENT_SIZE,
+        named: str = "MAX_DOCUMENT_SIZE",
+    ) -> Self:
         """Read an index.
 
         Args:
             raw: The whole document.
             media_type: What it was said to be, by a descriptor or a registry.
+            limit: The most bytes that it may have.
+            named: The name of that limit.
 
         Raises:
             InvalidDocumentError: It is no index, could be taken for a manifest, or is not of
@@ -69,7 +78,9 @@ class Index:
 
         Spec: image-spec v1.1, image-index.md; CVE-2021-41190.
         """
-        members = open_envelope(raw, media_type, what="index", foreign=_FOREIGN)
+        members = open_envelope(
+            raw, media_type, what="index", foreign=_FOREIGN, limit=limit, named=named
+        )
         found = cls(
             media_type=decode_media_type(members, media_type, is_index, OCI_INDEX),
             manifests=decode_descriptors(

@@ -27,6 +27,9 @@ CONTAINERD_SUBJECT: Final = "io.containerd.manifest.subject"
 LAYOUT_VERSION: Final = "1.0.0"
 MAX_LAYOUT_SIZE: Final = 64 * 1024
 
+MAX_INDEX_SIZE: Final = 16 * 1024 * 1024
+"""Bytes of `index.json`: more than of other documents, for it lists all images there are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLayout:
@@ -49,7 +52,10 @@ class ImageLayout:
             LimitExceededError: It is too long or too deep.
             UnsupportedError: It marks a layout of another form.
         """
-        members = Members(decode_json(raw, limit=MAX_LAYOUT_SIZE, what="oci-layout"), "$")
+        document = decode_json(
+            raw, limit=MAX_LAYOUT_SIZE, named="MAX_LAYOUT_SIZE", what="oci-layout"
+        )
+        members = Members(document, "$")
         version = members.string("imageLayoutVersion")
         if version != LAYOUT_VERSION:
             raise UnsupportedError(

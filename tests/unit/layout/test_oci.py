@@ -194,7 +194,7 @@ def test_a_later_layout_version_is_unsupported(layout, image):
     ("name", "limit", "most"),
     [
         ("oci-layout", "MAX_LAYOUT_SIZE", 64 << 10),
-        ("index.json", "MAX_DOCUMENT_SIZE", 4 << 20),
+        ("index.json", "MAX_INDEX_SIZE", 16 << 20),
     ],
 )
 def test_an_oversized_file_is_not_read(layout, image, name, limit, most):

@@ -1,3 +1,4 @@
+import json
 import tracemalloc
 
 import pytest
@@ -14,6 +15,8 @@ from orlop.spec.json import MAX_DEPTH, MAX_DOCUMENT_SIZE, decode_json, encode_js
         (b'{"a":{"x":1,"x":2},"a":3}', "$"),
         (b'{"a b":{"x":1,"x":2}}', "$['a b']"),
         (b'{"a":1,"\\u0061":1}', "$"),
+        (b'{"a" : 1 , "a"\r\n\t: 2}', "$"),
+        (b'{":":":","a":{"b":":\\":","b":1}}', "$.a"),
         (b'{"a":NaN}', "$.a"),
         (b'{"a":[1,-Infinity]}', "$.a[1]"),
         (b'{"a":Infinity}', "$.a"),
@@ -27,6 +30,15 @@ def test_what_readers_disagree_about_is_refused_with_its_path(raw, where):
     with pytest.raises(InvalidDocumentError) as caught:
         decode_json(raw)
     assert caught.value.where == where
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"a": ":x"}, {"a": " : "}, {":": ":"}, {'":': '\\":'}, {"a": [':"', {'"': "\n:"}]}],
+)
+@pytest.mark.parametrize("form", [{"separators": (",", ":")}, {"indent": 1}, {}])
+def test_colons_in_texts_are_no_second_keys(document, form):
+    assert decode_json(json.dumps(document, **form).encode()) == document
 
 
 @pytest.mark.parametrize(
