@@ -10,6 +10,7 @@ from orlop.layout.blobs import (
     write_json_blob,
 )
 from orlop.layout.choose import ListedImage
+from orlop.layout.collect import Removed, collect
 from orlop.layout.driver import (
     BlobWriter,
     DirectoryDriver,
@@ -33,13 +34,14 @@ from orlop.layout.names import fallback_name, ref_name_of
 from orlop.layout.open import list_images, open_source
 from orlop.layout.place import TRANSPORTS, Place, parse_place
 from orlop.layout.source import LocalSource, LocalStream
+from orlop.layout.validate import Violation, validate
 
 __all__ = [
     "TRANSPORTS", "BlobWriter", "DirectoryDriver", "ImageDriver", "InitOptions", "ListedImage",
-    "LocalSource", "LocalStream", "MemoryDriver", "Place", "TarWriter", "collecting",
-    "delete_blob", "fallback_name", "init", "list_images", "new_blob_writer", "open_blob",
-    "open_source", "parse_place", "put_manifest_descriptor_to_index", "read_blob",
-    "read_image_layout", "read_index", "ref_name_of", "remove_manifest_descriptor_from_index",
-    "sharing", "stat_blob", "update_index", "write_blob", "write_image_layout", "write_index",
-    "write_json_blob",
+    "LocalSource", "LocalStream", "MemoryDriver", "Place", "Removed", "TarWriter", "Violation",
+    "collect", "collecting", "delete_blob", "fallback_name", "init", "list_images",
+    "new_blob_writer", "open_blob", "open_source", "parse_place",
+    "put_manifest_descriptor_to_index", "read_blob", "read_image_layout", "read_index",
+    "ref_name_of", "remove_manifest_descriptor_from_index", "sharing", "stat_blob", "update_index",
+    "validate", "write_blob", "write_image_layout", "write_index", "write_json_blob",
 ]  # fmt: skip

@@ -164,10 +164,11 @@ class DirectoryDriver:
 
     def unfinished(self) -> list[str]:
         """The files that writers have begun, in order; see `Cleanable`."""
-        with self._opened() as root:
-            return sorted(name for name in os.listdir(root) if name.startswith(STAGE_PREFIX))
+        with self._opened() as root, os.scandir(root) as entries:
+            files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+            return sorted(name for name in files if name.startswith(STAGE_PREFIX))
 
-    def discard(self, path: str) -> bool:
+    def discard(self, path: str, *, dry_run: bool = False) -> bool:
         """Remove one of the unfinished files, unless its writer is alive; see `Cleanable`.
 
         Raises:
@@ -176,7 +177,7 @@ class DirectoryDriver:
         if not path.startswith(STAGE_PREFIX) or "/" in path:
             raise ValueError(f"{path!r} is not among the unfinished files")
         with self._opened() as root:
-            return _discard(path, root)
+            return _discard(path, root, dry_run=dry_run)
 
     def _wait_for(self, blobs: int, timeout: float) -> None:
         """Take the collector's lock when it is free, which the kernel cannot wait for so long."""
@@ -227,7 +228,7 @@ def _flocked(fd: int, operation: int) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def _discard(name: str, root: int) -> bool:
+def _discard(name: str, root: int, *, dry_run: bool) -> bool:
     try:
         fd = os.open(name, _STAGE_FLAGS, dir_fd=root)
     except FileNotFoundError:
@@ -235,7 +236,8 @@ def _discard(name: str, root: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if is_same_file(fd, name, root):
-            os.unlink(name, dir_fd=root)
+            if not dry_run:
+                os.unlink(name, dir_fd=root)
             return True
     except BlockingIOError:
         pass

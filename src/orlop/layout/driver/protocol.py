@@ -206,8 +206,8 @@ class Cleanable(Protocol):
     def unfinished(self) -> Iterable[str]:
         """The path of everything that a writer has begun, whether or not it is alive."""
 
-    def discard(self, path: str) -> bool:
-        """Remove one of them, unless its writer is alive; whether it was removed."""
+    def discard(self, path: str, *, dry_run: bool = False) -> bool:
+        """Remove one of them, unless its writer is alive; whether it was, or would be, removed."""
 
 
 @runtime_checkable
