@@ -46,6 +46,11 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("untag", "names:untag", "Take names away from images."),
         Command("label", "names:label", "Set labels of an image, or list them."),
         Command("rm", "images:remove", "Remove the names of images."),
+        Noun(
+            "image",
+            "Look after images.",
+            (Command("check", "check:check", "Find out whether images are whole and undamaged."),),
+        ),
     ),
     "Their files": (
         Command("ls", "files:list_files", "List files of an image."),

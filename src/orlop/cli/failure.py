@@ -13,6 +13,7 @@ from orlop.errors import (
     AmbiguousError,
     InUseError,
     InvalidDigestError,
+    InvalidFilterError,
     InvalidImageError,
     InvalidPlatformError,
     InvalidReferenceError,
@@ -38,7 +39,16 @@ _CODES: Final = (
     (NotFoundError, NOT_FOUND),
     (VerificationError, VERIFICATION),
     (InUseError, BUSY),
-    ((UsageError, InvalidReferenceError, InvalidDigestError, InvalidPlatformError), USAGE),
+    (
+        (
+            UsageError,
+            InvalidFilterError,
+            InvalidReferenceError,
+            InvalidDigestError,
+            InvalidPlatformError,
+        ),
+        USAGE,
+    ),
 )
 _HINTS: Final = {
     errno.ENOSPC: "free some space (`orlop rm`, `orlop gc`) and run it again: it goes on from here",

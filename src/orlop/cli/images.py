@@ -29,19 +29,26 @@ _DIGITS = 12
 
 def images(
     *,
+    filter: Annotated[tuple[str, ...], Parameter(negative="")] = (),  # noqa: A002
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
     """List the images.
 
     Args:
+        filter: Only those that it means, such as labels.team==sea, name~=/debian/,size>100MiB or
+            updatedat<30d; may be given several times, and any of them is enough.
         quiet: Print IDs alone.
         format: How to print: table or json.
     """
     found = []
     if store_exists():
         with open_for_reading() as store:
-            found = store.images()
+            found = store.images(*filter)
+    elif filter:
+        from orlop.filters import parse
+
+        parse(*filter, now_ns=0)  # one that is wrong is so without a store, too
     if quiet:
         for image_id in dict.fromkeys(image.id for image in found):
             print(image_id)
@@ -122,6 +129,7 @@ def _summary(image: Image) -> dict[str, object]:
         "id": image.id,
         "platform": str(image.platform),
         "size": image.size,
+        "labels": image.labels,
         "created_at_ns": image.created_at_ns,
         "updated_at_ns": image.updated_at_ns,
     }
@@ -143,6 +151,7 @@ def _facts(image: Image) -> list[tuple[str, str]]:
     facts = [
         ("name", image.name),
         ("id", image.id),
+        *(("note", f"{key}={value}") for key, value in image.labels.items()),
         *(("also", name) for name in image.names if name != image.name),
         ("digest", image.target.digest),
         ("manifest", image.manifest_digest if image.manifest_digest != image.target.digest else ""),

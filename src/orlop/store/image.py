@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orlop.storage.files import ImageFiles
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
+    from orlop.store.check import ImageCheck
     from orlop.tree import Node
 
 
@@ -134,6 +135,24 @@ class Image:
             VerificationError: It is damaged.
         """
         return self._document(self.target.digest)
+
+    def check(self, *, verify: bool = True, all_platforms: bool = False) -> ImageCheck:
+        """Find out whether all that the image needs is stored, and undamaged.
+
+        Args:
+            verify: Read every blob; otherwise only lengths are compared.
+            all_platforms: Whether all images of an index are needed, or this one alone.
+
+        Returns:
+            What was found, true where nothing is missing or damaged.
+
+        Raises:
+            OSError: Something could not be read.
+        """
+        from orlop.store.check import ImageChecker
+
+        checker = ImageChecker(self._storage, verify=verify, all_platforms=all_platforms)
+        return checker.check(self.name, self.target, self.manifest_digest)
 
     def mount(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
 
+    from orlop.images.store import ImageStore
     from orlop.metadata import ImageRow, MountRecord
-    from orlop.metadata.gc import Collected
+    from orlop.metadata.collected import Collected
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
@@ -180,10 +182,38 @@ class Store:
         )
         return self._pull(source, wanted, name, options or SourceOptions(), how, Reporter(progress))
 
-    def images(self) -> list[Image]:
-        """All images, in the order of their names."""
+    def images(self, *filters: str) -> list[Image]:
+        """The images that any of these filters means, in the order of names; all without one.
+
+        Args:
+            filters: In the language of `orlop.filters`, such as `labels.team==sea,size>100MiB`,
+                over the fields that `ImageStore.list` has.
+
+        Raises:
+            InvalidFilterError: One of them is no filter.
+            LimitExceededError: There are too many, or one is too long.
+        """
+        if not filters:
+            with self._storage.database.read() as tx:
+                return [Image(self._storage, row) for row in Images(tx).list()]
+        from orlop.filters import parse
+        from orlop.images.lookup import find_rows
+
+        meant = parse(*filters, now_ns=time.time_ns())
         with self._storage.database.read() as tx:
-            return [Image(self._storage, record) for record in Images(tx).list()]
+            return [Image(self._storage, row) for row in find_rows(tx, meant)]
+
+    @property
+    def image_store(self) -> ImageStore:
+        """The names as bare records, for whoever works with descriptors.
+
+        What is created there should be held by a lease until then, and is mountable only once it
+        has been unpacked.
+        """
+        from orlop.images.store import ImageStore
+
+        host = Platform.of_machine(os.uname().machine)
+        return ImageStore(self._storage.database, self._storage.content, platform=host)
 
     def image(self, name_or_id: str) -> Image:
         """The image that a name, an ID or a unique prefix of an ID means.

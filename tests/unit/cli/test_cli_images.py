@@ -63,10 +63,43 @@ def test_the_table_of_images(filled):
 
 def test_images_as_json(filled):
     (image,) = json.loads(filled.orlop("images", "--format", "json").out)
-    assert set(image) == {"name", "id", "platform", "size", "created_at_ns", "updated_at_ns"}
+    assert set(image) == {
+        "name", "id", "platform", "size", "labels", "created_at_ns", "updated_at_ns",
+    }  # fmt: skip
     assert (image["name"], image["id"]) == (NAME, filled.id)
     assert isinstance(image["size"], int)
     assert image["created_at_ns"] <= image["updated_at_ns"] <= time.time_ns()
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["name~=/one/"], ["one"]),
+        (["labels.team==sea"], ["two"]),
+        (["labels.team"], ["one", "two"]),
+        (["labels.team!=sea,size>1"], ["one"]),
+        (["size>1GiB"], []),
+        (["updatedat<1h"], []),
+        (["updatedat>1h"], ["one", "two"]),
+        (["platform==linux/amd64"], ["one", "two"]),
+        (["labels.team==land", "labels.team==sea"], ["one", "two"]),
+    ],
+)
+def test_images_are_chosen_by_filters(empty, layout, filters, found):
+    for name, team in (("one", "land"), ("two", "sea")):
+        empty.pull(layout.source, "--tag", name)
+        empty.orlop("label", name, f"team={team}")
+    options = [word for text in filters for word in ("--filter", text)]
+    out = empty.orlop("images", *options, "--format", "json").out
+    names = [image["name"] for image in json.loads(out)]
+    assert names == [f"docker.io/library/{name}:latest" for name in found]
+
+
+def test_a_filter_that_is_none_is_wrong_usage(empty, filled):
+    for store in (empty, filled):
+        done = store.orlop("images", "--filter", "name=box")
+        done.check_failure(2, "column 5")
+        assert "write ==" in done.err
 
 
 def test_quiet_images_are_ids_once_each(empty, layout):
@@ -165,7 +198,7 @@ def test_a_name_goes_before_a_prefix(empty, tmp_path):
 def test_inspect_as_json_has_the_documents(filled, layout):
     found = json.loads(filled.orlop("inspect", "box", "--format", "json").out)
     assert set(found) == {
-        "name", "id", "target", "manifest_digest", "platform", "size", "created_at_ns",
+        "name", "id", "target", "manifest_digest", "platform", "size", "labels", "created_at_ns",
         "updated_at_ns", "names", "manifest", "config",
     }  # fmt: skip
     assert found["target"]["digest"] == found["manifest_digest"] == layout.manifest["digest"]
