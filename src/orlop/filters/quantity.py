@@ -25,7 +25,7 @@ _SIZE: Final = re.compile(rf"({_NUMBER}) ?(?:([kmgtp]?)(i?)b)?", re.IGNORECASE |
 _AGE: Final = re.compile(rf"(?:{_NUMBER}[smhdw]){{1,8}}")
 _AGE_PART: Final = re.compile(rf"({_NUMBER})([smhdw])")
 _TIME: Final = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-]\d{2}:\d{2})))?",
+    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,30}))?(?:[Zz]|([+-]\d{2}:\d{2})))?",
     re.ASCII,
 )
 
@@ -61,7 +61,7 @@ def read_size(text: str) -> int | None:
 
 
 def read_time(text: str, now_ns: int | None = None) -> Time | None:
-    """The moment that a text means, or None where it is none.
+    """The moment that a text means, or None where it is none; a leap second is the one after it.
 
     Args:
         text: A time of RFC 3339, a date, or an age such as `7d`.
@@ -74,13 +74,15 @@ def read_time(text: str, now_ns: int | None = None) -> Time | None:
     found = _TIME.fullmatch(text)
     if found is None:
         return None
-    date, clock, fraction, offset = found.groups()
+    date, clock, fraction, offset = found.groups(default="")
+    leap = clock.endswith(":60")
+    clock = f"{clock[:-2]}59" if leap else clock or "00:00:00"
     try:
-        moment = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}{offset or '+00:00'}")
-        seconds = (moment - _EPOCH) // timedelta(seconds=1)
+        moment = datetime.fromisoformat(f"{date}T{clock}{offset or '+00:00'}")
+        seconds = (moment - _EPOCH) // timedelta(seconds=1) + leap
     except (ValueError, OverflowError):
         return None
-    return Time(seconds * _SECOND + int((fraction or "").ljust(9, "0")))
+    return Time(seconds * _SECOND + int(fraction[:9].ljust(9, "0")))
 
 
 def _read_age(text: str) -> int:
