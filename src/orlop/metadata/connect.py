@@ -14,6 +14,7 @@ import apsw
 from orlop._sys.space import has_room
 from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
+from orlop.metadata.gclabels import parse_time
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
 from orlop.metadata.translate import SHARED_MEMORY_SIZE
 
@@ -51,6 +52,7 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_handler(_wait)
     connection.execute(_SETTINGS)
+    connection.create_scalar_function("time_ns", _time_ns, 1, deterministic=True)
     return connection
 
 
@@ -142,6 +144,12 @@ def transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
         if process == os.getpid() and connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _time_ns(*values: object) -> int | None:
+    """What SQL knows as `time_ns(text)`: a moment in nanoseconds, NULL for what is none."""
+    (text,) = values
+    return parse_time(text) if isinstance(text, str) else None
 
 
 def _wait(pauses: int) -> bool:

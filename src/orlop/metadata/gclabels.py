@@ -74,9 +74,3 @@ def parse_time(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return (seconds + leap) * _SECOND + int(((fraction or "") + "0" * 9)[:9])
-
-
-def format_time(time_ns: int) -> str:
-    """A moment as RFC 3339 writes it, in UTC and to the second."""
-    moment = _EPOCH + timedelta(seconds=time_ns // _SECOND)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

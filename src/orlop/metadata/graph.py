@@ -2,24 +2,38 @@
 
     image ──► its target, manifest and config (blobs), its chain
     mount ──► its chain
-    lease ──► what it lists
+    lease ──► what it lists; if it is flat, without what its blobs name
     blob  ──► the blobs that it names
     chain ──► the forms of its layers
 
-`mark` goes down from the roots over a snapshot of everything. `is_kept` goes up from one thing, as
-a transaction sees it now; the collector asks it before it forgets anything.
+    label gc.ref.… of an image, a blob or a lease ──► the blob, image or chain that it names
+    the blob, image or chain that a label gc.bref.… names ──► the image or blob that has the label
+
+Roots are images that have not expired, mounts, leases, and blobs with the label gc.root. `mark`
+goes down from them over a snapshot of everything. `is_kept` goes up from one thing, as a
+transaction sees it now; the collector asks it before it forgets anything.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Literal
+
+from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, GC_ROOT, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from orlop.metadata.database import Transaction
-    from orlop.metadata.leases import Kind
+
+NodeKind = Literal["image", "chain", "form", "blob"]
+"""What is marked: an image by name, a stack by chainID, a layer's forms by diffID, a blob."""
+
+Node = tuple[NodeKind, str]
+
+NODE_KINDS: Final[tuple[NodeKind, ...]] = ("image", "chain", "form", "blob")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,135 +41,192 @@ class Graph:
     """A snapshot of all records, as far as they keep each other.
 
     Attributes:
-        blobs: Blobs that are recorded.
-        forms: DiffIDs of layers that have recorded forms.
-        chains: ChainIDs of stacks that are recorded.
-        edges: For each blob what it names.
-        layers: For each stack its layers.
-        root_blobs: Blobs that images and leases keep.
-        root_forms: Layers that leases keep.
-        root_chains: Stacks that images, mounts and leases keep.
+        nodes: Everything that is recorded.
+        references: For each thing what it keeps, whether that is recorded or not.
+        roots: What is kept with all that it keeps.
+        flat: What is kept alone.
     """
 
-    blobs: frozenset[str] = frozenset()
-    forms: frozenset[str] = frozenset()
-    chains: frozenset[str] = frozenset()
-    edges: Mapping[str, Iterable[str]] = field(default_factory=dict)
-    layers: Mapping[str, Iterable[str]] = field(default_factory=dict)
-    root_blobs: frozenset[str] = frozenset()
-    root_forms: frozenset[str] = frozenset()
-    root_chains: frozenset[str] = frozenset()
+    nodes: frozenset[Node] = frozenset()
+    references: Mapping[Node, Iterable[Node]] = field(default_factory=dict)
+    roots: frozenset[Node] = frozenset()
+    flat: frozenset[Node] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
-    """What no root keeps: digests, diffIDs and chainIDs."""
-
-    blobs: frozenset[str]
-    forms: frozenset[str]
-    chains: frozenset[str]
+def mark(graph: Graph) -> frozenset[Node]:
+    """What is recorded, and no root keeps."""
+    return graph.nodes - _closure(graph.roots, graph.references) - graph.flat
 
 
-def mark(graph: Graph) -> Garbage:
-    """What no root keeps."""
-    live_blobs = _closure(graph.root_blobs, graph.edges)
-    live_forms = set(graph.root_forms)
-    for chain in graph.root_chains:
-        live_forms.update(graph.layers.get(chain, ()))
-    return Garbage(
-        blobs=graph.blobs - live_blobs,
-        forms=graph.forms - live_forms,
-        chains=graph.chains - graph.root_chains,
-    )
+def read_graph(
+    tx: Transaction,
+    *,
+    now_ns: int = 0,
+    ended: Collection[str] = (),
+    unmounted: Collection[str] = (),
+) -> Graph:
+    """All records, as far as they keep each other.
 
-
-def read_graph(tx: Transaction) -> Graph:
-    """All records, as far as they keep each other."""
+    Args:
+        tx: The transaction.
+        now_ns: The time at which images have expired or not.
+        ended: Leases that keep nothing any more.
+        unmounted: Mounts that keep nothing any more.
+    """
+    images = frozenset(_nodes(tx, "SELECT 'image', name FROM images"))
+    items = [(flat, node) for lease, flat, node in _lease_items(tx) if lease not in ended]
     return Graph(
-        blobs=_column(tx, "SELECT digest FROM blobs"),
-        forms=_column(tx, "SELECT DISTINCT diff_id FROM forms"),
-        chains=_column(tx, "SELECT chain_id FROM chains UNION SELECT chain_id FROM chain_layers"),
-        edges=_lists(tx, "SELECT parent, child FROM edges"),
-        layers=_lists(tx, "SELECT chain_id, diff_id FROM chain_layers"),
-        root_blobs=_column(tx, _ROOT_BLOBS),
-        root_forms=_column(tx, "SELECT key FROM lease_items WHERE kind = 'form'"),
-        root_chains=_column(tx, _ROOT_CHAINS),
+        nodes=images.union(_nodes(tx, _RECORDED)),
+        references=_references(tx, images),
+        roots=frozenset(
+            chain(
+                images - _expired(tx, now_ns),
+                (node for flat, node in items if not flat),
+                (("chain", key) for id, key in tx.rows(_MOUNTED) if id not in unmounted),  # noqa: A001
+                _nodes(tx, _LABELLED_ROOTS, (GC_ROOT,)),
+            )
+        ),
+        flat=frozenset(node for flat, node in items if flat),
     )
 
 
-def is_kept(tx: Transaction, kind: Kind, key: str) -> bool:
-    """Whether a root keeps this."""
-    return tx.row(_KEPT[kind], {"key": key}) is not None
+def is_kept(tx: Transaction, kind: NodeKind, key: str, now_ns: int = 0) -> bool:
+    """Whether a root keeps this; all leases and mounts that are recorded count.
+
+    Args:
+        tx: The transaction.
+        kind: What it is.
+        key: Its name, which is recorded.
+        now_ns: The time at which images have expired or not.
+    """
+    return tx.row(KEPT, {"kind": kind, "key": key, "now": now_ns}) is not None
 
 
-def _closure(roots: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+def _closure(roots: Iterable[Node], references: Mapping[Node, Iterable[Node]]) -> set[Node]:
     seen = set(roots)
     pending = list(seen)
     while pending:
-        fresh = set(edges.get(pending.pop(), ())) - seen
+        fresh = set(references.get(pending.pop(), ())) - seen
         seen |= fresh
         pending += fresh
     return seen
 
 
-def _column(tx: Transaction, sql: str) -> frozenset[str]:
-    return frozenset(row[0] for row in tx.rows(sql))
-
-
-def _lists(tx: Transaction, sql: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for key, value in tx.rows(sql):
-        found.setdefault(key, []).append(value)
+def _references(tx: Transaction, images: Collection[Node]) -> dict[Node, list[Node]]:
+    found: dict[Node, list[Node]] = defaultdict(list)
+    for kind, key, other_kind, other in tx.rows(_REFERENCES):
+        found[kind, key].append((other_kind, other))
+    for kind, key, other_kind, other in tx.rows(_FOLLOWED):
+        node: Node = (other_kind, other)
+        if other_kind != "image" or node in images:
+            found[node].append((kind, key))
     return found
 
 
-_ROOT_BLOBS: Final = """
-    SELECT target_digest FROM images
-    UNION SELECT manifest_digest FROM images WHERE manifest_digest IS NOT NULL
-    UNION SELECT image_id FROM images
-    UNION SELECT key FROM lease_items WHERE kind = 'blob'
+def _lease_items(tx: Transaction) -> Iterator[tuple[str, bool, Node]]:
+    flat = {row[0] for row in tx.rows("SELECT lease FROM lease_labels WHERE key = ?", (GC_FLAT,))}
+    for lease, kind, key in tx.rows("SELECT lease, kind, key FROM lease_items"):
+        if kind != "ingest":
+            yield lease, kind == "blob" and lease in flat, (kind, key)
+    for lease, kind, key in tx.rows(_LABELLED_ITEMS):
+        yield lease, False, (kind, key)
+
+
+def _expired(tx: Transaction, now_ns: int) -> frozenset[Node]:
+    rows = tx.rows("SELECT image, value FROM image_labels WHERE key = ?", (GC_EXPIRE,))
+    return frozenset(
+        ("image", name)
+        for name, value in rows
+        if (end := parse_time(value)) is not None and end <= now_ns
+    )
+
+
+def _nodes(tx: Transaction, sql: str, values: tuple[str, ...] = ()) -> Iterator[Node]:
+    # SQLite's rows are pairs already.
+    return iter(tx.rows(sql, values))
+
+
+_RECORDED: Final = """
+    SELECT 'blob', digest FROM blobs
+    UNION ALL SELECT DISTINCT 'form', diff_id FROM forms
+    UNION ALL SELECT 'chain', chain_id FROM chains
+    UNION ALL SELECT 'chain', chain_id FROM chain_layers
 """
 
-_ROOT_CHAINS: Final = """
-    SELECT chain_id FROM images WHERE chain_id IS NOT NULL
-    UNION SELECT chain_id FROM mounts WHERE chain_id IS NOT NULL
-    UNION SELECT key FROM lease_items WHERE kind = 'chain'
+_MOUNTED: Final = "SELECT id, chain_id FROM mounts WHERE chain_id IS NOT NULL"
+
+# A label's role is such as `keeps blob` or `follows chain`: what is after the space is a kind.
+_REFERENCES: Final = """
+    SELECT 'blob', parent, 'blob', child FROM edges
+    UNION ALL SELECT 'chain', chain_id, 'form', diff_id FROM chain_layers
+    UNION ALL SELECT 'image', name, 'blob', target_digest FROM images
+    UNION ALL SELECT 'image', name, 'blob', manifest_digest FROM images
+        WHERE manifest_digest IS NOT NULL
+    UNION ALL SELECT 'image', name, 'blob', image_id FROM images
+    UNION ALL SELECT 'image', name, 'chain', chain_id FROM images WHERE chain_id IS NOT NULL
+    UNION ALL SELECT 'image', image, substr(role, 7), value FROM image_labels
+        WHERE role GLOB 'keeps *'
+    UNION ALL SELECT 'blob', blob, substr(role, 7), value FROM blob_labels
+        WHERE role GLOB 'keeps *'
 """
 
-_KEPT_BLOB: Final = """
-    WITH RECURSIVE above (digest) AS (
-        SELECT :key UNION SELECT parent FROM edges JOIN above ON child = digest
+_FOLLOWED: Final = """
+    SELECT 'image', image, substr(role, 9), value FROM image_labels WHERE role GLOB 'follows *'
+    UNION ALL SELECT 'blob', blob, substr(role, 9), value FROM blob_labels
+        WHERE role GLOB 'follows *'
+"""
+
+_LABELLED_ROOTS: Final = "SELECT 'blob', blob FROM blob_labels WHERE key = ?"
+
+_LABELLED_ITEMS: Final = (
+    "SELECT lease, substr(role, 7), value FROM lease_labels WHERE role GLOB 'keeps *'"
+)
+
+KEPT: Final = f"""
+    WITH RECURSIVE above (what, node) AS (
+        SELECT :kind, :key
+        UNION SELECT 'chain', chain_id FROM above JOIN chain_layers ON diff_id = node
+            WHERE what = 'form'
+        UNION SELECT 'blob', parent FROM above JOIN edges ON child = node WHERE what = 'blob'
+        UNION SELECT 'image', name FROM above JOIN images ON target_digest = node
+            WHERE what = 'blob'
+        UNION SELECT 'image', name FROM above JOIN images ON manifest_digest = node
+            WHERE what = 'blob'
+        UNION SELECT 'image', name FROM above JOIN images ON image_id = node WHERE what = 'blob'
+        UNION SELECT 'image', name FROM above JOIN images ON chain_id = node WHERE what = 'chain'
+        UNION SELECT 'blob', blob FROM above JOIN blob_labels
+            ON role = 'keeps ' || what AND value = node
+        UNION SELECT 'image', image FROM above JOIN image_labels
+            ON role = 'keeps ' || what AND value = node
+        UNION SELECT substr(role, 9), value FROM above JOIN blob_labels ON blob = node
+            WHERE what = 'blob' AND role IN ('follows blob', 'follows chain')
+        UNION SELECT substr(role, 9), value FROM above JOIN image_labels ON image = node
+            WHERE what = 'image' AND role IN ('follows blob', 'follows chain')
+        UNION SELECT 'image', name
+            FROM above JOIN blob_labels ON blob = node JOIN images ON name = value
+            WHERE what = 'blob' AND role = 'follows image'
+        UNION SELECT 'image', name
+            FROM above JOIN image_labels ON image = node JOIN images ON name = value
+            WHERE what = 'image' AND role = 'follows image'
     )
     SELECT 1 FROM above WHERE
-        EXISTS (SELECT 1 FROM images WHERE target_digest = digest)
-        OR EXISTS (SELECT 1 FROM images WHERE manifest_digest = digest)
-        OR EXISTS (SELECT 1 FROM images WHERE image_id = digest)
-        OR EXISTS (SELECT 1 FROM lease_items WHERE kind = 'blob' AND key = digest)
+        EXISTS (SELECT 1 FROM lease_labels WHERE role = 'keeps ' || what AND value = node)
+        OR CASE what
+            WHEN 'image' THEN NOT EXISTS (
+                SELECT 1 FROM image_labels
+                WHERE image = node AND key = '{GC_EXPIRE}' AND time_ns(value) <= :now)
+            WHEN 'chain' THEN
+                EXISTS (SELECT 1 FROM mounts WHERE chain_id = node)
+                OR EXISTS (SELECT 1 FROM lease_items WHERE kind = 'chain' AND key = node)
+            WHEN 'form' THEN
+                EXISTS (SELECT 1 FROM lease_items WHERE kind = 'form' AND key = node)
+            ELSE
+                EXISTS (SELECT 1 FROM blob_labels WHERE blob = node AND key = '{GC_ROOT}')
+                OR EXISTS (
+                    SELECT 1 FROM lease_items AS item WHERE kind = 'blob' AND item.key = node
+                    AND (what = :kind AND node = :key OR NOT EXISTS (
+                        SELECT 1 FROM lease_labels AS label
+                        WHERE label.lease = item.lease AND label.key = '{GC_FLAT}')))
+        END
     LIMIT 1
-"""
-
-_KEPT_CHAIN: Final = """
-    SELECT 1 WHERE
-        EXISTS (SELECT 1 FROM images WHERE chain_id = :key)
-        OR EXISTS (SELECT 1 FROM mounts WHERE chain_id = :key)
-        OR EXISTS (SELECT 1 FROM lease_items WHERE kind = 'chain' AND key = :key)
-"""
-
-_KEPT_FORM: Final = """
-    SELECT 1 WHERE EXISTS (SELECT 1 FROM lease_items WHERE kind = 'form' AND key = :key)
-    UNION ALL
-    SELECT 1 FROM chain_layers AS layer WHERE diff_id = :key AND (
-        EXISTS (SELECT 1 FROM images WHERE chain_id = layer.chain_id)
-        OR EXISTS (SELECT 1 FROM mounts WHERE chain_id = layer.chain_id)
-        OR EXISTS (SELECT 1 FROM lease_items WHERE kind = 'chain' AND key = layer.chain_id))
-    LIMIT 1
-"""
-
-_KEPT_INGEST: Final = "SELECT 1 FROM lease_items WHERE kind = 'ingest' AND key = :key"
-
-_KEPT: Final[Mapping[Kind, str]] = {
-    "blob": _KEPT_BLOB,
-    "form": _KEPT_FORM,
-    "chain": _KEPT_CHAIN,
-    "ingest": _KEPT_INGEST,
-}
+"""  # noqa: S608 - constants

@@ -152,7 +152,9 @@ class Leases:
             NotFoundError: It has, or there never was one.
         """
         record = self.get(id)
-        if record is None or not is_live(record, now_ns):
+        if record is None:
+            raise NotFoundError(f"there is no lease {id!r}", hint="it has ended, or never begun")
+        if not is_live(record, now_ns):
             raise NotFoundError(f"lease {id!r} has ended", hint="begin the work anew")
         return record
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
@@ -12,8 +11,10 @@ from orlop._sys.sync import syncfs
 from orlop.content import DigestDirectory
 from orlop.drivers.probe import PROBE_PREFIX
 from orlop.metadata import Chains, Forms, Leases
-from orlop.metadata.gc import INGEST_KEEP_TIME, Collected
+from orlop.metadata.collected import Collected, Item
+from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
+from orlop.storage.meter import DiskMeter
 from orlop.storage.staging import lease_of, remove_path
 
 if TYPE_CHECKING:
@@ -26,17 +27,21 @@ _TRIAL_TIME: Final = 3600.0
 """Seconds after which a trial's directory is one that nobody removed."""
 
 
-def collect(storage: Storage, *, unfinished: bool = False) -> Collected:
+def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
     """Free what no image, mount or lease needs; may be killed at any time, and run beside others.
 
     Args:
         storage: The store.
         unfinished: Also drop what interrupted pulls left less than a day ago.
+        dry_run: Write nothing, and say what would go; a mount that is in use counts as if it were
+            not.
 
     Raises:
         OSError: Something could not be removed.
     """
-    cleaned = storage.mounts.clean()
+    meter = DiskMeter(storage.places)
+    unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
+    leftovers = _trash(storage, meter)
     places, trash = storage.places, storage.content.trash
     collected = collect_records(
         storage.database,
@@ -44,22 +49,40 @@ def collect(storage: Storage, *, unfinished: bool = False) -> Collected:
         forms=DigestDirectory(str(places.root / "forms"), trash),
         chains=DigestDirectory(str(places.root / "chains"), trash),
         ingest_keep_ns=0 if unfinished else INGEST_KEEP_TIME,
+        measure=meter,
+        dry_run=dry_run,
+        unmounted=[record.id for record in unmounted],
     )
-    _clear_staging(storage)
-    mark_durable(storage)
-    return replace(collected, mounts=collected.mounts + cleaned)
+    for path in _abandoned(storage):
+        leftovers.append(_leftover(storage, path, meter))
+        if not dry_run:
+            remove_path(path)
+    if not dry_run:
+        mark_durable(storage)
+    mounts = (Item(kind="mount", key=record.target) for record in unmounted)
+    return Collected.of([*mounts, *collected.items, *leftovers])
 
 
-def _clear_staging(storage: Storage) -> None:
-    """Remove the staging directories of leases that are no more, and trials that were killed."""
+def _trash(storage: Storage, meter: DiskMeter) -> list[Item]:
+    """What another collector was killed at, and the next one frees."""
+    paths = sorted(storage.places.trash.iterdir())
+    return [_leftover(storage, path, meter) for path in paths]
+
+
+def _leftover(storage: Storage, path: Path, meter: DiskMeter) -> Item:
+    key = path.relative_to(storage.places.root)
+    return Item(kind="leftover", key=str(key), size=meter.add(path))
+
+
+def _abandoned(storage: Storage) -> list[Path]:
+    """The staging directories of leases that are no more, and trials that were killed."""
     # The names come first: whoever makes a directory has had its lease before.
-    names = os.listdir(storage.places.staging)
+    names = sorted(os.listdir(storage.places.staging))
     with storage.database.read() as tx:
         leases = {record.id for record in Leases(tx).list()}
-    for name in names:
-        path = storage.places.staging / name
-        if lease_of(name) not in leases and not _is_fresh_trial(path):
-            remove_path(path)
+        leases -= {record.id for record in ended_leases(tx, time.time_ns())}
+    paths = (storage.places.staging / name for name in names if lease_of(name) not in leases)
+    return [path for path in paths if not _is_fresh_trial(path)]
 
 
 def _is_fresh_trial(path: Path) -> bool:

@@ -156,19 +156,32 @@ class MountTable:
         with self._database.read() as tx:
             return Mounts(tx).at(str(target), boot_id(), mount_namespace())
 
-    def clean(self) -> int:
-        """Take away the mounts whose holders are all gone, and forget those that are; how many.
+    def stale(self) -> list[MountRecord]:
+        """The mounts that `clean` would take away, if they are not in use."""
+        here = mount_namespace()
+        return [
+            record
+            for record, holders in self.entries()
+            if (
+                not (self._live_holders(record) and self._is_there(record))
+                if record.mount_namespace == here
+                else _is_beyond(record, holders)
+            )
+        ]
+
+    def clean(self) -> list[MountRecord]:
+        """Take away the mounts whose holders are all gone, and forget those that are; which.
 
         What is in use stays for the next time. A mount namespace without processes is gone, unless
         it is mounted somewhere itself.
         """
-        cleaned = 0
+        cleaned = []
         for record, holders in self.entries():
             if record.mount_namespace != mount_namespace():
                 if _is_beyond(record, holders):
                     with self._database.write() as tx:
                         Mounts(tx).delete(record.id)
-                    cleaned += 1
+                    cleaned.append(record)
                 continue
             with self._lock(Path(record.target)):
                 if self._live_holders(record) and self._is_there(record):
@@ -179,7 +192,7 @@ class MountTable:
                     continue
                 with self._database.write() as tx:
                     Mounts(tx).delete(record.id)
-                cleaned += 1
+                cleaned.append(record)
         return cleaned
 
     def own_place(self, image: ImageRow, driver: Driver) -> Path:

@@ -87,6 +87,12 @@ class Places:
         """The file of a blob."""
         return self.root / "blobs" / digest.algorithm / digest.encoded
 
+    def ingest(self, reference: str) -> Path:
+        """The directory of content on its way in."""
+        from orlop.content.slot import slot_name
+
+        return self.root / "ingest" / slot_name(reference)
+
     def form(self, diff_id: Digest) -> Path:
         """The directory of what is derived from a layer."""
         return self.root / "forms" / diff_id.algorithm / diff_id.encoded

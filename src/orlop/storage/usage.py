@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from orlop.metadata import Blobs, Chains, Forms, Images
-from orlop.metadata.graph import mark, read_graph
+from orlop.metadata import Images
+from orlop.storage.collect import collect
+from orlop.storage.meter import inodes
 from orlop.storage.staging import free_space
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orlop.metadata.collected import Collected
     from orlop.storage.storage import Storage
 
 
@@ -60,59 +64,56 @@ class Usage:
 def measure(storage: Storage) -> Usage:
     """Count what a store occupies, on the disk rather than by its records."""
     places = storage.places
+    reclaimable = _reclaimable(collect(storage, dry_run=True))
     with storage.database.read() as tx:
-        garbage = mark(read_graph(tx))
         images = Images(tx).count()
-        blobs = [record.digest for record in Blobs(tx).list()]
-        layers = dict.fromkeys(record.source for record in Forms(tx).list())
-        stacks = dict.fromkeys(record.source for record in Chains(tx).list())
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
+    blobs, layers, stacks = (
+        [path for folder in _paths(places.root / kind) for path in _paths(folder)]
+        for kind in ("blobs", "forms", "chains")
+    )
+    loose = [
+        path
+        for folder in (places.root / "ingest", places.staging, places.trash)
+        for path in _paths(folder)
+    ]
     return Usage(
         images=images,
-        blobs=_share([(key in garbage.blobs, places.blob(key)) for key in blobs], seen),
-        layers=_share([(key in garbage.forms, places.form(key)) for key in layers], seen),
-        stacks=_share([(key in garbage.chains, places.chain(key)) for key in stacks], seen),
-        ingests=_share(
-            [
-                (folder == places.trash, folder / name)
-                for folder in (places.root / "ingest", places.staging, places.trash)
-                for name in _names(folder)
-            ],
-            seen,
-        ),
+        blobs=_share(blobs, seen, reclaimable["blob"]),
+        layers=_share(layers, seen, reclaimable["form"]),
+        stacks=_share(stacks, seen, reclaimable["chain"]),
+        ingests=_share(loose, seen, reclaimable["ingest"] + reclaimable["leftover"]),
         free=free_space(places.root),
     )
 
 
-def _share(entries: list[tuple[bool, Path]], seen: set[int]) -> Share:
-    sizes = [(garbage, _disk_size(path, seen)) for garbage, path in entries]
-    return Share(
-        count=len(sizes),
-        size=sum(size for _, size in sizes),
-        reclaimable=sum(size for garbage, size in sizes if garbage),
-    )
+def _reclaimable(collected: Collected) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for item in collected.items:
+        sizes[item.kind] += item.size
+    return sizes
 
 
-def _disk_size(path: Path, seen: set[int]) -> int:
+def _share(paths: list[str], seen: set[tuple[int, int]], reclaimable: int) -> Share:
+    size = sum(_disk_size(path, seen) for path in paths)
+    return Share(count=len(paths), size=size, reclaimable=reclaimable)
+
+
+def _disk_size(path: str, seen: set[tuple[int, int]]) -> int:
     """Bytes that a file, or a directory with all below it, has on the disk; inodes once."""
-    pending, total = [os.fspath(path)], 0
-    while pending:
-        here = pending.pop()
-        try:
-            found = os.lstat(here)
-            if found.st_ino in seen:
+    total = 0
+    for found in inodes(path):
+        inode = found.st_dev, found.st_ino
+        if found.st_nlink > 1 and not S_ISDIR(found.st_mode):
+            if inode in seen:
                 continue
-            seen.add(found.st_ino)
-            total += found.st_blocks * 512
-            if os.path.isdir(here) and not os.path.islink(here):
-                pending.extend(os.path.join(here, name) for name in os.listdir(here))
-        except OSError:
-            continue
+            seen.add(inode)
+        total += found.st_blocks * 512
     return total
 
 
-def _names(folder: Path) -> list[str]:
+def _paths(folder: Path | str) -> list[str]:
     try:
-        return os.listdir(folder)
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder))
     except OSError:
         return []

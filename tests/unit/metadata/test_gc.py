@@ -22,9 +22,11 @@ from orlop.metadata import (
     MountRecord,
     Mounts,
     Owner,
+    gc,
 )
+from orlop.metadata.collected import Collected
 from orlop.metadata.content import LeasedContent
-from orlop.metadata.gc import BATCH, INGEST_KEEP_TIME, Collected, collect
+from orlop.metadata.gc import BATCH, INGEST_KEEP_TIME
 
 
 @pytest.fixture
@@ -36,6 +38,18 @@ def database(tmp_path):
 @pytest.fixture
 def content():
     return MemoryContent()
+
+
+def collect(*arguments, **options):
+    """Collect, after a dry run that must tell the same; only the counts are returned."""
+    planned = gc.collect(*arguments, dry_run=True, **options)
+    done = gc.collect(*arguments, **options)
+    assert planned == done
+    return counts(done)
+
+
+def counts(collected):
+    return replace(collected, size=0, items=())
 
 
 class Place:
@@ -275,7 +289,7 @@ def test_what_is_claimed_during_a_collection_is_kept(database, content, before_w
     leased = LeasedContent(content, database, Lease(database))
     claimed = []
     seen = before_write(2, lambda: claimed.append(leased.claim(found)))
-    assert collect(database, content) == Collected()
+    assert gc.collect(database, content) == Collected()
     assert len(seen) == 2
     assert claimed[0].digest == found
     assert recorded(database) == set(content.iter_digests()) == {found}
@@ -286,7 +300,7 @@ def test_what_is_tagged_during_a_collection_is_kept(database, content, before_wr
     layer = store(database, content, "layer")
     manifest = store(database, content, "manifest", [layer])
     before_write(1, lambda: tag(database, "a", manifest))
-    assert collect(database, content) == Collected()
+    assert gc.collect(database, content) == Collected()
     assert recorded(database) == {layer, manifest}
 
 
@@ -302,7 +316,7 @@ def test_lease_that_is_extended_during_a_collection_is_kept(database, content, b
             Leases(tx).extend("x", None)
 
     before_write(1, extend)
-    assert collect(database, content, now_ns=lambda: 3) == Collected()
+    assert gc.collect(database, content, now_ns=lambda: 3) == Collected()
     assert recorded(database) == {found}
 
 

@@ -5,7 +5,7 @@ import pytest
 from orlop.digest import Digest
 from orlop.metadata import Blobs, Chains, Database, Forms, Images, Labels, Leases, Mounts
 from orlop.metadata.gc import _LEASED, _NAMED
-from orlop.metadata.graph import _KEPT
+from orlop.metadata.graph import NODE_KINDS, is_kept
 
 DIGEST = Digest.of(b"x")
 
@@ -64,9 +64,7 @@ LOOKUPS = {
     "end a lease": lambda tx: Leases(tx).delete("x"),
     "mount by place": lambda tx: Mounts(tx).at("/x", "b", 1),
     "holders of a mount": lambda tx: Mounts(tx).holders("x"),
-    **{
-        f"kept {kind}": lambda tx, sql=sql: tx.row(sql, {"key": "x"}) for kind, sql in _KEPT.items()
-    },
+    **{f"kept {kind}": lambda tx, kind=kind: is_kept(tx, kind, "x") for kind in NODE_KINDS},
     **{f"named {kind}": lambda tx, sql=sql: tx.row(sql, ("x",)) for kind, sql in _NAMED.items()},
     "leased": lambda tx: tx.row(_LEASED, ("blob", "x")),
 }
