@@ -17,6 +17,10 @@ with open_source(parse_place("oci:layout:latest")) as source:
     dispatch(handlers(tell, fetch_handler(source, content), below), source.resolve())
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from orlop.images.choice import Choice, choose, config, manifest, platforms, read_config, rootfs
 from orlop.images.contents import Completeness, check, parts, size, usage
 from orlop.images.dispatch import dispatch
@@ -39,8 +43,12 @@ from orlop.images.labels import (
 from orlop.images.provider import Inventory, Provider, read_document
 from orlop.images.record import ImageRecord
 from orlop.images.selection import filter_platforms, limit_manifests
-from orlop.images.store import ImageStore
 from orlop.images.walk import MAX_DEPTH, MAX_VISITS, iter_walk, walk
+
+if TYPE_CHECKING:
+    
+if TYPE_CHECKING:
+    from orlop.images.store import ImageStore
 
 __all__ = [
     "MAX_DEPTH", "MAX_VISITS", "BlobSource", "BlobStream", "BlobTarget", "Choice", "Completeness",
@@ -51,3 +59,20 @@ __all__ = [
     "limit_manifests", "manifest", "parts", "platforms", "read_config", "read_document", "rootfs",
     "size", "usage", "walk",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """The store, loaded when it is first asked for: handlers need no database."""
+    if name == "ImageStore":
+        
+        return ImageStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __getattr__(name: str) -> object:
+    """The store of names, loaded when it is first asked for: it needs a database."""
+    if name == "ImageStore":
+        from orlop.images.store import ImageStore
+
+        return ImageStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
