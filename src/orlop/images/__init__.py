@@ -46,8 +46,6 @@ from orlop.images.selection import filter_platforms, limit_manifests
 from orlop.images.walk import MAX_DEPTH, MAX_VISITS, iter_walk, walk
 
 if TYPE_CHECKING:
-    
-if TYPE_CHECKING:
     from orlop.images.store import ImageStore
 
 __all__ = [
@@ -63,14 +61,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The store, loaded when it is first asked for: handlers need no database."""
-    if name == "ImageStore":
-        
-        return ImageStore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __getattr__(name: str) -> object:
-    """The store of names, loaded when it is first asked for: it needs a database."""
     if name == "ImageStore":
         from orlop.images.store import ImageStore
 
