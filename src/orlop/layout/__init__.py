@@ -12,10 +12,13 @@ from orlop.layout.blobs import (
 from orlop.layout.choose import ListedImage
 from orlop.layout.collect import Removed, collect
 from orlop.layout.driver import (
+    ArchiveDriver,
+    ArchiveReader,
     BlobWriter,
     DirectoryDriver,
     ImageDriver,
     MemoryDriver,
+    TarDriver,
     TarWriter,
 )
 from orlop.layout.driver.access import collecting, sharing
@@ -37,10 +40,10 @@ from orlop.layout.source import LocalSource, LocalStream
 from orlop.layout.validate import Violation, validate
 
 __all__ = [
-    "TRANSPORTS", "BlobWriter", "DirectoryDriver", "ImageDriver", "InitOptions", "ListedImage",
-    "LocalSource", "LocalStream", "MemoryDriver", "Place", "Removed", "TarWriter", "Violation",
-    "collect", "collecting", "delete_blob", "fallback_name", "init", "list_images",
-    "new_blob_writer", "open_blob", "open_source", "parse_place",
+    "TRANSPORTS", "ArchiveDriver", "ArchiveReader", "BlobWriter", "DirectoryDriver", "ImageDriver",
+    "InitOptions", "ListedImage", "LocalSource", "LocalStream", "MemoryDriver", "Place", "Removed",
+    "TarDriver", "TarWriter", "Violation", "collect", "collecting", "delete_blob", "fallback_name",
+    "init", "list_images", "new_blob_writer", "open_blob", "open_source", "parse_place",
     "put_manifest_descriptor_to_index", "read_blob", "read_image_layout", "read_index",
     "ref_name_of", "remove_manifest_descriptor_from_index", "sharing", "stat_blob", "update_index",
     "validate", "write_blob", "write_image_layout", "write_index", "write_json_blob",

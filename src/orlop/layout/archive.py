@@ -73,7 +73,14 @@ class ArchiveFiles:
             LimitExceededError: Links lead to links, perhaps in a circle.
             UnsupportedError: It is a sparse member.
         """
-        node = self._resolve(name)
+        return self.extent_of(self._resolve(name.encode("utf-8", "surrogatepass")), name)
+
+    def extent_of(self, node: Node, name: str) -> FileExtent:
+        """The bytes of a regular file among the members; `name` is for messages.
+
+        Raises:
+            UnsupportedError: It is a sparse member.
+        """
         if node.segments is not None:
             raise UnsupportedError(f"{self._path}: member {name!r} is a sparse file")
         if self._fd < 0:
@@ -83,9 +90,19 @@ class ArchiveFiles:
     def size(self, name: str) -> int | None:
         """The length of a regular file in bytes; None where there is none of this name."""
         try:
-            return self._resolve(name).size
+            return self._resolve(name.encode("utf-8", "surrogatepass")).size
         except NotFoundError:
             return None
+
+    def iter_members(self) -> Iterator[tuple[bytes, Node]]:
+        """Every member with what it is, in bytewise order; a hard link is the file it links to.
+
+        Raises:
+            NotFoundError: A hard link links to nothing.
+            LimitExceededError: Hard links lead to hard links, perhaps in a circle.
+        """
+        for path, member in sorted(self._members.items(), key=_path_of):
+            yield path, self._resolve(path) if isinstance(member, bytes) else member
 
     def close(self) -> None:
         """Close the archive; idempotent."""
@@ -107,12 +124,12 @@ class ArchiveFiles:
                 )
         return members
 
-    def _resolve(self, name: str) -> Node:
-        path = _normalise(name.encode("utf-8", "surrogatepass"), self._path)
+    def _resolve(self, name: bytes) -> Node:
+        path = _normalise(name, self._path)
         for _ in range(MAX_LINK_HOPS):
             member = self._members.get(path)
             if member is None:
-                raise NotFoundError(f"{self._path} holds no {name}")
+                raise NotFoundError(f"{self._path} holds no {_plain(name)}")
             if isinstance(member, bytes):
                 path = member
             elif member.type == S_IFLNK:
@@ -120,9 +137,10 @@ class ArchiveFiles:
             elif member.type == S_IFREG:
                 return member
             else:
-                raise UnsafePathError("is no regular file", where=f"{self._path}: member {name!r}")
+                where = f"{self._path}: member {_shown(name)}"
+                raise UnsafePathError("is no regular file", where=where)
         raise LimitExceededError(
-            f"{self._path}: member {name!r} is a link to a link to a link",
+            f"{self._path}: member {_shown(name)} is a link to a link to a link",
             limit="MAX_LINK_HOPS",
             value=MAX_LINK_HOPS,
         )
@@ -154,6 +172,10 @@ def _member_of(entry: Entry) -> tuple[bytes, Node | bytes]:
     return entry.path, entry.target
 
 
+def _path_of(member: tuple[bytes, object]) -> bytes:
+    return member[0]
+
+
 def _is_directory(member: Node | bytes) -> bool:
     return not isinstance(member, bytes) and member.type == S_IFDIR
 
@@ -178,4 +200,8 @@ def _normalise(target: bytes, archive: Path, parent: bytes = b"") -> bytes:
 
 
 def _shown(path: bytes) -> str:
-    return ascii(path[:200].decode("utf-8", "backslashreplace"))
+    return ascii(_plain(path[:200]))
+
+
+def _plain(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")

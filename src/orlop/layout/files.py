@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol, Self, final
 
+from orlop._sys.reflink import copy_range
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -70,6 +72,18 @@ class FileExtent:
             raise ValueError("the file is closed")
         wanted = min(size, self.size - offset)
         return os.pread(self._fd, wanted, self._start + offset) if wanted > 0 else b""
+
+    def copy_to(self, fd: int, at: int) -> int:
+        """Copy all bytes into another file by the cheapest way; how many there were.
+
+        Args:
+            fd: Open for writing, not for appending; its position is not moved.
+            at: Where they go, in bytes.
+
+        Raises:
+            OSError: Reading or writing failed (EIO, ENOSPC).
+        """
+        return copy_range(self._fd, fd, offset=self._start, size=self.size, at=at)
 
     def close(self) -> None:
         """Close the descriptor; idempotent."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -38,11 +37,11 @@ from orlop.layout.driver.extent import ExtentReader
 from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE
 from orlop.layout.driver.place import STAGE_PREFIX, DirectoryStage
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
+from orlop.layout.driver.waiting import flocked, lock_within, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATIENCE: Final = 0.05
 _STAGE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -123,23 +122,27 @@ class DirectoryDriver:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes and threads from changing the index; see `Lockable`."""
-        with self._opened() as root, _flocked(root, fcntl.LOCK_EX):
+        with self._opened() as root, flocked(root, fcntl.LOCK_EX):
             yield
 
     @contextmanager
     def sharing(self) -> Iterator[None]:
         """Keep a collector away; see `Shareable`."""
-        with self._opened_blobs() as blobs, _flocked(blobs, fcntl.LOCK_SH):
+        with self._opened_blobs() as blobs, flocked(blobs, fcntl.LOCK_SH):
             yield
 
     @contextmanager
     def collecting(self, timeout: float | None = None) -> Iterator[None]:
         """Collect when nobody is sharing; see `Shareable`."""
         with self._opened_blobs() as blobs:
-            if timeout is not None:
-                self._wait_for(blobs, timeout)
-            with _flocked(blobs, fcntl.LOCK_EX):
+            if not lock_within(blobs, fcntl.LOCK_EX, timeout):
+                raise InUseError(
+                    f"{self._path} is being written to", hint="try again when that is done"
+                )
+            try:
                 yield
+            finally:
+                unlock(blobs)
 
     def paths(self, prefix: str = "") -> Iterator[str]:
         """Every path in order; see `Enumerable`. Symbolic links are among them, not followed."""
@@ -179,21 +182,6 @@ class DirectoryDriver:
         with self._opened() as root:
             return _discard(path, root, dry_run=dry_run)
 
-    def _wait_for(self, blobs: int, timeout: float) -> None:
-        """Take the collector's lock when it is free, which the kernel cannot wait for so long."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(blobs, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise InUseError(
-                        f"{self._path} is being written to", hint="try again when that is done"
-                    ) from None
-                time.sleep(_PATIENCE)
-            else:
-                return
-
     def _require_empty(self) -> None:
         """Refuse a directory with anything in it but what a killed `init` can leave."""
         with self._opened() as root:
@@ -216,16 +204,6 @@ class DirectoryDriver:
         with ExitStack() as stack:
             root = stack.enter_context(self._opened())
             yield stack.enter_context(directory_of(root, f"{BLOBS}/", make=True))[0]
-
-
-@contextmanager
-def _flocked(fd: int, operation: int) -> Iterator[None]:
-    fcntl.flock(fd, operation)
-    try:
-        yield
-    finally:
-        # A forked child may hold a copy of the descriptor, so closing it is not enough.
-        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _discard(name: str, root: int, *, dry_run: bool) -> bool:
