@@ -11,6 +11,7 @@ from typing import Final
 from orlop.cli.render import clean
 from orlop.errors import (
     AmbiguousError,
+    ConflictError,
     InUseError,
     InvalidDigestError,
     InvalidFilterError,
@@ -38,7 +39,7 @@ class UsageError(OrlopError):
 _CODES: Final = (
     (NotFoundError, NOT_FOUND),
     (VerificationError, VERIFICATION),
-    (InUseError, BUSY),
+    ((InUseError, ConflictError), BUSY),
     (
         (
             UsageError,
