@@ -97,7 +97,9 @@ _NONDISTRIBUTABLE_PREFIXES: Final = (
 )
 _DOCKER_PREFIX: Final = "application/vnd.docker."
 _ENCRYPTED: Final = "+encrypted"
-_COMPRESSIONS: Final = frozenset({"", "gzip", "zstd"})
+_COMPRESSIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"": "", "+gzip": "gzip", "+zstd": "zstd"}
+)
 _DOCKER_COMPRESSIONS: Final[Mapping[str, str | None]] = MappingProxyType(
     {
         DOCKER_LAYER: None,
@@ -184,8 +186,9 @@ def layer_compression(media_type: str) -> str | None:
     plain = media_type.removesuffix(_ENCRYPTED)
     if plain in _DOCKER_COMPRESSIONS:
         return _DOCKER_COMPRESSIONS[plain]
-    _, _, compression = plain.partition("+")
-    if compression not in _COMPRESSIONS:
+    _, plus, suffix = plain.partition("+")
+    compression = _COMPRESSIONS.get(plus + suffix)
+    if compression is None:
         raise UnsupportedError(
             f"layers of type {media_type[:100]!r} are compressed in an unknown way"
         )

@@ -5,7 +5,13 @@ import time
 
 import pytest
 
-from orlop.parallel import Cancellation, CancelledError, run_all
+from orlop.parallel import (
+    Cancellation,
+    CancelledError,
+    current_cancellation,
+    run_all,
+    run_tree,
+)
 
 
 def run(tasks, jobs=3, cancellation=None):
@@ -167,3 +173,50 @@ def test_cancellation():
     for ask in (cancellation.check, lambda: cancellation.sleep(30)):
         with pytest.raises(CancelledError, match="stopped"):
             ask()
+
+
+def test_tasks_know_whom_to_ask_whether_to_go_on():
+    cancellation = Cancellation()
+    assert run([current_cancellation], cancellation=cancellation) == [cancellation]
+    assert current_cancellation() is not cancellation
+
+
+def tree(begun, depth, jobs):
+    """A tree in which each item but the deepest gives two."""
+
+    def work(item):
+        begun.append(item)
+        return [item + "a", item + "b"] if len(item) < depth else ()
+
+    run_tree(work, ["r", "s"], jobs=jobs, cancellation=Cancellation())
+
+
+def test_a_tree_is_worked_at_from_its_root_depth_first():
+    begun = []
+    tree(begun, depth=3, jobs=1)
+    assert begun == sorted(begun)
+    assert len(begun) == 14
+
+
+@pytest.mark.parametrize("jobs", [2, 8])
+def test_the_work_of_a_tree_is_all_done_once(jobs):
+    begun = []
+    tree(begun, depth=7, jobs=jobs)
+    assert len(set(begun)) == len(begun) == 2 * 127
+    assert all(item[:-1] in begun[: begun.index(item)] for item in begun if len(item) > 1)
+
+
+def test_idle_threads_wait_for_work_that_is_still_to_come():
+    names = set()
+
+    def work(item):
+        names.add(threading.current_thread().name)
+        if item == "root":
+            time.sleep(0.02)
+            return ["a", "b"]
+        meeting.wait()
+        return ()
+
+    meeting = threading.Barrier(2, timeout=20)
+    run_tree(work, ["root"], jobs=2, cancellation=Cancellation())
+    assert len(names) == 2

@@ -135,13 +135,12 @@ def _compare(
     unread = tuple(absent)
     wanted = {leaf.digest: leaf for leaf in reversed(tuple(leaves))}
     required = tuple(reversed(wanted.values()))
-    present = tuple(leaf for leaf in required if _is_here(provider, leaf))
-    missing = tuple(leaf for leaf in required if leaf not in present)
+    here = {leaf.digest for leaf in required if _is_here(provider, leaf)}
     return Completeness(
         available=not unread,
         required=(*unread, *required),
-        present=present,
-        missing=(*unread, *missing),
+        present=tuple(leaf for leaf in required if leaf.digest in here),
+        missing=(*unread, *(leaf for leaf in required if leaf.digest not in here)),
     )
 
 
