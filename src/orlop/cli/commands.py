@@ -58,6 +58,22 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("mount", "mounts:mount", "Mount an image, or list the mounts."),
         Command("umount", "mounts:unmount", "Unmount what was mounted."),
     ),
+    "Layouts": (
+        Noun(
+            "layout",
+            "Work on OCI image layouts, without a store.",
+            (
+                Command("init", "layout:create", "Make a layout without images."),
+                Command("ls", "layout:list_images", "List what a layout names."),
+                Command("put", "layout:put", "Store a file as a blob, an image under a name."),
+                Command("tag", "layout:tag", "Give an image one more name."),
+                Command("rm", "layout:remove", "Take a name out of a layout."),
+                Command("cat", "layout:concatenate", "Print a blob, verified."),
+                Command("gc", "layout:free", "Remove the blobs that nothing needs."),
+                Command("validate", "layout:check", "Find out what breaks the image-spec."),
+            ),
+        ),
+    ),
     "The store": (
         Command("gc", "store:collect", "Free what no image needs."),
         Command("df", "store:usage", "Show what the store occupies."),

@@ -103,11 +103,11 @@ def collect(
     """
     if not isinstance(driver, Enumerable):
         raise UnsupportedError(f"{driver} cannot tell which files it has")
+    read_image_layout(driver)
     with ExitStack() as locks:
         if not dry_run:
             locks.enter_context(collecting(driver, timeout))
             locks.enter_context(locked(driver))
-        read_image_layout(driver)
         needed = reachable(driver, read_index(driver))
         before = None if unfinished else time.time_ns() - BLOB_KEEP_TIME * 10**9
         paths = [path for path in driver.paths(f"{BLOBS}/") if _digest_of(path) not in needed]
@@ -135,8 +135,8 @@ def reachable(driver: ImageDriver, index: Index) -> set[Digest]:
         except NotFoundError:
             continue
         except OrlopError as error:
-            hint = "nothing was removed; `validate` says what is wrong"
-            raise error.inside(f"{driver}: {digest}", hint=hint) from error
+            error.hint = "nothing was removed; `validate` says what is wrong"
+            raise error.inside(f"{driver}: {digest}") from error
         pending += (node for node in nodes if node not in visited)
         visited.update(nodes)
         found.update(leaves, (each for each, _ in nodes))

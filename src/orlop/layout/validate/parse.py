@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidDocumentError, LimitExceededError, OrlopError
 from orlop.layout.validate.found import AGREED, READABLE, UNIQUE
-from orlop.mediatype import is_config
+from orlop.mediatype import is_config, is_index
 from orlop.spec.config import ImageConfig
-from orlop.spec.document import decode_document
+from orlop.spec.index import Index
 from orlop.spec.json import decode_json
+from orlop.spec.layout import MAX_INDEX_SIZE
+from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +27,12 @@ def parse(raw: bytes, where: str, rule: Rule[object]) -> Object | Violation:
     """The JSON object that a file is, or what keeps it from being one.
 
     Args:
-        raw: The file.
+        raw: The file, which whoever read it has bounded.
         where: Its path.
         rule: What says that it must be such an object.
     """
     try:
-        return decode_json(raw)
+        return decode_json(raw, limit=MAX_INDEX_SIZE)
     except LimitExceededError as error:
         return READABLE.broken(where, str(error))
     except InvalidDocumentError as error:
@@ -59,7 +61,9 @@ def decode_strictly(raw: bytes, where: str, media_type: str) -> Iterator[Violati
     try:
         if is_config(media_type):
             ImageConfig.decode(raw, media_type)
+        elif is_index(media_type):
+            Index.decode(raw, media_type, limit=MAX_INDEX_SIZE, named="MAX_INDEX_SIZE")
         else:
-            decode_document(raw, media_type)
+            Manifest.decode(raw, media_type)
     except OrlopError as error:
         yield READABLE.broken(where, str(error))

@@ -40,8 +40,7 @@ from orlop.mediatype import (
     is_manifest,
     oci_twin,
 )
-from orlop.spec.json import MAX_DOCUMENT_SIZE
-from orlop.spec.layout import MAX_LAYOUT_SIZE
+from orlop.spec.layout import MAX_INDEX_SIZE, MAX_LAYOUT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -106,7 +105,7 @@ class _Walk:
             yield from broken(documents.LAYOUT_FILE, members, f"{LAYOUT_FILE}: $")
 
     def _index(self) -> Iterator[Violation]:
-        raw = yield from self._file(INDEX_FILE, INDEX_EXISTS, MAX_DOCUMENT_SIZE)
+        raw = yield from self._file(INDEX_FILE, INDEX_EXISTS, MAX_INDEX_SIZE)
         if raw is not None:
             yield from self._document(raw, INDEX_FILE, OCI_INDEX, 0)
 
