@@ -24,11 +24,12 @@ _WORDS = {
     "present": "present",
     "done": "done",
     "merge": "merging the layers",
+    "copy": "copying",
 }
 
 
 class Display:
-    """The bars of one pull."""
+    """The bars of one pull or copy."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars

@@ -44,6 +44,11 @@ def open_dir(place: Place, files: Files) -> LocalSource:
     )
 
 
+def open_all_dir(place: Place, files: Files) -> list[LocalSource]:
+    """The one image of a directory; raises what `open_dir` raises."""
+    return [open_dir(place, files)]
+
+
 def list_dir(place: Place, files: Files) -> list[ListedImage]:
     """The one image of a directory; raises what `open_dir` raises."""
     return [ListedImage(selector="", names=(), descriptor=_read_target(place, files)[0])]

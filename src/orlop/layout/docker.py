@@ -42,6 +42,7 @@ class _Offer:
     saved: SavedImage
     originals: Sequence[Original]
     names: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 def open_docker(place: Place, files: Files) -> LocalSource:
@@ -56,15 +57,33 @@ def open_docker(place: Place, files: Files) -> LocalSource:
         UnsupportedError: It is of a form from before `manifest.json`.
         VerificationError: A config or manifest is not what its name says.
     """
-    offer = _choose(place, _read_offers(place, files))
+    return _source(place, files, _choose(place, _read_offers(place, files)))
+
+
+def open_all_docker(place: Place, files: Files) -> list[LocalSource]:
+    """Every image of an archive, in the order of `manifest.json`; those of one config are one.
+
+    Raises:
+        OrlopError: As `open_docker`.
+    """
+    found: dict[Digest, list[_Offer]] = {}
+    for offer in _read_offers(place, files):
+        found.setdefault(offer.image_id, []).append(offer)
+    return [_source(place, files, _joined(offers)) for offers in found.values()]
+
+
+def _source(place: Place, files: Files, offer: _Offer) -> LocalSource:
     original = _original_of(offer)
     if original is not None:
-        return LocalSource(files=files, target=original, names=offer.names, locate=blob_path)
+        return LocalSource(
+            files=files, target=original, names=offer.names, tags=offer.tags, locate=blob_path
+        )
     made = make_manifest(place, files, offer.saved)
     return LocalSource(
         files=files,
         target=made.target,
         names=offer.names,
+        tags=offer.tags,
         locate=lambda descriptor: made.members.get(descriptor.digest, blob_path(descriptor)),
         documents={made.target.digest: made.raw},
     )
@@ -88,7 +107,14 @@ def _offer(image: SavedImage, originals: Mapping[Digest, list[Original]]) -> _Of
     fitting = originals.get(image_id, [])
     named = (name for original in fitting for name in original.names)
     names = unique((*named, *image.names))
-    return _Offer(image_id=image_id, saved=image, originals=fitting, names=names)
+    tags = () if names else unique(tag for original in fitting for tag in original.tags)
+    return _Offer(image_id=image_id, saved=image, originals=fitting, names=names, tags=tags)
+
+
+def _joined(offers: Sequence[_Offer]) -> _Offer:
+    """What several elements of `manifest.json` say of one image."""
+    names = unique(name for offer in offers for name in offer.names)
+    return replace(offers[0], names=names, tags=() if names else offers[0].tags)
 
 
 def _choose(place: Place, offers: Sequence[_Offer]) -> _Offer:

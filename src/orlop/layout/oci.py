@@ -29,6 +29,7 @@ from orlop.spec.layout import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orlop.digest import Digest
     from orlop.layout.files import Files
     from orlop.layout.place import Place
     from orlop.spec.descriptor import Descriptor
@@ -46,9 +47,19 @@ def open_oci(place: Place, files: Files) -> LocalSource:
         NotFoundError: The layout holds no such image.
         AmbiguousError: It holds several.
     """
-    chosen = _choose(place, read_index(place, files).manifests)
-    names = unique(name for image in chosen for name in names_of(image))
-    return LocalSource(files=files, target=chosen[0], names=names, locate=blob_path)
+    return _source(files, _choose(place, read_index(place, files).manifests))
+
+
+def open_all_oci(place: Place, files: Files) -> list[LocalSource]:
+    """Every image of a layout, in the order of its index; those of one digest are one.
+
+    Raises:
+        InvalidDocumentError: This is no layout, or its index is broken.
+    """
+    found: dict[Digest, list[Descriptor]] = {}
+    for image in read_index(place, files).manifests:
+        found.setdefault(image.digest, []).append(image)
+    return [_source(files, images) for images in found.values()]
 
 
 def list_oci(place: Place, files: Files) -> list[ListedImage]:
@@ -79,6 +90,13 @@ def read_index(place: Place, files: Files) -> Index:
 def blob_path(descriptor: Descriptor) -> str:
     """Where a layout keeps the content of a descriptor."""
     return f"blobs/{descriptor.digest.algorithm}/{descriptor.digest.encoded}"
+
+
+def _source(files: Files, images: Sequence[Descriptor]) -> LocalSource:
+    """The image that these descriptors of one digest mean, under all of their names."""
+    names = unique(name for image in images for name in names_of(image))
+    tags = unique(tag for image in images if not names_of(image) and (tag := ref_name_of(image)))
+    return LocalSource(files=files, target=images[0], names=names, tags=tags, locate=blob_path)
 
 
 def _choose(place: Place, manifests: Sequence[Descriptor]) -> list[Descriptor]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from orlop.errors import InvalidReferenceError
 from orlop.layout.archive import ArchiveFiles
-from orlop.layout.dir import list_dir, open_dir
+from orlop.layout.dir import list_dir, open_all_dir, open_dir
 from orlop.layout.directory import DirectoryFiles
-from orlop.layout.docker import list_docker, open_docker
-from orlop.layout.oci import list_oci, open_oci
-from orlop.layout.spool import open_seekable
+from orlop.layout.docker import list_docker, open_all_docker, open_docker
+from orlop.layout.oci import list_oci, open_all_oci, open_oci
+from orlop.layout.place import is_stream
+from orlop.layout.spool import open_seekable, spool_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from orlop.layout.choose import ListedImage
     from orlop.layout.files import Files
@@ -25,6 +30,12 @@ _OPENERS: Final = {
     "docker-archive": open_docker,
     "dir": open_dir,
 }
+_ALL_OPENERS: Final = {
+    "oci": open_all_oci,
+    "oci-archive": open_all_oci,
+    "docker-archive": open_all_docker,
+    "dir": open_all_dir,
+}
 _LISTERS: Final = {
     "oci": list_oci,
     "oci-archive": list_oci,
@@ -33,23 +44,27 @@ _LISTERS: Final = {
 }
 
 
-def open_source(place: Place, *, spool: Path | None = None) -> LocalSource:
+def open_source(
+    place: Place, *, spool: Path | None = None, stream: BinaryIO | None = None
+) -> LocalSource:
     """Open the image that a place's selector means, or the only one that is there.
 
     Args:
         place: As `parse_place` reads it.
         spool: The directory for a temporary file, as large as the archive without compression;
             used only for an archive that is compressed or no regular file.
+        stream: The archive that the path `-` means, read to its end.
 
     Raises:
         NotFoundError: There is no such place, or no such image in it.
         AmbiguousError: Several images fit; `candidates` are places of one each.
         InvalidError: The place is not of its transport's form.
+        InvalidReferenceError: The path is `-`, and there is no stream.
         UnsafePathError: A name or link leads out of the place.
         LimitExceededError: A document is too large.
         OSError: The place cannot be read (EACCES, EIO).
     """
-    files = _open_files(place, spool)
+    files = _open_files(place, spool, stream)
     try:
         return _OPENERS[place.transport](place, files)
     except BaseException:
@@ -57,16 +72,40 @@ def open_source(place: Place, *, spool: Path | None = None) -> LocalSource:
         raise
 
 
-def list_images(place: Place, *, spool: Path | None = None) -> list[ListedImage]:
+@contextmanager
+def open_all(
+    place: Place, *, spool: Path | None = None, stream: BinaryIO | None = None
+) -> Iterator[list[LocalSource]]:
+    """Every image of a place in its order, whatever its selector, all read from one opening.
+
+    An image that has several names there comes once. Raises as `open_source` does, but that it is
+    never ambiguous.
+    """
+    files = _open_files(place, spool, stream)
+    try:
+        yield _ALL_OPENERS[place.transport](place, files)
+    finally:
+        files.close()
+
+
+def list_images(
+    place: Place, *, spool: Path | None = None, stream: BinaryIO | None = None
+) -> list[ListedImage]:
     """The images of a place in its order, whatever its selector; raises as `open_source` does."""
-    files = _open_files(place, spool)
+    files = _open_files(place, spool, stream)
     try:
         return _LISTERS[place.transport](place, files)
     finally:
         files.close()
 
 
-def _open_files(place: Place, spool: Path | None) -> Files:
-    if place.transport.endswith("-archive"):
+def _open_files(place: Place, spool: Path | None, stream: BinaryIO | None) -> Files:
+    if not place.transport.endswith("-archive"):
+        return DirectoryFiles(place.path)
+    if not is_stream(place):
         return ArchiveFiles(open_seekable(place.path, spool), place.path)
-    return DirectoryFiles(place.path)
+    if stream is None:
+        raise InvalidReferenceError(
+            f"{place} means a stream, and there is none", hint="write ./- for a file of this name"
+        )
+    return ArchiveFiles(spool_stream(stream, spool), place.path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from orlop.errors import LimitExceededError
 from orlop.layout.documents import read_document
 from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
-from orlop.layout.names import names_of
+from orlop.layout.names import names_of, ref_name_of
 from orlop.layout.oci import blob_path, read_index
 from orlop.mediatype import is_index, is_manifest, is_nondistributable
 from orlop.spec.index import Index
@@ -39,6 +39,7 @@ class Original:
         image_id: The digest of its config.
         layers: How many layers it has.
         names: The full references that `top` gives it.
+        tags: What else `top` calls it, if it gives it no full reference.
         whole: Whether everything below `top` was saved.
     """
 
@@ -47,6 +48,7 @@ class Original:
     image_id: Digest
     layers: int
     names: tuple[str, ...]
+    tags: tuple[str, ...]
     whole: bool
 
 
@@ -102,6 +104,7 @@ class _Reader:
             image_id=manifest.config.digest,
             layers=len(manifest.layers),
             names=names_of(top),
+            tags=_tags_of(top),
             whole=True,
         )
 
@@ -115,3 +118,8 @@ class _Reader:
         with self._files.open(blob_path(descriptor)) as extent:
             self._budget.spend(extent.size)
             return read_document(extent, descriptor)
+
+
+def _tags_of(top: Descriptor) -> tuple[str, ...]:
+    tag = ref_name_of(top)
+    return (tag,) if tag and not names_of(top) else ()

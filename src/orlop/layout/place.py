@@ -5,7 +5,8 @@
     docker-archive:FILE[:NAME:TAG]   what `docker save` writes
     dir:DIR                          one image as plain files, as skopeo's `dir:`
 
-`@N` in the selector's stead picks the image at position N, counted from 0.
+`@N` in the selector's stead picks the image at position N, counted from 0. The path `-` of an
+archive means a stream: standard input or output for the command, a file object for the library.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from typing import Final
 from orlop.errors import InvalidReferenceError
 
 TRANSPORTS: Final = ("oci", "oci-archive", "docker-archive", "dir")
+
+STREAM: Final = "-"
+"""The path of an archive that comes or goes as a stream."""
 
 _POSITION: Final = re.compile(r"@(0|[1-9][0-9]{0,8})", re.ASCII)
 # The grammar of ref.name, and beyond it what Docker allows in a tag: a leading or doubled "_".
@@ -75,6 +79,11 @@ def parse_place(text: str) -> Place:
     if selector and position_of(selector) is None and not is_selector(selector):
         raise InvalidReferenceError(f"{selector!r} is no tag, name or position of an image")
     return Place(transport=transport, path=Path(path), selector=selector or None)
+
+
+def is_stream(place: Place) -> bool:
+    """Whether the place is an archive that comes or goes as a stream."""
+    return str(place.path) == STREAM and place.transport.endswith("-archive")
 
 
 def position_of(selector: str) -> int | None:

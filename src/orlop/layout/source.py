@@ -26,6 +26,7 @@ class LocalSource:
         files: The place's files; closed with the source.
         target: The image's top-level manifest or index.
         names: The full references that the place gives the image.
+        tags: What else the place calls it: words that are no full references.
         locate: The name of the file that holds a descriptor's content.
         documents: Content that lies in no file of its own.
     """
@@ -36,10 +37,12 @@ class LocalSource:
         files: Files,
         target: Descriptor,
         names: tuple[str, ...],
+        tags: tuple[str, ...] = (),
         locate: Callable[[Descriptor], str],
         documents: Mapping[Digest, bytes] | None = None,
     ) -> None:
         self.names = names
+        self.tags = tags
         self._files = files
         self._target = target
         self._locate = locate
@@ -75,6 +78,13 @@ class LocalSource:
         if not 0 <= offset <= descriptor.size:
             raise ValueError(f"offset {offset} lies outside a blob of {descriptor.size} bytes")
         return LocalStream(self._extent(descriptor), offset)
+
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the content of this digest is there, whatever its size."""
+        return (
+            descriptor.digest in self._documents
+            or self._files.size(self._locate(descriptor)) is not None
+        )
 
     def close(self) -> None:
         """Give the place back; streams that are open may be read on. Idempotent."""

@@ -21,9 +21,11 @@ from orlop.errors import (
     NotFoundError,
     UnsupportedError,
 )
+from orlop.layout.place import STREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
 DEFAULT_SPOOL: Final = Path("/var/tmp")  # noqa: S108 - files without a name, of no fixed path
 """The directory for spools where the caller names none: large, and on disk."""
@@ -56,10 +58,29 @@ def open_seekable(path: Path, spool: Path | None = None, *, limit: int = MAX_SPO
         if stat.S_ISREG(os.fstat(fd).st_mode) and _detect(fd, path) is Compression.NONE:
             fd, plain = -1, fd
             return plain
-        return _spool(fd, path, spool or DEFAULT_SPOOL, limit)
+        return _spool(lambda size: os.read(fd, size), path, spool or DEFAULT_SPOOL, limit)
     finally:
         if fd >= 0:
             os.close(fd)
+
+
+def spool_stream(
+    stream: BinaryIO, spool: Path | None = None, *, limit: int = MAX_SPOOL_SIZE
+) -> int:
+    """Read a stream to its end, decompressed, and return a descriptor of what came, to be owned.
+
+    Args:
+        stream: The archive, from where it is; not closed.
+        spool: The directory for a file as large as the archive is without compression.
+        limit: Most bytes to write there.
+
+    Raises:
+        InvalidArchiveError: Its compression is broken.
+        LimitExceededError: It becomes larger than `limit`.
+        UnsupportedError: It is compressed by an unknown method.
+        OSError: It cannot be read, or the spool not be written (ENOSPC).
+    """
+    return _spool(stream.read, Path(STREAM), spool or DEFAULT_SPOOL, limit)
 
 
 def _open(path: Path) -> int:
@@ -83,11 +104,11 @@ def _detect(fd: int, path: Path) -> Compression:
         raise UnsupportedError(f"{path}: {error}", hint="decompress it first") from error
 
 
-def _spool(fd: int, path: Path, directory: Path, limit: int) -> int:
-    """Write what comes out of `fd` to a file without a name, and return its descriptor."""
+def _spool(read: Callable[[int], bytes], path: Path, directory: Path, limit: int) -> int:
+    """Write all that can be read to a file without a name, and return its descriptor."""
     with tempfile.TemporaryFile(dir=directory, buffering=0) as output:
         try:
-            for piece in _pieces(fd, limit):
+            for piece in _pieces(read, limit):
                 _write_all(output.fileno(), piece)
         except InvalidLayerError as error:
             raise InvalidArchiveError(str(error), where=str(path)) from error
@@ -98,9 +119,9 @@ def _spool(fd: int, path: Path, directory: Path, limit: int) -> int:
         return os.dup(output.fileno())
 
 
-def _pieces(fd: int, limit: int) -> Iterator[bytes]:
+def _pieces(read: Callable[[int], bytes], limit: int) -> Iterator[bytes]:
     decompressor = Decompressor(limits=replace(DecompressionLimits(), max_size=limit))
-    while chunk := os.read(fd, _CHUNK_SIZE):
+    while chunk := read(_CHUNK_SIZE):
         yield from decompressor.feed(chunk)
     yield from decompressor.close()
 

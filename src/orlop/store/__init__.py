@@ -1,7 +1,8 @@
 """The façade that applications open."""
 
+from orlop.store.exchange import copy, copy_all
 from orlop.store.image import Image
 from orlop.store.mount import Mount
 from orlop.store.store import Store, find_places, open_store
 
-__all__ = ["Image", "Mount", "Store", "find_places", "open_store"]
+__all__ = ["Image", "Mount", "Store", "copy", "copy_all", "find_places", "open_store"]

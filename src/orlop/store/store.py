@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Self
 from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
-from orlop.storage.places import Places, writing_to
+from orlop.storage.places import Places
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
+from orlop.store.bring import Bringing, bring_in
 from orlop.store.image import Image
 from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
     from orlop.store.machine import Machine
-    from orlop.transfer import ProgressCallback, PullOptions, Reporter, SourceOptions
+    from orlop.transfer import ProgressCallback, SourceOptions
 
 
 def open_store(
@@ -120,6 +121,11 @@ class Store:
         return self._storage.places.run
 
     def close(self) -> None:
+    @property
+    def storage(self) -> Storage:
+        """What it is made of, for operations that work on several stores or places."""
+        return self._storage
+
         """Let go of the store; mounts and images stay."""
         self._storage.close()
 
@@ -135,6 +141,7 @@ class Store:
         *,
         platform: str | Platform | None = None,
         tag: str | None = None,
+        all_platforms: bool = False,
         driver: Driver | None = None,
         jobs: int | None = None,
         limits: LayerLimits | None = None,
@@ -151,6 +158,8 @@ class Store:
                 `docker-archive:FILE` or `dir:DIR`.
             platform: Which image of several; this machine's where None.
             tag: The name that the image gets; its own, or one after the place, where None. A name
+            all_platforms: Store the other images, too, so that all of it can be copied on; only the
+                one that is meant is unpacked.
                 that is taken moves here.
             driver: What is to mount it; what suits the machine where None.
             jobs: Layers that are brought in at once, 1 to 64; 3 where None.
@@ -169,18 +178,33 @@ class Store:
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
-        from orlop.transfer import DEFAULT_JOBS, PullOptions, Reporter, SourceOptions
+        from orlop.transfer import (
+            DEFAULT_JOBS,
+            PullOptions,
+            Reporter,
+            SourceOptions,
+            open_image,
+        )
 
         wanted = Platform.parse(platform) if isinstance(platform, str) else platform
         name = None if tag is None else name_of(tag)
         if driver == "overlay":  # whose directories only root can make
             self._mountables.check_right(driver)
-        how = PullOptions(
-            driver=driver or self._mountables.best_driver(),
-            jobs=DEFAULT_JOBS if jobs is None else jobs,
-            limits=limits,
+        how = Bringing(
+            pull=PullOptions(
+                driver=driver or self._mountables.best_driver(),
+                jobs=DEFAULT_JOBS if jobs is None else jobs,
+                limits=limits,
+            ),
+            platform=wanted,
+            all_platforms=all_platforms,
+            report=Reporter(progress),
         )
-        return self._pull(source, wanted, name, options or SourceOptions(), how, Reporter(progress))
+        options = options or SourceOptions()
+        options = replace(options, spool=options.spool or self._storage.places.staging)
+        with open_image(source, options) as opened:
+            names = (name,) if name else opened.known_names
+            return bring_in(self._storage, opened.source, names, how)
 
     def images(self, *filters: str) -> list[Image]:
         """The images that any of these filters means, in the order of names; all without one.
@@ -350,29 +374,6 @@ class Store:
                 hint=self._hint_for(os.fspath(target)),
             )
         return mounts.unmount(record, lazy=lazy)
-
-    def _pull(
-        self,
-        source: str,
-        platform: Platform | None,
-        name: str | None,
-        options: SourceOptions,
-        how: PullOptions,
-        report: Reporter,
-    ) -> Image:
-        from orlop.transfer import Pull, open_source, select
-
-        host = Platform.of_machine(os.uname().machine)
-        options = replace(options, spool=options.spool or self._storage.places.staging)
-        with (
-            open_source(source, options) as (opened, fallback),
-            Lease(self._storage.database, f"pull {source}") as lease,
-        ):
-            selection = select(opened, host, platform)
-            names = (name,) if name else tuple(opened.names) or (fallback,)
-            with writing_to(self.root):
-                pull = Pull(self._storage, opened, lease, how, report)
-                return Image(self._storage, pull.run(selection, names))
 
     @property
     def _mountables(self) -> Mountables:

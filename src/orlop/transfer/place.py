@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.errors import InvalidReferenceError
 from orlop.reference import Reference
@@ -34,11 +34,13 @@ class SourceOptions:
         registry: Connections to registries; by HTTPS, and as the defaults say, where None.
         credentials: Who one is to them.
         spool: A directory for archives that are compressed, or come through a pipe.
+        stream: The archive that the path `-` means.
     """
 
     registry: RegistryOptions | None = None
     credentials: CredentialStore | None = None
     spool: Path | None = None
+    stream: BinaryIO | None = None
 
 
 def is_local(text: str) -> bool:
@@ -66,7 +68,7 @@ def open_source(text: str, options: SourceOptions) -> Iterator[tuple[ImageSource
         from orlop import layout
 
         place = layout.parse_place(text)
-        with layout.open_source(place, spool=options.spool) as source:
+        with layout.open_source(place, spool=options.spool, stream=options.stream) as source:
             yield source, layout.fallback_name(place, layout.ref_name_of(source.resolve()))
         return
     if text.startswith(_PATH_STARTS):

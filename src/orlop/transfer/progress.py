@@ -1,4 +1,4 @@
-"""What a pull tells about itself while it works."""
+"""What a pull or a copy tells about itself while it works."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ class Stage(Enum):
     """The layer is here now."""
     MERGE = "merge"
     """All layers are here, and become one tree."""
+    COPY = "copy"
+    """The blob is copied from place to place, as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One step of a pull.
+    """One step of a pull or a copy.
 
     Attributes:
         stage: What is being done.
@@ -47,7 +49,7 @@ class Progress:
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]
-"""Called from several threads, though never from two at once; what it raises stops the pull."""
+"""Called from several threads, though never from two at once; what it raises stops the work."""
 
 
 class Reporter:

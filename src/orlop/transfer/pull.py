@@ -7,24 +7,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError, VerificationError
-from orlop.mediatype import (
-    EROFS_LAYER,
-    EROFS_LAYER_ZSTD,
-    is_encrypted,
-    is_index,
-    is_layer,
-    is_manifest,
-)
+from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError
+from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_layer
 from orlop.metadata import Chains, ImageRow, Images, Lease
 from orlop.metadata.content import LeasedContent
 from orlop.parallel import Cancellation, run_all
-from orlop.spec.document import decode_document
-from orlop.spec.index import Index
 from orlop.storage.chains import Stack
 from orlop.storage.mountable import fits_overlay
+from orlop.transfer.copy import copy_content
+from orlop.transfer.jobs import DEFAULT_JOBS, check_jobs
+from orlop.transfer.keep import StoredContent
 from orlop.transfer.layer import LayerFetcher
 from orlop.transfer.progress import Stage
 
@@ -35,14 +29,10 @@ if TYPE_CHECKING:
     from orlop.storage.forms import FormKind
     from orlop.storage.mountable import Driver
     from orlop.storage.storage import Storage
+    from orlop.transfer.copy import Item
     from orlop.transfer.progress import Reporter
     from orlop.transfer.select import Selection
     from orlop.transfer.source import ImageSource
-
-DEFAULT_JOBS: Final = 3
-"""Layers that are brought in at once."""
-MAX_JOBS: Final = 64
-"""Layers that may be brought in at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +50,7 @@ class PullOptions:
     limits: LayerLimits | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.jobs <= MAX_JOBS:
-            raise ValueError(f"jobs must be 1 to {MAX_JOBS}, not {self.jobs}")
+        check_jobs(self.jobs)
 
 
 class Pull:
@@ -89,13 +78,17 @@ class Pull:
         self._options = options
         self._report = report
         self._content = LeasedContent(storage.content, storage.database, lease)
+        self._target = StoredContent(self._content)
 
-    def run(self, selection: Selection, names: tuple[str, ...]) -> ImageRow:
+    def run(
+        self, selection: Selection, names: tuple[str, ...], everything: Item | None = None
+    ) -> ImageRow:
         """Bring an image in and name it; success means that it is whole, durable and mountable.
 
         Args:
             selection: The image, with its documents.
             names: What it is to be called; a name that is taken moves here.
+            everything: What else of the image is to be stored, without being unpacked.
 
         Returns:
             The record of the first name.
@@ -109,6 +102,8 @@ class Pull:
         self._hold(selection)
         self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
         self._store_documents(selection)
+        if everything is not None:
+            self._store_rest(everything)
         self._report(Stage.MERGE, selection.manifest_descriptor.digest)
         stack = Stack.of(selection.config.diff_ids)
         self._storage.chains.forget_damaged(stack)
@@ -180,28 +175,14 @@ class Pull:
 
     def _store_documents(self, selection: Selection) -> None:
         """Store indexes, manifest and config, and what each of them names."""
-        for descriptor, raw in selection.documents:
-            children: tuple[Digest, ...] = ()
-            if is_manifest(descriptor.media_type) or is_index(descriptor.media_type):
-                children = _children(raw, descriptor.media_type)
-            if not self._is_stored(descriptor.digest, raw):
-                self._content.put(
-                    raw,
-                    digest=descriptor.digest,
-                    media_type=descriptor.media_type,
-                    children=children,
-                )
-            else:
-                self._content.describe(descriptor.digest, descriptor.media_type, children)
+        *documents, (config, raw) = selection.documents
+        self._target.put_document(config, raw)
+        for descriptor, document in documents:
+            self._target.put_document(descriptor, document)
 
-    def _is_stored(self, digest: Digest, raw: bytes) -> bool:
-        """Whether a document is here, leased and undamaged."""
-        if self._content.claim(digest) is None:
-            return False
-        try:
-            return self._content.read(digest, len(raw)) == raw
-        except VerificationError:
-            return False
+    def _store_rest(self, item: Item) -> None:
+        """Store what belongs to the other platforms of the image, as it is."""
+        copy_content([item], self._target, jobs=self._options.jobs, report=self._report)
 
     def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRow:
         now = time.time_ns()
@@ -228,13 +209,6 @@ class Pull:
             for record in records:
                 Images(tx).put(record)
             return Images(tx).get(records[0].name) or records[0]
-
-
-def _children(raw: bytes, media_type: str) -> tuple[Digest, ...]:
-    document = decode_document(raw, media_type)
-    if isinstance(document, Index):
-        return tuple(child.digest for child in document.manifests)
-    return (document.config.digest, *(layer.digest for layer in document.layers))
 
 
 def _check_supported(layer: Descriptor) -> None:

@@ -95,7 +95,7 @@ def _choose(index: Index, descriptor: Descriptor, platform: Platform) -> Descrip
     candidates = [
         child
         for child in index.manifests
-        if (is_manifest(child.media_type) or is_index(child.media_type)) and not _is_note(child)
+        if (is_manifest(child.media_type) or is_index(child.media_type)) and not is_note(child)
     ]
     if len(candidates) == 1 and candidates[0].platform is None:
         return candidates[0]
@@ -109,7 +109,7 @@ def _choose(index: Index, descriptor: Descriptor, platform: Platform) -> Descrip
     return candidates[number]
 
 
-def _is_note(child: Descriptor) -> bool:
+def is_note(child: Descriptor) -> bool:
     """Whether a manifest only tells something about another one (a BuildKit attestation)."""
     return is_attestation(child.media_type) or "vnd.docker.reference.type" in child.annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,3 +49,11 @@ class ImageSource(Protocol):
 
     def close(self) -> None:
         """Let go of the place."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A source that knows at once what it has; one that is asked for the rest lacks it."""
+
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the content of this digest is there, whatever its size."""

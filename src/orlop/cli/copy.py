@@ -1,0 +1,126 @@
+"""`orlop copy`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+from cyclopts import Parameter
+
+from orlop.cli.failure import UsageError
+from orlop.cli.progress import display
+from orlop.cli.pull import check_jobs
+from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
+from orlop.cli.render import clean
+from orlop.cli.settings import open_for_reading, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop.store import Store
+    from orlop.transfer import Copied
+
+_STORE = "store:"
+_MAX_EPOCH_DIGITS = 11
+
+
+def copy(
+    source: str,
+    destination: str,
+    /,
+    *,
+    platform: str | None = None,
+    all_platforms: Annotated[bool, Parameter(negative="")] = False,
+    every: Annotated[bool, Parameter(name="--all", alias="-a", negative="")] = False,
+    oci: Annotated[bool, Parameter(negative="")] = False,
+    jobs: Annotated[int, Parameter(alias="-j", validator=check_jobs)] = 3,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+    registry: RegistryFlags = DEFAULT_FLAGS,
+) -> None:
+    """Copy images from any place to any other, byte for byte.
+
+    Places are store:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] and
+    dir:DIR; a registry's image can be copied from. Where FILE is -, an archive comes from standard
+    input, or goes to standard output. Prints the digest of each copy.
+
+    Args:
+        source: Where the image is.
+        destination: Where it goes; it keeps its name where this gives it none.
+        platform: Copy the one image for this platform out of several, such as linux/arm64.
+        all_platforms: Copy the images for all platforms, into the store too, or fail.
+        every: Copy all images of the source.
+        oci: Turn Docker's media types into OCI's, which changes digests.
+        jobs: How many blobs are copied at once.
+        quiet: Show no progress.
+        registry: How registries are reached.
+    """
+    from orlop.store import copy as copy_one
+    from orlop.store import copy_all
+
+    if platform is not None and all_platforms:
+        raise UsageError("--platform and --all-platforms exclude each other")
+    with ExitStack() as stack:
+        output = output_for(destination.partition(":")[2])
+        store = _store_for(source, destination, stack)
+        bars = stack.enter_context(display(quiet=quiet))
+        copied = (copy_all if every else copy_one)(
+            source,
+            destination,
+            store=store,
+            platform=platform,
+            all_platforms=all_platforms,
+            oci=oci,
+            jobs=jobs,
+            options=replace(registry.options_for(source), stream=sys.stdin.buffer),
+            output=output,
+            timestamp=source_date_epoch(),
+            progress=bars.update if bars else None,
+        )
+    images = copied if isinstance(copied, list) else [copied]
+    tell_notes(images)
+    for image in images:
+        print(image.digest, file=sys.stderr if output else sys.stdout)
+
+
+def tell_notes(copied: Sequence[Copied]) -> None:
+    """Say what differs from the images as they were."""
+    for image in copied:
+        for note in image.notes:
+            print(f"note: {clean(note)}", file=sys.stderr)
+
+
+def output_for(path: str) -> BinaryIO | None:
+    """Standard output where the path is `-`, with or without a name after it; else None.
+
+    Raises:
+        UsageError: It is a terminal.
+    """
+    if path.partition(":")[0] != "-":
+        return None
+    if sys.stdout.isatty():
+        raise UsageError(
+            "an archive is not written to a terminal", hint="redirect it, or give it a file"
+        )
+    sys.stdout.flush()
+    return sys.stdout.buffer
+
+
+def source_date_epoch() -> int:
+    """The time of everything in archives: SOURCE_DATE_EPOCH, or else the beginning of 1970.
+
+    Raises:
+        UsageError: The variable is no number of seconds.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_EPOCH_DIGITS):
+        raise UsageError(f"SOURCE_DATE_EPOCH is no number of seconds: {text[:40]!r}")
+    return int(text)
+
+
+def _store_for(source: str, destination: str, stack: ExitStack) -> Store | None:
+    if destination.startswith(_STORE):
+        return stack.enter_context(open_store())
+    return stack.enter_context(open_for_reading()) if source.startswith(_STORE) else None

@@ -1,0 +1,293 @@
+"""Copying images between any two places, of which a store may be one."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from orlop.errors import InvalidReferenceError, OrlopError
+from orlop.metadata import Images, Lease
+from orlop.platform import Platform
+from orlop.store.bring import bring_all
+from orlop.store.lookup import find_image
+from orlop.store.naming import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
+
+    from orlop.metadata import ImageRow
+    from orlop.storage.storage import Storage
+    from orlop.store.image import Image
+    from orlop.store.store import Store
+    from orlop.transfer import Copied, CopyOptions, OpenedImage, ProgressCallback, SourceOptions
+
+STORE_PREFIX: Final = "store:"
+"""What an image of the store begins with, where any place can be named."""
+
+
+def copy(
+    source: str,
+    destination: str,
+    *,
+    store: Store | None = None,
+    platform: str | Platform | None = None,
+    all_platforms: bool = False,
+    oci: bool = False,
+    jobs: int | None = None,
+    options: SourceOptions | None = None,
+    output: BinaryIO | None = None,
+    timestamp: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Copied:
+    """Copy an image from any place to any other, byte for byte.
+
+        orlop.copy("docker.io/library/debian:12", "oci-archive:debian.tar")
+        orlop.copy("store:debian:12", "oci:layout:12")
+
+    Success means that it is whole and durable there, and named. What is there already is not
+    copied again. All that the source holds of the image is copied, so that its digest stays what it
+    is; where it cannot, the result's `notes` say why.
+
+    Args:
+        source: `store:NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+            `docker-archive:FILE[:NAME]`, `dir:DIR`, or a reference to a registry.
+        destination: A place of the same kinds, though not a registry. One without a name gives the
+            image the name that it has; a name that is taken moves here.
+        store: What `store:` means; this user's store where None.
+        platform: Copy the one image for this platform out of several.
+        all_platforms: Refuse to leave anything out that an index lists; into a store, bring the
+            other platforms along, too.
+        oci: Turn Docker's media types into OCI's, which changes the digest.
+        jobs: How many blobs are copied at once, 1 to 64; 3 where None.
+        options: How registries are reached, and the file object that `-` means as a source.
+        output: The file object that `-` means as a destination, such as `oci-archive:-`.
+        timestamp: The time of everything in an archive, in seconds since 1970.
+        progress: Called with each step.
+
+    Raises:
+        InvalidReferenceError: A text names no place, or one of the wrong kind.
+        NotFoundError: The source lacks the image, or something of it that cannot be left out.
+        AmbiguousError: Several images of the source fit.
+        AlreadyExistsError: Something that may not be replaced is at the destination.
+        UnsupportedError: The destination cannot hold such an image, or is in a registry.
+        VerificationError: Something is not what its descriptor says; nothing was named.
+        InvalidError: A document or an archive is broken; nothing was named.
+        LimitExceededError: Something is too large; nothing was named.
+        RegistryError: The registry refuses, or cannot be reached.
+        OSError: Something could not be read or written; nothing was named.
+    """
+    how = _options(
+        platform=platform,
+        all_platforms=all_platforms,
+        oci=oci,
+        jobs=jobs,
+        source=options,
+        output=output,
+        timestamp=timestamp,
+        progress=progress,
+    )
+    return _copy(store, source, destination, how, every=False)[0]
+
+
+def copy_all(
+    source: str,
+    destination: str,
+    *,
+    store: Store | None = None,
+    platform: str | Platform | None = None,
+    all_platforms: bool = False,
+    oci: bool = False,
+    jobs: int | None = None,
+    options: SourceOptions | None = None,
+    output: BinaryIO | None = None,
+    timestamp: int = 0,
+    progress: ProgressCallback | None = None,
+) -> list[Copied]:
+    """Copy every image of a place on this machine to another; see `copy`.
+
+    They are named all at once, but in a store, where each is when it has come. A compressed or
+    piped archive is read once.
+    """
+    how = _options(
+        platform=platform,
+        all_platforms=all_platforms,
+        oci=oci,
+        jobs=jobs,
+        source=options,
+        output=output,
+        timestamp=timestamp,
+        progress=progress,
+    )
+    return _copy(store, source, destination, how, every=True)
+
+
+def _options(
+    *,
+    platform: str | Platform | None,
+    all_platforms: bool,
+    oci: bool,
+    jobs: int | None,
+    source: SourceOptions | None,
+    output: BinaryIO | None,
+    timestamp: int,
+    progress: ProgressCallback | None,
+) -> CopyOptions:
+    from orlop.transfer import DEFAULT_JOBS, CopyOptions, SourceOptions
+
+    return CopyOptions(
+        platform=Platform.parse(platform) if isinstance(platform, str) else platform,
+        all_platforms=all_platforms,
+        oci=oci,
+        jobs=DEFAULT_JOBS if jobs is None else jobs,
+        source=source or SourceOptions(),
+        output=output,
+        timestamp=timestamp,
+        progress=progress,
+    )
+
+
+def _copy(
+    store: Store | None, source: str, destination: str, options: CopyOptions, *, every: bool
+) -> list[Copied]:
+    with ExitStack() as stack:
+        stack.enter_context(_naming(source, destination))
+        storage = None
+        if source.startswith(STORE_PREFIX) or destination.startswith(STORE_PREFIX):
+            storage = stack.enter_context(_storage_of(store))
+        return copy_between(storage, source, destination, options, every=every)
+
+
+def copy_between(
+    storage: Storage | None, source: str, destination: str, options: CopyOptions, *, every: bool
+) -> list[Copied]:
+    """Copy one image, or all of a place; see `copy`.
+
+    Args:
+        storage: What `store:` means; None where neither place is one.
+        source: Where the images are.
+        destination: Where they go.
+        options: What of them is copied, and how.
+        every: Whether all images of the source are meant.
+    """
+    from orlop.transfer import copy_opened, parse_destination
+
+    if not destination.startswith(STORE_PREFIX):
+        parse_destination(destination)
+        with _open(storage, source, options, every=every) as images:
+            return copy_opened(images, destination, options)
+    assert storage is not None, "whoever names a store opens it"
+    tag = destination.removeprefix(STORE_PREFIX)
+    name = name_of(tag) if tag else None
+    options = replace(options, source=_spooling(options.source, storage))
+    with _open(storage, source, options, every=every) as images:
+        return [_copied(*each) for each in bring_all(storage, images, options, name=name)]
+
+
+def _copied(image: Image, notes: tuple[str, ...]) -> Copied:
+    from orlop.transfer import Copied
+
+    return Copied(target=image.target, names=(image.name,), notes=notes)
+
+
+def _spooling(options: SourceOptions, storage: Storage) -> SourceOptions:
+    return replace(options, spool=options.spool or storage.places.staging)
+
+
+@contextmanager
+def _storage_of(store: Store | None) -> Iterator[Storage]:
+    if store is not None:
+        yield store.storage
+        return
+    from orlop.store.store import open_store
+
+    with open_store() as opened:
+        yield opened.storage
+
+
+@contextmanager
+def open_stored(storage: Storage, names_or_ids: Sequence[str]) -> Iterator[list[OpenedImage]]:
+    """Open images of a store, and keep all that belongs to them meanwhile.
+
+    Names of the same image are joined.
+
+    Raises:
+        NotFoundError: There is no such image.
+        AmbiguousError: A prefix fits several images.
+    """
+    with ExitStack() as stack:
+        if storage.database.read_only:
+            rows = _look_up(storage, names_or_ids)
+        else:
+            lease = stack.enter_context(Lease(storage.database, "copy"))
+            rows = _look_up(storage, names_or_ids, lease)
+        yield [_opened(storage, group) for group in _by_target(rows)]
+
+
+def _look_up(
+    storage: Storage, names_or_ids: Sequence[str], lease: Lease | None = None
+) -> list[ImageRow]:
+    database = storage.database
+    with database.read() if lease is None else database.write() as tx:
+        rows = [find_image(tx, each)[0] for each in names_or_ids]
+        if lease is not None:
+            lease.hold_in(tx, "blob", *(row.target_digest for row in rows))
+    return rows
+
+
+def _by_target(rows: Sequence[ImageRow]) -> list[list[ImageRow]]:
+    found: dict[str, list[ImageRow]] = {}
+    for row in rows:
+        found.setdefault(row.target_digest, []).append(row)
+    return list(found.values())
+
+
+def _opened(storage: Storage, rows: Sequence[ImageRow]) -> OpenedImage:
+    from orlop.store.image import Image
+    from orlop.transfer import OpenedImage, StoreSource
+
+    names = tuple(dict.fromkeys(row.name for row in rows))
+    target = Image(storage, rows[0]).target
+    return OpenedImage(
+        source=StoreSource(storage.content, target, names), names=names, fallback=names[0]
+    )
+
+
+@contextmanager
+def _open(
+    storage: Storage | None, source: str, options: CopyOptions, *, every: bool
+) -> Iterator[Sequence[OpenedImage]]:
+    from orlop.transfer import open_image, open_images
+
+    if source.startswith(STORE_PREFIX):
+        assert storage is not None, "whoever names a store opens it"
+        with open_stored(storage, _names(storage, source, every=every)) as opened:
+            yield opened
+    elif every:
+        with open_images(source, options.source) as opened:
+            yield opened
+    else:
+        with open_image(source, options.source) as image:
+            yield [image]
+
+
+def _names(storage: Storage, source: str, *, every: bool) -> list[str]:
+    name = source.removeprefix(STORE_PREFIX)
+    if not every:
+        return [name]
+    if name:
+        raise InvalidReferenceError(
+            f"{source} is one image, and all are to be copied", hint="write store: alone"
+        )
+    with storage.database.read() as tx:
+        return [row.name for row in Images(tx).list()]
+
+
+@contextmanager
+def _naming(source: str, destination: str) -> Iterator[None]:
+    """Let errors say what was copied where."""
+    try:
+        yield
+    except OrlopError as error:
+        raise error.inside(f"copying {source} to {destination}")
