@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import NotFoundError, OrlopError
 from orlop.images.provider import read_document, read_raw
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
     from orlop.spec.index import Index
+
+_TOLD: Final = 10
+"""Platforms that a hint lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +214,4 @@ class _Search:
             there = sorted(str(each) for each in platforms(self._provider, self._target))
         except OrlopError:
             return None
-        return f"it has images for {', '.join(there[:_MAX_TOLD])}" if there else None
-
-
-_MAX_TOLD = 10
+        return f"it has images for {', '.join(there[:_TOLD])}" if there else None

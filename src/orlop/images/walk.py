@@ -7,7 +7,7 @@ and depth and number are limited.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop.errors import LimitExceededError
 from orlop.images.handlers import SkipDescriptor, handlers
@@ -59,7 +59,7 @@ def iter_walk(
             yield descriptor
 
 
-Place = tuple["Descriptor", int]
+Place: TypeAlias = "tuple[Descriptor, int]"
 """A descriptor, and how many lie above it, with itself."""
 
 
