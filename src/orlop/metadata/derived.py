@@ -49,6 +49,7 @@ class _Table:
         self.put = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608
         self.delete = f"DELETE FROM {table} WHERE {key} = ? AND kind = ?"  # noqa: S608
         self.delete_all = f"DELETE FROM {table} WHERE {key} = ?"  # noqa: S608
+        self.unmarked = f"{select} WHERE durable = 0 AND boot_id = ? ORDER BY {key}, kind"
         self.durable = (
             f"UPDATE {table} SET durable = 1 WHERE {key} = ? AND kind = ? AND boot_id = ?"  # noqa: S608
         )
@@ -90,6 +91,10 @@ class _Derived:
             record.writer_version,
         )
         self._tx.execute(self._sql.put, values)
+
+    def unmarked(self, boot_id: str) -> Iterator[DerivedRecord]:
+        """All that a boot wrote, and that is not known to be on the disk."""
+        return map(_record, self._tx.rows(self._sql.unmarked, (boot_id,)))
 
     def mark_durable(self, source: Digest, kind: str, boot_id: str) -> bool:
         """Record that it is on the disk; nothing happens if another boot wrote it since."""

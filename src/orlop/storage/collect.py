@@ -20,7 +20,6 @@ from orlop.storage.staging import lease_of, remove_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orlop.metadata import DerivedRecord
     from orlop.storage.storage import Storage
 
 _TRIAL_TIME: Final = 3600.0
@@ -104,8 +103,8 @@ def mark_durable(storage: Storage) -> int:
         OSError: Something could not be written to the disk.
     """
     with storage.database.read() as tx:
-        forms = [each for each in Forms(tx).list() if _may_be_marked(each)]
-        chains = [each for each in Chains(tx).list() if _may_be_marked(each)]
+        forms = list(Forms(tx).unmarked(boot_id()))
+        chains = list(Chains(tx).unmarked(boot_id()))
     if not forms and not chains:
         return 0
     places = storage.places
@@ -134,7 +133,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_ctime_ns
-
-
-def _may_be_marked(record: DerivedRecord) -> bool:
-    return not record.durable and record.boot_id == boot_id()

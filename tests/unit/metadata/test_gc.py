@@ -26,6 +26,7 @@ from orlop.metadata import (
 )
 from orlop.metadata.collected import Collected
 from orlop.metadata.content import LeasedContent
+from orlop.metadata.database import Transaction
 from orlop.metadata.gc import BATCH, INGEST_KEEP_TIME
 
 
@@ -108,6 +109,32 @@ def recorded(database):
 
 def test_nothing_to_do(database, content):
     assert collect(database, content) == Collected()
+
+
+def test_nothing_to_do_costs_no_query_for_each(database, content, monkeypatch):
+    """Ten times the images are read by the same number of queries."""
+    forms, chains, run, asked = Place(), Place(), Transaction._run, []
+
+    def counting(self, sql, values):
+        asked.append(sql)
+        return run(self, sql, values)
+
+    def queries(images):
+        for number in range(images):
+            layers = [digest(f"layer {number} {ordinal}") for ordinal in range(3)]
+            chain = digest(f"chain {number}")
+            derive(database, chain, *layers)
+            forms.digests |= set(layers)
+            chains.digests.add(chain)
+            tag(database, f"{number}", store(database, content, f"{number}"), chain)
+        with monkeypatch.context() as patch:
+            patch.setattr(Transaction, "_run", counting)
+            assert collect(database, content, forms=forms, chains=chains) == Collected()
+        count = len(asked)
+        asked.clear()
+        return count
+
+    assert queries(2) == queries(20) > 0
 
 
 def test_what_an_image_names_is_kept(database, content):

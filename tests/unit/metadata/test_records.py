@@ -172,11 +172,14 @@ def test_derived(tx, table):
 def test_marking_durable(tx, table):
     source = digest("source")
     table(tx).put(DerivedRecord(source=source, kind="tar", size=9, boot_id="this"))
+    assert [each.source for each in table(tx).unmarked("this")] == [source]
+    assert list(table(tx).unmarked("another")) == []
     assert table(tx).mark_durable(source, "tar", "another") is False
     assert table(tx).get(source, "tar").durable is False
     assert table(tx).mark_durable(source, "tar", "this") is True
     assert table(tx).get(source, "tar").durable is True
     assert table(tx).mark_durable(digest("missing"), "tar", "this") is False
+    assert list(table(tx).unmarked("this")) == []
 
 
 def test_layers_of_a_chain(tx):
