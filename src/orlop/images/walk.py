@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from orlop.spec.descriptor import Descriptor
 
 MAX_DEPTH: Final = 32
-"""Descriptors that may lie one inside the other, the first of them counted."""
+"""Descriptors that may lie one inside the other, the first of them counted, along the way by which
+the last of them is met first."""
 MAX_VISITS: Final = 1 << 20
 """Descriptors that one walk may visit."""
 
