@@ -77,6 +77,18 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     ),
     "The store": (
         Command("gc", "store:collect", "Free what no image needs."),
+        Noun(
+            "lease",
+            "Keep content for a while that no image names.",
+            (
+                Command("create", "leases:create", "Begin a lease, and print its name."),
+                Command("ls", "leases:list_leases", "List the leases."),
+                Command("inspect", "leases:inspect", "Show what a lease keeps, and until when."),
+                Command("add", "leases:add", "Let a lease keep more."),
+                Command("extend", "leases:extend", "Let a lease end at another time."),
+                Command("rm", "leases:remove", "End leases."),
+            ),
+        ),
         Command("df", "store:usage", "Show what the store occupies."),
         Command("info", "store:info", "Show where the store is, and what this machine can do."),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -12,39 +12,66 @@ from orlop.cli.render import Format, human_size, print_facts, print_json, print_
 from orlop.cli.settings import find_places, open_for_reading, open_store, store_exists
 
 if TYPE_CHECKING:
+    from orlop.metadata.collected import Collected
     from orlop.storage.usage import Usage
 
-_WORDS: Final = {"forms": "layers", "chains": "stacks", "ingests": "unfinished"}
+_COUNTS: Final = {
+    "leases": "leases",
+    "mounts": "mounts",
+    "images": "images",
+    "blobs": "blobs",
+    "layers": "forms",
+    "stacks": "chains",
+    "unfinished": "ingests",
+    "leftovers": "leftovers",
+}
 """What `orlop gc` calls things, as `orlop df` does."""
+
+_KINDS: Final = {"form": "layer", "chain": "stack", "ingest": "unfinished"}
 
 
 def collect(
     *,
     unfinished: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(alias="-n", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
-    """Free what no image, mount or running pull needs.
+    """Free what no image, mount, lease or running pull needs.
 
     Args:
         unfinished: Also drop what interrupted pulls left, which the next one would go on with;
             otherwise it is kept for a day.
+        dry_run: Free nothing; say what would go, one by one.
         format: How to print: table or json.
     """
-    from orlop.metadata.gc import Collected
+    from orlop.metadata.collected import Collected
 
     collected = Collected()
     if store_exists():
-        with open_store() as store:
-            collected = store.collect(unfinished=unfinished)
-    counts: dict[str, object] = asdict(collected)
+        with open_for_reading() if dry_run else open_store() as store:
+            collected = store.collect(unfinished=unfinished, dry_run=dry_run)
     if format == "json":
-        print_json(counts)
-        return
-    freed = [(_WORDS.get(name, name), str(count)) for name, count in counts.items() if count]
-    if freed:
-        print_facts(freed)
-    else:
+        print_json(asdict(collected))
+    elif not collected.items:
         print("nothing to free")
+    elif dry_run:
+        _print_items(collected)
+    else:
+        print_facts(_facts(collected))
+
+
+def _facts(collected: Collected) -> list[tuple[str, str]]:
+    counts = asdict(replace(collected, items=()))
+    facts = [(word, str(counts[name])) for word, name in _COUNTS.items() if counts[name]]
+    return [*facts, ("freed", human_size(collected.size))]
+
+
+def _print_items(collected: Collected) -> None:
+    rows = [
+        [_KINDS.get(item.kind, item.kind), human_size(item.size) if item.size else "", item.key]
+        for item in collected.items
+    ]
+    print_table([*rows, ["all", human_size(collected.size), ""]], ["what", "size", "name"])
 
 
 def usage(*, format: Format = "table") -> None:  # noqa: A002

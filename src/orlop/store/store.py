@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.images.store import ImageStore
-    from orlop.metadata import ImageRow, MountRecord
+    from orlop.metadata import ImageRow, LeaseRecord, MountRecord, Until
     from orlop.metadata.collected import Collected
+    from orlop.metadata.leases import Kind
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
@@ -120,12 +121,12 @@ class Store:
         """Where its mount points are."""
         return self._storage.places.run
 
-    def close(self) -> None:
     @property
     def storage(self) -> Storage:
         """What it is made of, for operations that work on several stores or places."""
         return self._storage
 
+    def close(self) -> None:
         """Let go of the store; mounts and images stay."""
         self._storage.close()
 
@@ -140,8 +141,8 @@ class Store:
         source: str,
         *,
         platform: str | Platform | None = None,
-        tag: str | None = None,
         all_platforms: bool = False,
+        tag: str | None = None,
         driver: Driver | None = None,
         jobs: int | None = None,
         limits: LayerLimits | None = None,
@@ -157,9 +158,9 @@ class Store:
             source: A reference to a registry, `oci:DIR[:TAG]`, `oci-archive:FILE`,
                 `docker-archive:FILE` or `dir:DIR`.
             platform: Which image of several; this machine's where None.
-            tag: The name that the image gets; its own, or one after the place, where None. A name
             all_platforms: Store the other images, too, so that all of it can be copied on; only the
                 one that is meant is unpacked.
+            tag: The name that the image gets; its own, or one after the place, where None. A name
                 that is taken moves here.
             driver: What is to mount it; what suits the machine where None.
             jobs: Layers that are brought in at once, 1 to 64; 3 where None.
@@ -305,7 +306,7 @@ class Store:
         """
         return Image(self._storage, set_labels(self._storage, name_or_id, labels))
 
-    def collect(self, *, unfinished: bool = False) -> Collected:
+    def collect(self, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
 
         Mounts whose holders are all gone are taken away first.
@@ -313,17 +314,114 @@ class Store:
         Args:
             unfinished: Also drop what interrupted pulls left, which is kept for a day so that the
                 next pull goes on with it.
+            dry_run: Write nothing, and say what would go; a read-only store will do.
 
         Raises:
             OSError: Something could not be removed.
         """
         from orlop.storage.collect import collect
 
+        if dry_run:
+            return collect(self._storage, unfinished=unfinished, dry_run=True)
         collected = with_reserve(
             self._storage.places, lambda: collect(self._storage, unfinished=unfinished)
         )
         keep_reserve(self._storage.places)
         return collected
+
+    def lease(
+        self,
+        purpose: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        id: str | None = None,  # noqa: A002
+        expires: float | None = None,
+        until: Until = "process",
+    ) -> Lease:
+        """Begin a lease: what is put under it is not collected until it ends.
+
+            with store.lease("build", expires=3600) as lease:
+                store.hold(lease.id, "debian:12")
+
+        Args:
+            purpose: What it is for.
+            labels: What else is noted about it; those under `containerd.io/gc.` tell `collect`.
+            id: Its name; a random one where None. One whose lease has ended is free again.
+            expires: Seconds after which it ends, whatever else; None for never.
+            until: What else it ends with: this `process`, this `boot` of the machine, or nothing
+                but its `expiry`. The end of its block ends it too, unless it was detached.
+
+        Raises:
+            AlreadyExistsError: There is a lease of this name.
+            InvalidError: The name is none, or a label is.
+        """
+        return Lease(
+            self._storage.database, purpose, labels=labels, id=id, expires=expires, until=until
+        )
+
+    def leases(self, *filters: str) -> list[LeaseRecord]:
+        """The leases that any of these filters means, oldest first; all without one.
+
+        Args:
+            filters: In the language of `orlop.filters`, over `id`, `labels.KEY`, `createdat` and
+                `expiresat`.
+
+        Raises:
+            InvalidFilterError: One of them is no filter.
+            LimitExceededError: There are too many, or one is too long.
+        """
+        from orlop.store.leases import list_leases
+
+        return list_leases(self._storage.database, *filters)
+
+    def resume_lease(self, id: str) -> Lease:  # noqa: A002
+        """A lease that there is already, to go on with; the end of its block ends it.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+        """
+        return Lease.resume(self._storage.database, id)
+
+    def end_lease(self, id: str, *, force: bool = False) -> str:  # noqa: A002
+        """End a lease; what nothing else keeps is garbage. Its name is returned.
+
+        Args:
+            id: The lease.
+            force: Also where it is a running process's, which fails then.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+            InUseError: It is a running process's.
+        """
+        from orlop.store.leases import end_lease
+
+        return end_lease(self._storage.database, id, force=force)
+
+    def lease_items(self, id: str) -> list[tuple[Kind, str]]:  # noqa: A002
+        """What a lease keeps: pairs of kind (`blob`, `form`, `chain`, `ingest`) and key.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+        """
+        from orlop.store.leases import lease_items
+
+        return lease_items(self._storage.database, id)
+
+    def hold(self, lease_id: str, *images_or_digests: str) -> list[tuple[Kind, str]]:
+        """Keep things by a lease, and say which: all of them or none.
+
+        Args:
+            lease_id: The lease.
+            images_or_digests: Of an image (named as for `image`) the content is kept, not the
+                name; of a digest the blob, layer or stack that it names.
+
+        Raises:
+            NotFoundError: The lease has ended; or nothing is called that.
+            AmbiguousError: A prefix fits several images.
+        """
+        from orlop.store.leases import hold
+
+        return hold(self._storage.database, lease_id, images_or_digests)
 
     def usage(self) -> Usage:
         """What the store occupies, and how much of it a collection would free."""

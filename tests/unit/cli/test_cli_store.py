@@ -16,14 +16,44 @@ def test_gc_says_when_there_is_nothing(empty, layout):
 def test_gc_says_what_it_freed(empty, layout):
     empty.pull(layout.source, "--tag", "box")
     empty.orlop("rm", "box")
+    planned = json.loads(empty.orlop("gc", "--dry-run", "--format", "json").out)
     freed = json.loads(empty.orlop("gc", "--format", "json").out)
-    assert freed == {"leases": 0, "mounts": 0, "blobs": 4, "forms": 2, "chains": 1, "ingests": 0}
+    assert freed == planned
+    items = freed.pop("items")
+    assert freed.pop("size") == sum(item["size"] for item in items) > 256 * 9000
+    assert {(item["kind"], *item) for item in items} == {
+        (kind, "kind", "key", "size") for kind in ("blob", "form", "chain")
+    }
+    assert freed == {
+        "leases": 0,
+        "mounts": 0,
+        "images": 0,
+        "blobs": 4,
+        "forms": 2,
+        "chains": 1,
+        "ingests": 0,
+        "leftovers": 0,
+    }
 
 
 def test_gc_for_people(empty, layout):
     empty.pull(layout.source, "--tag", "box")
     empty.orlop("rm", "box")
-    assert empty.orlop("gc").out.split() == ["blobs:", "4", "layers:", "2", "stacks:", "1"]
+    files = empty.files()
+    planned = [line.split() for line in empty.orlop("gc", "--dry-run").out.splitlines()]
+    assert empty.files() == files
+    assert planned[0] == ["WHAT", "SIZE", "NAME"]
+    assert [line[0] for line in planned[1:]] == ["blob"] * 4 + ["layer"] * 2 + ["stack", "all"]
+    assert all(line[3].startswith("sha256:") for line in planned[1:-1])
+    size = " ".join(planned[-1][1:])
+    assert empty.orlop("gc").out == f"blobs:   4\nlayers:  2\nstacks:  1\nfreed:   {size}\n"
+    assert empty.orlop("gc", "-n").out == "nothing to free\n"
+
+
+def test_dry_run_makes_no_store(tmp_path, capsys):
+    assert main(["--root", str(tmp_path / "none"), "gc", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "nothing to free\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_df_as_json(filled):

@@ -1,0 +1,134 @@
+"""The leases of a store, and what they keep."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from orlop.digest import Digest
+from orlop.errors import AmbiguousError, InUseError, InvalidDigestError, NotFoundError
+from orlop.filters import Time, labels_value, parse
+from orlop.metadata import Blobs, Chains, Forms, Leases
+from orlop.metadata.leases import is_live
+from orlop.store.lookup import find_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orlop.filters import Adaptor, Value
+    from orlop.metadata import Database, ImageRow, LeaseRecord, Transaction
+    from orlop.metadata.leases import Kind
+
+
+def list_leases(database: Database, *filters: str) -> list[LeaseRecord]:
+    """The leases that have not ended, and that any of the filters means; oldest first.
+
+    Raises:
+        InvalidFilterError: One of them is no filter.
+        LimitExceededError: There are too many, or one is too long.
+    """
+    now = time.time_ns()
+    meant = parse(*filters, now_ns=now)
+    with database.read() as tx:
+        records = list(Leases(tx).list())
+    return [record for record in records if is_live(record, now) and meant(lease_fields(record))]
+
+
+def lease_fields(record: LeaseRecord) -> Adaptor:
+    """What filters may ask of a lease: `id`, `labels.KEY`, `createdat` and `expiresat`."""
+
+    def field(path: tuple[str, ...]) -> Value | None:
+        match path:
+            case ("id",):
+                return record.id
+            case ("labels", *_):
+                return labels_value(record.labels, path)
+            case ("createdat",):
+                return Time(record.created_at_ns)
+            case ("expiresat",) if record.ends_at_ns is not None:
+                return Time(record.ends_at_ns)
+            case _:
+                return None
+
+    return field
+
+
+def end_lease(database: Database, id: str, *, force: bool = False) -> str:  # noqa: A002
+    """End a lease; what nothing else keeps is garbage. Its name is returned.
+
+    Raises:
+        NotFoundError: It has ended, or there never was one.
+        InUseError: It is a running process's, and nothing is forced.
+    """
+    with database.write() as tx:
+        owner = Leases(tx).require_live(id, time.time_ns()).owner
+        if owner is not None and not force:
+            raise InUseError(
+                f"lease {id!r} is in use by process {owner.pid}",
+                hint="end the process, or force it, and the process fails",
+            )
+        Leases(tx).delete(id)
+    return id
+
+
+def lease_items(database: Database, id: str) -> list[tuple[Kind, str]]:  # noqa: A002
+    """What a lease keeps: kind and key.
+
+    Raises:
+        NotFoundError: It has ended, or there never was one.
+    """
+    with database.read() as tx:
+        Leases(tx).require_live(id, time.time_ns())
+        return list(Leases(tx).items(id))
+
+
+def hold(database: Database, id: str, things: Iterable[str]) -> list[tuple[Kind, str]]:  # noqa: A002
+    """Keep what is called so by a lease: the contents of images, or what a digest names.
+
+    Raises:
+        NotFoundError: The lease has ended; or nothing is called that. Nothing is kept then.
+        AmbiguousError: A prefix fits several images.
+    """
+    with database.write() as tx:
+        Leases(tx).require_live(id, time.time_ns())
+        found = list(dict.fromkeys(item for each in things for item in _items(tx, each)))
+        for kind, key in found:
+            Leases(tx).hold(id, kind, [key])
+    return found
+
+
+def _items(tx: Transaction, thing: str) -> list[tuple[Kind, str]]:
+    with suppress(InvalidDigestError):
+        digest = Digest(thing)
+        with suppress(NotFoundError, AmbiguousError):
+            return _contents(find_image(tx, thing))
+        found = _named(tx, digest)
+        if not found:
+            raise NotFoundError(f"nothing in the store has the digest {thing}")
+        return found
+    return _contents(find_image(tx, thing))
+
+
+def _contents(rows: Iterable[ImageRow]) -> list[tuple[Kind, str]]:
+    """What the names keep: if one goes, moves or expires, this stays."""
+    items: dict[tuple[Kind, str], None] = {}
+    for row in rows:
+        for digest in (row.target_digest, row.manifest_digest, row.image_id):
+            if digest is not None:
+                items["blob", digest] = None
+        if row.chain_id is not None:
+            items["chain", row.chain_id] = None
+    return list(items)
+
+
+def _named(tx: Transaction, digest: Digest) -> list[tuple[Kind, str]]:
+    """A digest may name a blob, a layer and a stack, all at once."""
+    found: list[tuple[Kind, str]] = []
+    if Blobs(tx).get(digest) is not None:
+        found.append(("blob", digest))
+    if any(Forms(tx).list(digest)):
+        found.append(("form", digest))
+    if Chains(tx).layers(digest):
+        found.append(("chain", digest))
+    return found
