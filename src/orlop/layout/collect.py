@@ -136,7 +136,7 @@ def reachable(driver: ImageDriver, index: Index) -> set[Digest]:
             continue
         except OrlopError as error:
             error.hint = "nothing was removed; `validate` says what is wrong"
-            raise error.inside(f"{driver}: {digest}") from error
+            raise error.inside(f"{driver}: {digest}")
         pending += (node for node in nodes if node not in visited)
         visited.update(nodes)
         found.update(leaves, (each for each, _ in nodes))

@@ -7,9 +7,10 @@ wrong, and what. `null` counts as absent, and absent members have every form: wh
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, TypeAlias
 
-from orlop.layout.validate.rule import shown
+from orlop.layout.validate.rule import MAX_SHOWN, shown
 from orlop.mediatype import valid
 from orlop.spec.descriptor import is_uri
 from orlop.spec.history import is_time
@@ -133,7 +134,8 @@ def exactly(wanted: object) -> Form:
 
     def form(value: object) -> str | None:
         same = type(value) is type(wanted) and value == wanted
-        return None if same else f"is {shown(str(value))}, and must be {wanted!r}"
+        said = shown(value) if isinstance(value, str) else json.dumps(value)[:MAX_SHOWN]
+        return None if same else f"is {said}, and must be {wanted!r}"
 
     return form
 
