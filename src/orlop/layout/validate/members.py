@@ -32,7 +32,7 @@ def required(name: str) -> Check:
 
     def check(members: Object) -> Iterator[Finding]:
         if members.get(name) is None:
-            yield join("", name), "is missing"
+            yield join("", name), "is null" if name in members else "is missing"
 
     return check
 
