@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from orlop.digest import Digest
 from orlop.errors import InvalidReferenceError
+from orlop.layout.names import full_name, is_plainly_full
 from orlop.reference import Reference
 
 components = st.from_regex(r"[a-z0-9]{1,8}((\.|_|__|-{1,3})[a-z0-9]{1,5}){0,2}", fullmatch=True)
@@ -67,3 +68,16 @@ def test_image_ids_are_no_references(text):
     """A name of sixty-four hexadecimal digits could as well be an image ID."""
     with pytest.raises(InvalidReferenceError):
         Reference.parse(text)
+
+
+@given(st.builds("{}/{}".format, domains, paths), tags)
+def test_what_is_a_full_name_at_first_sight_is_one(name, tag):
+    """A name that is plainly full is what parsing it gives; others are parsed."""
+    text = name if tag is None else f"{name}:{tag}"
+    try:
+        parsed = str(Reference.parse(text).with_default_tag())
+    except InvalidReferenceError:
+        parsed = None
+    assert full_name(text) == parsed
+    if is_plainly_full(text):
+        assert parsed == text

@@ -20,6 +20,12 @@ _SUFFIXES: Final = re.compile(r"(?:\.(?:tar|tgz|gz|zst|oci|docker))+$", re.IGNOR
 _NOT_IN_NAME: Final = re.compile(r"[^a-z0-9]+", re.ASCII)
 _NOT_IN_TAG: Final = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 _MAX_NAME_LENGTH: Final = 128
+# What is plainly a full name: two components below a domain with a dot, and a tag.
+_PLAIN: Final = re.compile(
+    r"[a-z0-9]+(?:\.[a-z0-9]+)+(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*){2,}:[A-Za-z0-9_][A-Za-z0-9_.-]*",
+    re.ASCII,
+)
+_MAX_PLAIN_LENGTH: Final = 100
 
 
 def full_name(text: str) -> str | None:
@@ -29,10 +35,21 @@ def full_name(text: str) -> str | None:
     """
     if "/" not in text and ":" not in text:
         return None
+    if is_plainly_full(text):
+        return text
     try:
         return str(Reference.parse(text).with_default_tag())
     except InvalidReferenceError:
         return None
+
+
+def is_plainly_full(text: str) -> bool:
+    """Whether a text is the full form of a reference at first sight, without being taken apart."""
+    return (
+        len(text) <= _MAX_PLAIN_LENGTH
+        and _PLAIN.fullmatch(text) is not None
+        and not text.startswith("index.docker.io/")
+    )
 
 
 def same_name(one: str, other: str) -> bool:

@@ -27,7 +27,7 @@ from orlop.spec.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from orlop.digest import Digest
     from orlop.layout.files import Files
@@ -139,14 +139,14 @@ def _has_tag(image: Descriptor, selector: str) -> bool:
 
 def _listed(manifests: Sequence[Descriptor]) -> list[ListedImage]:
     """What chooses each descriptor: its ref.name, its containerd name, or its position."""
-    selectors = selectors_of([list(_iter_selectors(image)) for image in manifests])
+    names = [names_of(image) for image in manifests]
+    selectors = selectors_of(list(map(_selectors, manifests, names)))
     return [
-        ListedImage(selector=selector, names=names_of(image), descriptor=image)
-        for selector, image in zip(selectors, manifests, strict=True)
+        ListedImage(selector=selector, names=found, descriptor=image)
+        for selector, found, image in zip(selectors, names, manifests, strict=True)
     ]
 
 
-def _iter_selectors(image: Descriptor) -> Iterator[str]:
-    if name := ref_name_of(image):
-        yield name
-    yield from names_of(image)
+def _selectors(image: Descriptor, names: tuple[str, ...]) -> tuple[str, ...]:
+    ref_name = ref_name_of(image)
+    return (ref_name, *names) if ref_name else names

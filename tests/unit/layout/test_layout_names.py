@@ -4,7 +4,7 @@ import pytest
 
 from orlop.digest import Digest
 from orlop.layout import Place, fallback_name
-from orlop.layout.names import full_name, names_of, same_name
+from orlop.layout.names import full_name, is_plainly_full, names_of, same_name
 from orlop.reference import Reference
 from orlop.spec.descriptor import Descriptor
 
@@ -86,3 +86,10 @@ def test_a_place_without_names_gets_one_from_its_path(path, tag, name):
 def test_the_selector_is_the_tag_where_none_is_given():
     place = Place(transport="oci", path=Path("debian"), selector="12")
     assert fallback_name(place) == "localhost/debian:12"
+
+
+def test_usual_names_are_known_at_first_sight():
+    assert is_plainly_full("docker.io/library/debian:12")
+    assert is_plainly_full("registry.example.com/a/b/c-d:v1.0")
+    for text in ("index.docker.io/library/x:1", "docker.io/x:1", "localhost/a/b:1", "a.b/c/d"):
+        assert not is_plainly_full(text)
