@@ -40,6 +40,8 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     "Images": (
         Command("pull", "pull:pull", "Bring an image into the store."),
         Command("copy", "copy:copy", "Copy images from any place to any other."),
+        Command("save", "copy:save", "Write images of the store into an archive."),
+        Command("load", "copy:load", "Bring the images of an archive into the store."),
         Command("images", "images:images", "List the images."),
         Command("inspect", "images:inspect", "Show what is known about an image."),
         Command("history", "history:history", "Show the steps that an image was built by."),

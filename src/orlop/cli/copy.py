@@ -1,4 +1,4 @@
-"""`orlop copy`."""
+"""`orlop copy`, `orlop save` and `orlop load`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from orlop.cli.progress import display
 from orlop.cli.pull import check_jobs
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import clean
-from orlop.cli.settings import open_for_reading, open_store
+from orlop.cli.settings import open_for_reading, open_store, refuse_empty
+from orlop.store.archives import ArchiveFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orlop.transfer import Copied
 
 _STORE = "store:"
+_STREAM = "-"
 _MAX_EPOCH_DIGITS = 11
 
 
@@ -60,8 +62,7 @@ def copy(
     from orlop.store import copy as copy_one
     from orlop.store import copy_all
 
-    if platform is not None and all_platforms:
-        raise UsageError("--platform and --all-platforms exclude each other")
+    _refuse_both(platform, all_platforms=all_platforms)
     with ExitStack() as stack:
         output = output_for(destination.partition(":")[2])
         store = _store_for(source, destination, stack)
@@ -85,6 +86,81 @@ def copy(
         print(image.digest, file=sys.stderr if output else sys.stdout)
 
 
+def save(
+    image: str,
+    /,
+    *more: str,
+    output: Annotated[str, Parameter(alias="-o", validator=refuse_empty)] = _STREAM,
+    format: ArchiveFormat = "docker-archive",  # noqa: A002
+    platform: str | None = None,
+    all_platforms: Annotated[bool, Parameter(negative="")] = False,
+    oci: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+) -> None:
+    """Write images of the store into an archive, byte for byte.
+
+    A docker-archive is read by Docker, podman, skopeo and containerd, and is an OCI layout as well.
+    The same images give the same bytes; SOURCE_DATE_EPOCH is the time of everything in it.
+
+    Args:
+        image: A name, an ID or a unique prefix of an ID.
+        more: Further ones.
+        output: The file, replaced when the archive is whole; standard output by default.
+        format: docker-archive or oci-archive.
+        platform: Of each image, the one for this platform out of several, such as linux/arm64.
+        all_platforms: Fail if anything that an index lists is not stored.
+        oci: Turn Docker's media types into OCI's, which changes digests.
+        quiet: Show no progress.
+    """
+    _refuse_both(platform, all_platforms=all_platforms)
+    with open_for_reading() as store, display(quiet=quiet) as bars:
+        saved = store.save(
+            [image, *more],
+            output_for(output) or output,
+            format=format,
+            platform=platform,
+            all_platforms=all_platforms,
+            oci=oci,
+            timestamp=source_date_epoch(),
+            progress=bars.update if bars else None,
+        )
+    tell_notes(saved)
+
+
+def load(
+    *,
+    input: Annotated[str, Parameter(alias="-i", validator=refuse_empty)] = _STREAM,  # noqa: A002
+    platform: str | None = None,
+    all_platforms: Annotated[bool, Parameter(negative="")] = False,
+    jobs: Annotated[int, Parameter(alias="-j", validator=check_jobs)] = 3,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+) -> None:
+    """Bring all images of an archive into the store.
+
+    Prints their names. An image that has none in the archive is called after the file.
+
+    Args:
+        input: The file or directory, of any form, compressed or not; standard input by default.
+        platform: Of each image, the one for this platform; this machine's by default.
+        all_platforms: Store the images for other platforms, too, without unpacking them.
+        jobs: How many layers are brought in at once.
+        quiet: Show no progress.
+    """
+    _refuse_both(platform, all_platforms=all_platforms)
+    if input == _STREAM and sys.stdin.isatty():
+        raise UsageError("an archive is not read from a terminal", hint="name a file with --input")
+    with open_store() as store, display(quiet=quiet) as bars:
+        images = store.load(
+            sys.stdin.buffer if input == _STREAM else input,
+            platform=platform,
+            all_platforms=all_platforms,
+            jobs=jobs,
+            progress=bars.update if bars else None,
+        )
+    for image in images:
+        print(image.name)
+
+
 def tell_notes(copied: Sequence[Copied]) -> None:
     """Say what differs from the images as they were."""
     for image in copied:
@@ -98,7 +174,7 @@ def output_for(path: str) -> BinaryIO | None:
     Raises:
         UsageError: It is a terminal.
     """
-    if path.partition(":")[0] != "-":
+    if path.partition(":")[0] != _STREAM:
         return None
     if sys.stdout.isatty():
         raise UsageError(
@@ -118,6 +194,11 @@ def source_date_epoch() -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_EPOCH_DIGITS):
         raise UsageError(f"SOURCE_DATE_EPOCH is no number of seconds: {text[:40]!r}")
     return int(text)
+
+
+def _refuse_both(platform: str | None, *, all_platforms: bool) -> None:
+    if platform is not None and all_platforms:
+        raise UsageError("--platform and --all-platforms exclude each other")
 
 
 def _store_for(source: str, destination: str, stack: ExitStack) -> Store | None:

@@ -21,6 +21,8 @@ from orlop.spec.descriptor import Descriptor
 from orlop.spec.document import decode_document
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orlop.layout.files import Files
     from orlop.layout.place import Place
 
@@ -40,7 +42,11 @@ def open_dir(place: Place, files: Files) -> LocalSource:
     """
     target, manifest = _read_target(place, files)
     return LocalSource(
-        files=files, target=target, names=(), locate=_locate, documents={target.digest: manifest}
+        files=files,
+        target=target,
+        names=(),
+        locate=name_in_dir,
+        documents={target.digest: manifest},
     )
 
 
@@ -66,7 +72,17 @@ def _read_target(place: Place, files: Files) -> tuple[Descriptor, bytes]:
     return Descriptor.of(media_type, manifest), manifest
 
 
-def _locate(descriptor: Descriptor) -> str:
+def is_dir_place(path: Path) -> bool:
+    """Whether a directory is one that an image lies in."""
+    try:
+        with open(path / "version", "rb") as file:
+            return _VERSION.fullmatch(file.read(MAX_VERSION_SIZE)) is not None
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+
+
+def name_in_dir(descriptor: Descriptor) -> str:
+    """The file of a document, a config or a layer."""
     digest = descriptor.digest
     name = (
         digest.encoded if digest.algorithm == "sha256" else f"{digest.algorithm}-{digest.encoded}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidReferenceError
+from orlop.errors import InvalidArchiveError, InvalidReferenceError
 from orlop.layout.archive import ArchiveFiles
 from orlop.layout.dir import list_dir, open_all_dir, open_dir
 from orlop.layout.directory import DirectoryFiles
 from orlop.layout.docker import list_docker, open_all_docker, open_docker
 from orlop.layout.oci import list_oci, open_all_oci, open_oci
-from orlop.layout.place import is_stream
+from orlop.layout.place import Place, is_stream
 from orlop.layout.spool import open_seekable, spool_stream
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from orlop.layout.choose import ListedImage
     from orlop.layout.files import Files
-    from orlop.layout.place import Place
     from orlop.layout.source import LocalSource
 
 _OPENERS: Final = {
@@ -42,6 +41,8 @@ _LISTERS: Final = {
     "docker-archive": list_docker,
     "dir": list_dir,
 }
+_MARKS_IN_ARCHIVE: Final = {"manifest.json": "docker-archive", "oci-layout": "oci-archive"}
+_MARKS_IN_DIRECTORY: Final = {"oci-layout": "oci", "version": "dir"}
 
 
 def open_source(
@@ -88,6 +89,27 @@ def open_all(
         files.close()
 
 
+@contextmanager
+def open_any(
+    path: Path, *, spool: Path | None = None, stream: BinaryIO | None = None
+) -> Iterator[tuple[Place, list[LocalSource]]]:
+    """Every image of an archive or directory, and the place that it turns out to be.
+
+    An archive that is both is read as Docker does: with its original manifests where it has them.
+
+    Raises:
+        InvalidArchiveError: It holds images in no form that is known.
+        OrlopError: As `open_all`.
+    """
+    kind = "oci" if path.is_dir() else "oci-archive"
+    files = _open_files(Place(transport=kind, path=path), spool, stream)
+    try:
+        place = Place(transport=_transport_of(files, path), path=path)
+        yield place, _ALL_OPENERS[place.transport](place, files)
+    finally:
+        files.close()
+
+
 def list_images(
     place: Place, *, spool: Path | None = None, stream: BinaryIO | None = None
 ) -> list[ListedImage]:
@@ -109,3 +131,14 @@ def _open_files(place: Place, spool: Path | None, stream: BinaryIO | None) -> Fi
             f"{place} means a stream, and there is none", hint="write ./- for a file of this name"
         )
     return ArchiveFiles(spool_stream(stream, spool), place.path)
+
+
+def _transport_of(files: Files, path: Path) -> str:
+    """Of what form the files are, by the one that each form has."""
+    marks = _MARKS_IN_DIRECTORY if isinstance(files, DirectoryFiles) else _MARKS_IN_ARCHIVE
+    for mark, transport in marks.items():
+        if files.size(mark) is not None:
+            return transport
+    raise InvalidArchiveError(
+        f"holds no images: it has none of {', '.join(marks)}", where=str(path)
+    )

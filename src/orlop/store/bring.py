@@ -42,8 +42,13 @@ class Bringing:
     report: Reporter
 
 
-def bring_in(storage: Storage, source: ImageSource, names: tuple[str, ...], how: Bringing) -> Image:
+def bring_in(
+    storage: Storage, source: ImageSource, names: tuple[str, ...], how: Bringing
+) -> list[Image]:
     """Bring an opened image into a store; success means that it is whole, durable and mountable.
+
+    Returns:
+        The image under each of the names.
 
     Raises:
         OrlopError: As `Store.pull`.
@@ -59,7 +64,7 @@ def bring_in(storage: Storage, source: ImageSource, names: tuple[str, ...], how:
             everything = Item(source=source, plan=make_plan(source, all_platforms=True))
         with writing_to(storage.places.root):
             pull = Pull(storage, source, lease, how.pull, how.report)
-            return Image(storage, pull.run(selection, names, everything))
+            return [Image(storage, row) for row in pull.run(selection, names, everything)]
 
 
 def bring_all(
@@ -68,8 +73,8 @@ def bring_all(
     options: CopyOptions,
     *,
     name: str | None = None,
-) -> list[tuple[Image, tuple[str, ...]]]:
-    """Bring copied images into a store, one after the other, with notes on what has changed.
+) -> list[tuple[list[Image], tuple[str, ...]]]:
+    """Bring images into a store, one after the other: each under its names, with notes on it.
 
     Args:
         storage: The store.
@@ -98,7 +103,7 @@ def bring_all(
 
 def _bring(
     storage: Storage, image: OpenedImage, names: tuple[str, ...], how: Bringing, *, oci: bool
-) -> tuple[Image, tuple[str, ...]]:
+) -> tuple[list[Image], tuple[str, ...]]:
     from orlop.transfer import PlannedSource, make_plan, to_oci
 
     if not oci:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidReferenceError, OrlopError
+from orlop.errors import InvalidReferenceError, OrlopError, UnsupportedError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.store.bring import bring_all
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from orlop.metadata import ImageRow
     from orlop.storage.storage import Storage
-    from orlop.store.image import Image
     from orlop.store.store import Store
     from orlop.transfer import Copied, CopyOptions, OpenedImage, ProgressCallback, SourceOptions
 
@@ -78,7 +77,7 @@ def copy(
         RegistryError: The registry refuses, or cannot be reached.
         OSError: Something could not be read or written; nothing was named.
     """
-    how = _options(
+    how = copy_options(
         platform=platform,
         all_platforms=all_platforms,
         oci=oci,
@@ -110,7 +109,7 @@ def copy_all(
     They are named all at once, but in a store, where each is when it has come. A compressed or
     piped archive is read once.
     """
-    how = _options(
+    how = copy_options(
         platform=platform,
         all_platforms=all_platforms,
         oci=oci,
@@ -123,17 +122,18 @@ def copy_all(
     return _copy(store, source, destination, how, every=True)
 
 
-def _options(
+def copy_options(
     *,
-    platform: str | Platform | None,
-    all_platforms: bool,
-    oci: bool,
-    jobs: int | None,
-    source: SourceOptions | None,
-    output: BinaryIO | None,
-    timestamp: int,
-    progress: ProgressCallback | None,
+    platform: str | Platform | None = None,
+    all_platforms: bool = False,
+    oci: bool = False,
+    jobs: int | None = None,
+    source: SourceOptions | None = None,
+    output: BinaryIO | None = None,
+    timestamp: int = 0,
+    progress: ProgressCallback | None = None,
 ) -> CopyOptions:
+    """The options of a copy, out of arguments as `copy` takes them."""
     from orlop.transfer import DEFAULT_JOBS, CopyOptions, SourceOptions
 
     return CopyOptions(
@@ -171,24 +171,22 @@ def copy_between(
         options: What of them is copied, and how.
         every: Whether all images of the source are meant.
     """
-    from orlop.transfer import copy_opened, parse_destination
+    from orlop.transfer import Copied, copy_opened, parse_destination
 
     if not destination.startswith(STORE_PREFIX):
-        parse_destination(destination)
+        place = parse_destination(destination)
         with _open(storage, source, options, every=every) as images:
-            return copy_opened(images, destination, options)
+            return copy_opened(images, place, options)
     assert storage is not None, "whoever names a store opens it"
     tag = destination.removeprefix(STORE_PREFIX)
     name = name_of(tag) if tag else None
     options = replace(options, source=_spooling(options.source, storage))
     with _open(storage, source, options, every=every) as images:
-        return [_copied(*each) for each in bring_all(storage, images, options, name=name)]
-
-
-def _copied(image: Image, notes: tuple[str, ...]) -> Copied:
-    from orlop.transfer import Copied
-
-    return Copied(target=image.target, names=(image.name,), notes=notes)
+        brought = bring_all(storage, images, options, name=name)
+    return [
+        Copied(target=named[0].target, names=tuple(each.name for each in named), notes=notes)
+        for named, notes in brought
+    ]
 
 
 def _spooling(options: SourceOptions, storage: Storage) -> SourceOptions:
@@ -258,14 +256,21 @@ def _opened(storage: Storage, rows: Sequence[ImageRow]) -> OpenedImage:
 def _open(
     storage: Storage | None, source: str, options: CopyOptions, *, every: bool
 ) -> Iterator[Sequence[OpenedImage]]:
-    from orlop.transfer import open_image, open_images
+    from orlop.transfer import is_local, open_image, open_images
 
     if source.startswith(STORE_PREFIX):
         assert storage is not None, "whoever names a store opens it"
         with open_stored(storage, _names(storage, source, every=every)) as opened:
             yield opened
     elif every:
-        with open_images(source, options.source) as opened:
+        if not is_local(source):
+            raise UnsupportedError(
+                f"{source} is in a registry, of which all images are not copied at once",
+                hint="name one image",
+            )
+        from orlop.layout import parse_place
+
+        with open_images(parse_place(source), options.source) as opened:
             yield opened
     else:
         with open_image(source, options.source) as image:

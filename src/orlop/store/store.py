@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease
@@ -21,7 +21,7 @@ from orlop.store.mount import MountInfo
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from orlop.images.store import ImageStore
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.usage import Usage
+    from orlop.store.archives import ArchiveFormat
     from orlop.store.machine import Machine
-    from orlop.transfer import ProgressCallback, SourceOptions
+    from orlop.transfer import Copied, ProgressCallback, SourceOptions
 
 
 def open_store(
@@ -205,7 +206,94 @@ class Store:
         options = replace(options, spool=options.spool or self._storage.places.staging)
         with open_image(source, options) as opened:
             names = (name,) if name else opened.known_names
-            return bring_in(self._storage, opened.source, names, how)
+            return bring_in(self._storage, opened.source, names, how)[0]
+
+    def save(
+        self,
+        names_or_ids: Sequence[str],
+        output: str | PathLike[str] | BinaryIO,
+        *,
+        format: ArchiveFormat = "docker-archive",  # noqa: A002
+        platform: str | Platform | None = None,
+        all_platforms: bool = False,
+        oci: bool = False,
+        timestamp: int = 0,
+        progress: ProgressCallback | None = None,
+    ) -> list[Copied]:
+        """Write images into an archive, byte for byte, with all that is stored of them.
+
+            store.save(["debian:12", "alpine"], "images.tar")
+
+        A `docker-archive` is read by Docker, podman, skopeo and containerd, and is an OCI layout as
+        well. The same images give the same bytes.
+
+        Args:
+            names_or_ids: As for `image`; names of the same image are joined.
+            output: A file, which is replaced when the archive is whole; or a file object, which
+                may be a pipe.
+            format: `docker-archive` or `oci-archive`.
+            platform: Of each image, the one for this platform out of several.
+            all_platforms: Refuse to leave anything out that an index lists.
+            oci: Turn Docker's media types into OCI's, which changes digests.
+            timestamp: The time of everything in it, in seconds since 1970.
+            progress: Called with each step.
+
+        Raises:
+            NotFoundError: There is no such image, or not all of it.
+            AmbiguousError: A prefix fits several images.
+            UnsupportedError: The format cannot hold such an image.
+            VerificationError: What is stored is damaged; the archive is not there.
+            OSError: It could not be written; what was there is there still.
+        """
+        from orlop.store.archives import save
+        from orlop.store.exchange import copy_options
+
+        options = copy_options(
+            platform=platform,
+            all_platforms=all_platforms,
+            oci=oci,
+            timestamp=timestamp,
+            progress=progress,
+        )
+        return save(self._storage, names_or_ids, output, options, form=format)
+
+    def load(
+        self,
+        archive: str | PathLike[str] | BinaryIO,
+        *,
+        platform: str | Platform | None = None,
+        all_platforms: bool = False,
+        jobs: int | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> list[Image]:
+        """Bring all images of an archive into the store, and return each under all its names.
+
+        Args:
+            archive: A file or directory of any form that is known, compressed or not; or a file
+                object, which may be a pipe and is read to its end.
+            platform: Of each image, the one for this platform out of several; this machine's
+                where None.
+            all_platforms: Store the other images of an index, too.
+            jobs: Layers that are brought in at once, 1 to 64; 3 where None.
+            progress: Called with each step.
+
+        Raises:
+            NotFoundError: There is no such file, or an image has none for the platform.
+            InvalidError: It is of no known form, or broken; images before the broken one are here.
+            UnsupportedError: An image is of a kind that cannot be had here.
+            VerificationError: Something is not what it is said to be; it was not named.
+            LimitExceededError: Something is too large; it was not named.
+            UnsafePathError: A name or a layer is hostile; it was not named.
+            OSError: Something could not be read or written.
+        """
+        from orlop.store.archives import load
+        from orlop.store.exchange import copy_options
+
+        options = copy_options(
+            platform=platform, all_platforms=all_platforms, jobs=jobs, progress=progress
+        )
+        loaded = load(self._storage, archive, options)
+        return [image for images, _ in loaded for image in images]
 
     def images(self, *filters: str) -> list[Image]:
         """The images that any of these filters means, in the order of names; all without one.

@@ -4,7 +4,7 @@ from orlop.transfer.convert import to_oci
 from orlop.transfer.copy import Copied, Item, copy
 from orlop.transfer.exchange import CopyOptions, copy_opened, parse_destination
 from orlop.transfer.jobs import DEFAULT_JOBS, MAX_JOBS
-from orlop.transfer.opened import OpenedImage, open_image, open_images
+from orlop.transfer.opened import OpenedImage, open_archive, open_image, open_images
 from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local, open_source
 from orlop.transfer.plan import Plan, make_plan
 from orlop.transfer.planned import PlannedSource
@@ -19,6 +19,6 @@ __all__ = [
     "DEFAULT_JOBS", "LOCAL_PREFIXES", "MAX_JOBS", "BlobStream", "BlobTarget", "Copied",
     "CopyOptions", "ImageSource", "ImageTarget", "Item", "OpenedImage", "Plan", "PlannedSource",
     "Progress", "ProgressCallback", "Pull", "PullOptions", "Reporter", "Selection", "SourceOptions",
-    "Stage", "StoreSource", "copy", "copy_opened", "is_local", "make_plan", "open_image",
-    "open_images", "open_source", "parse_destination", "select", "to_oci",
+    "Stage", "StoreSource", "copy", "copy_opened", "is_local", "make_plan", "open_archive",
+    "open_image", "open_images", "open_source", "parse_destination", "select", "to_oci",
 ]  # fmt: skip

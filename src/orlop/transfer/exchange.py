@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from orlop.errors import InvalidReferenceError, UnsupportedError
+from orlop.errors import InvalidReferenceError, NotFoundError, UnsupportedError
+from orlop.platform import Platform
 from orlop.reference import Reference
 from orlop.transfer.convert import to_oci
 from orlop.transfer.copy import Item, copy_items
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.layout import Place
-    from orlop.platform import Platform
     from orlop.transfer.copy import Copied
     from orlop.transfer.opened import OpenedImage
     from orlop.transfer.progress import ProgressCallback
@@ -78,28 +79,34 @@ def parse_destination(text: str) -> Place:
     )
 
 
-def copy_opened(
-    images: Sequence[OpenedImage], destination: str, options: CopyOptions
-) -> list[Copied]:
+def copy_opened(images: Sequence[OpenedImage], place: Place, options: CopyOptions) -> list[Copied]:
     """Copy opened images to a place on this machine, all of them or none.
 
     Raises:
-        UnsupportedError: The destination is in a registry, or cannot hold such images.
+        InvalidReferenceError: The place names one image, and there are several.
+        NotFoundError: There are none.
+        UnsupportedError: The place cannot hold such images.
         AlreadyExistsError: Something that may not be replaced is there.
         OrlopError: As `copy`.
     """
     from orlop.layout.write import TargetOptions, open_target
 
-    place = parse_destination(destination)
     target = open_target(
         place,
-        TargetOptions(output=options.output, timestamp=options.timestamp, replace=options.replace),
+        TargetOptions(
+            platform=options.platform or Platform.of_machine(os.uname().machine),
+            output=options.output,
+            mtime=options.timestamp,
+            replace=options.replace,
+        ),
     )
     if place.selector is not None and len(images) > 1:
         raise InvalidReferenceError(
-            f"{destination} names one image, and {len(images)} are to be copied",
+            f"{place} names one image, and {len(images)} are to be copied",
             hint="leave the name away: each image keeps its own",
         )
+    if not images:
+        raise NotFoundError("there is no image to copy")
     items = [_item(image, place.selector, options) for image in images]
     return copy_items(items, target, jobs=options.jobs, progress=options.progress)
 

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orlop.errors import UnsupportedError
-from orlop.transfer.place import is_local, open_source
+from orlop.transfer.place import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from orlop.layout.place import Place
+    from orlop.layout.source import LocalSource
     from orlop.transfer.place import SourceOptions
     from orlop.transfer.source import ImageSource
 
@@ -53,29 +55,38 @@ def open_image(text: str, options: SourceOptions) -> Iterator[OpenedImage]:
 
 
 @contextmanager
-def open_images(text: str, options: SourceOptions) -> Iterator[list[OpenedImage]]:
-    """Open every image of a place on this machine, in its order.
+def open_images(place: Place, options: SourceOptions) -> Iterator[list[OpenedImage]]:
+    """Open every image of a place on this machine, in its order, whatever its selector.
 
     Raises:
-        UnsupportedError: The text means a registry.
         OrlopError: The place cannot be opened, as `orlop.layout.open_all` says.
     """
-    if not is_local(text):
-        raise UnsupportedError(
-            f"{text} is in a registry, of which all images are not copied at once",
-            hint="name one image",
-        )
-    from orlop import layout
     from orlop.layout.open import open_all
 
-    place = layout.parse_place(text)
     with open_all(place, spool=options.spool, stream=options.stream) as sources:
-        yield [
-            OpenedImage(
-                source=source,
-                names=source.names,
-                tags=source.tags,
-                fallback=layout.fallback_name(place, layout.ref_name_of(source.resolve())),
-            )
-            for source in sources
-        ]
+        yield [_opened(place, source) for source in sources]
+
+
+@contextmanager
+def open_archive(path: Path, options: SourceOptions) -> Iterator[list[OpenedImage]]:
+    """Open every image of an archive or directory, of whatever form it is.
+
+    Raises:
+        InvalidArchiveError: It is of none that is known.
+        OrlopError: It cannot be opened, as `orlop.layout.open_all` says.
+    """
+    from orlop.layout.open import open_any
+
+    with open_any(path, spool=options.spool, stream=options.stream) as (place, sources):
+        yield [_opened(place, source) for source in sources]
+
+
+def _opened(place: Place, source: LocalSource) -> OpenedImage:
+    from orlop.layout.names import fallback_name, ref_name_of
+
+    return OpenedImage(
+        source=source,
+        names=source.names,
+        tags=source.tags,
+        fallback=fallback_name(place, ref_name_of(source.resolve())),
+    )

@@ -82,7 +82,7 @@ class Pull:
 
     def run(
         self, selection: Selection, names: tuple[str, ...], everything: Item | None = None
-    ) -> ImageRow:
+    ) -> list[ImageRow]:
         """Bring an image in and name it; success means that it is whole, durable and mountable.
 
         Args:
@@ -91,7 +91,7 @@ class Pull:
             everything: What else of the image is to be stored, without being unpacked.
 
         Returns:
-            The record of the first name.
+            The record of each name.
 
         Raises:
             OrlopError: As `LayerFetcher.obtain` and `Mountables.prepare`.
@@ -184,7 +184,7 @@ class Pull:
         """Store what belongs to the other platforms of the image, as it is."""
         copy_content([item], self._target, jobs=self._options.jobs, report=self._report)
 
-    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> ImageRow:
+    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> list[ImageRow]:
         now = time.time_ns()
         target = selection.target
         blobs = {descriptor.digest: descriptor.size for descriptor, _ in selection.documents}
@@ -208,7 +208,7 @@ class Pull:
             Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
             for record in records:
                 Images(tx).put(record)
-            return Images(tx).get(records[0].name) or records[0]
+            return [Images(tx).get(record.name) or record for record in records]
 
 
 def _check_supported(layer: Descriptor) -> None:

@@ -49,6 +49,10 @@ class Replacement:
         """Whether it was committed or given up."""
         return self._file.closed
 
+    def fileno(self) -> int:
+        """The descriptor of the file, for whoever writes it otherwise than by `write`."""
+        return self._file.fileno()
+
     def write(self, members: Iterable[tuple[bytes, FileExtent | None]]) -> None:
         """Write headers, each with the body that follows it, and the end of the tar.
 

@@ -6,13 +6,16 @@ is killed or fails before leaves blobs that nothing names, which a collection of
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self, final
 
 from orlop.errors import AlreadyExistsError, NotFoundError
 from orlop.layout.blobs import new_blob_writer, stat_blob
 from orlop.layout.driver.access import sharing
+from orlop.layout.driver.archive import ArchiveDriver
 from orlop.layout.image import init, read_image_layout, update_index
+from orlop.layout.write.archive import ArchiveTarget
 from orlop.layout.write.named import with_images
 from orlop.layout.write.pieces import iter_pieces
 
@@ -113,3 +116,73 @@ class LayoutTarget:
             else:
                 return
             raise
+
+
+@final
+class OciArchiveTarget:
+    """An archive of a layout: images are added to one that is there; see `ImageTarget`.
+
+    Args:
+        path: The archive.
+        mtime: The time of all members, in seconds since 1970.
+    """
+
+    def __init__(self, path: str, *, mtime: int = 0) -> None:
+        self._path = path
+        self._mtime = mtime
+        self._stack = ExitStack()
+        self._inner: ArchiveTarget | LayoutTarget = ArchiveTarget(path, mtime=mtime)
+        self._driver: ArchiveDriver | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the archive is new, and written from its beginning to its end."""
+        return self._inner.ordered
+
+    def begin(self, images: Sequence[NamedImage]) -> None:
+        """Begin a new archive, or to change the one that is there.
+
+        Raises:
+            InvalidDocumentError: What is there is an archive of something else.
+            UnsupportedError: It is compressed.
+            OSError: It cannot be read, or nothing be written beside it.
+        """
+        try:
+            self._inner.begin(images)
+        except AlreadyExistsError:
+            if os.path.isdir(self._path):
+                raise
+            self._driver = ArchiveDriver(self._path, mtime=self._mtime)
+            self._stack.callback(self._driver.close)
+            self._inner = LayoutTarget(self._driver)
+            self._inner.begin(images)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether a blob of this digest and size is there."""
+        return self._inner.has(descriptor)
+
+    def put_document(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Store a document; see `ImageTarget.put_document`."""
+        self._inner.put_document(descriptor, raw)
+
+    def put_blob(self, descriptor: Descriptor, stream: Stream) -> None:
+        """Store a blob, verified; see `ImageTarget.put_blob`."""
+        self._inner.put_blob(descriptor, stream)
+
+    def finish(self) -> list[str]:
+        """Put the archive in its place, with all images named."""
+        notes = self._inner.finish()
+        if self._driver is not None:
+            self._driver.commit()
+        return notes
+
+    def close(self) -> None:
+        """Leave an archive without an end as it was; idempotent."""
+        self._inner.close()
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

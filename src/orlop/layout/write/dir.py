@@ -1,0 +1,204 @@
+"""One image into a directory of plain files, as skopeo's `dir:` keeps it; see `orlop.layout.dir`.
+
+PARENT/
+  NAME/                the image; it appears whole, or changes places with the one that was there
+  .NAME.orlop-new/     what it will be, flock by its one writer; the next writer takes over what
+                       a killed one left
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, final
+
+from orlop._sys.handle import Fd
+from orlop._sys.rename import exchange
+from orlop._sys.sync import start_writeback, sync_directory
+from orlop.errors import AlreadyExistsError, NotFoundError, UnsupportedError
+from orlop.layout.dir import is_dir_place, name_in_dir
+from orlop.layout.write.pieces import copy_verified
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop.layout.write.named import NamedImage
+    from orlop.layout.write.pieces import Stream
+    from orlop.spec.descriptor import Descriptor
+
+VERSION: Final = b"Directory Transport Version: 1.1\n"
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITEBACK_SIZE: Final = 8 << 20
+
+
+@final
+class DirTarget:
+    """A directory of one image, made or replaced; see `ImageTarget`.
+
+    Args:
+        path: The directory.
+    """
+
+    ordered = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = os.path.realpath(path)
+        parent, name = os.path.split(self._path)
+        self._new = os.path.join(parent, f".{name}.orlop-new")
+        self._target: Descriptor | None = None
+        self._stack = ExitStack()
+
+    def begin(self, images: Sequence[NamedImage]) -> None:
+        """Make the directory beside, where everything is written at first.
+
+        Raises:
+            UnsupportedError: There are several images.
+            AlreadyExistsError: There is something else than such a directory.
+            NotFoundError: The directory above is missing.
+            OSError: It cannot be made (EACCES).
+        """
+        if len(images) != 1:
+            raise UnsupportedError(
+                f"dir:{self._path} holds one image, not {len(images)}",
+                hint="copy to oci:, oci-archive: or docker-archive:",
+            )
+        self._target = images[0].target
+        self._check_place()
+        self._occupy()
+
+    def has(self, descriptor: Descriptor) -> bool:  # noqa: ARG002
+        """Never: everything is written anew."""
+        return False
+
+    def put_document(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Store a document; the image's own under the name that all look for."""
+        assert self._target is not None, "it has begun"
+        is_top = descriptor.digest == self._target.digest
+        self._write("manifest.json" if is_top else name_in_dir(descriptor), raw)
+
+    def put_blob(self, descriptor: Descriptor, stream: Stream) -> None:
+        """Store a blob, verified; see `ImageTarget.put_blob`."""
+        with self._create(name_in_dir(descriptor)) as fd:
+            file = _File(fd.fileno())
+            copy_verified(descriptor, stream, file.write)
+            os.fsync(fd.fileno())
+
+    def finish(self) -> list[str]:
+        """Put the directory in its place."""
+        self._write("version", VERSION)
+        sync_directory(self._new)
+        self._check_place()
+        if os.path.exists(self._path):
+            self._replace()
+        else:
+            os.rename(self._new, self._path)
+        sync_directory(os.path.dirname(self._path))
+        return []
+
+    def close(self) -> None:
+        """Remove what was not put in its place; idempotent."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_place(self) -> None:
+        """Succeed if there is nothing, an empty directory, or one that such an image lies in."""
+        try:
+            names = os.listdir(self._path)
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            raise AlreadyExistsError(f"{self._path} exists and is no directory") from None
+        if names and not is_dir_place(Path(self._path)):
+            raise AlreadyExistsError(
+                f"{self._path} exists, and is no dir: that could be replaced",
+                hint="choose another directory",
+            )
+
+    def _occupy(self) -> None:
+        """Be the one writer of an empty directory beside."""
+        held = _occupied(self._new)
+        self._stack.enter_context(held)
+        self._stack.callback(self._clear, held)
+        for name in os.listdir(self._new):
+            os.unlink(os.path.join(self._new, name))
+
+    def _clear(self, held: Fd) -> None:
+        if _is_at(held, self._new):
+            shutil.rmtree(self._new)
+
+    def _replace(self) -> None:
+        """Change places with the directory that is there, and remove that one."""
+        with Fd(os.open(self._path, _DIRECTORY)) as old:
+            # A writer that comes now takes it for what a killed one left, and waits.
+            fcntl.flock(old.fileno(), fcntl.LOCK_EX)
+            if not exchange(self._new, self._path):
+                shutil.rmtree(self._path)
+                os.rename(self._new, self._path)
+                return
+            shutil.rmtree(self._new)
+
+    def _write(self, name: str, data: bytes) -> None:
+        with self._create(name) as fd:
+            _File(fd.fileno()).write(data)
+            os.fsync(fd.fileno())
+
+    def _create(self, name: str) -> Fd:
+        return Fd(os.open(os.path.join(self._new, name), _FLAGS, 0o644))
+
+
+class _File:
+    """A file that the disk begins on while it is written."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._size = self._begun = 0
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            written = os.write(self._fd, left)
+            left = left[written:]
+            self._size += written
+        if self._size - self._begun >= _WRITEBACK_SIZE:
+            start_writeback(self._fd, self._begun, self._size - self._begun)
+            self._begun = self._size
+
+
+def _occupied(path: str) -> Fd:
+    """A locked handle of a directory, made where it is missing, that nobody else writes to."""
+    while True:
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            raise NotFoundError(f"no such directory: {os.path.dirname(path)}") from None
+        try:
+            held = Fd(os.open(path, _DIRECTORY))
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(held.fileno(), fcntl.LOCK_EX)
+            if _is_at(held, path):
+                return held
+        except BaseException:
+            held.close()
+            raise
+        held.close()
+
+
+def _is_at(held: Fd, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(held.fileno()), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,102 @@
+"""`manifest.json` of an archive that is an OCI layout as well, as Docker 25 and later write it.
+
+The layers are the original blobs, compressed or not, so that digests are kept; whoever reads the
+archive by `manifest.json` finds the same bytes there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from orlop.errors import UnsupportedError
+from orlop.layout.driver.path import blob_path
+from orlop.mediatype import is_index, is_manifest
+from orlop.platform import choose
+from orlop.spec.index import Index
+from orlop.spec.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orlop.digest import Digest
+    from orlop.layout.write.named import NamedImage
+    from orlop.platform import Platform
+    from orlop.spec.descriptor import Descriptor
+
+
+@dataclass(slots=True)
+class _Element:
+    manifest: Manifest
+    names: list[str] = field(default_factory=list)
+
+    def encode(self) -> dict[str, object]:
+        return {
+            "Config": blob_path(self.manifest.config.digest),
+            "RepoTags": self.names or None,
+            "Layers": [blob_path(layer.digest) for layer in self.manifest.layers],
+        }
+
+
+def docker_named(images: Sequence[NamedImage]) -> list[NamedImage]:
+    """The images by the names that Docker can give them: full references alone."""
+    return [replace(image, names=image.full_names, tags=()) for image in images]
+
+
+def encode_saved(
+    images: Sequence[NamedImage], documents: Mapping[Digest, bytes], platform: Platform
+) -> bytes:
+    """The file for these images, one element for each manifest, with all names that it has.
+
+    Args:
+        images: What the archive holds.
+        documents: The manifests and indexes that it holds.
+        platform: Of an index, the image for this platform is the one; else its first.
+
+    Raises:
+        UnsupportedError: One of them is no image, but another artifact.
+    """
+    elements: dict[Digest, _Element] = {}
+    for image in images:
+        descriptor = _choose(image.target, documents, platform)
+        if descriptor.digest not in elements:
+            elements[descriptor.digest] = _Element(_read(descriptor, documents))
+        names = elements[descriptor.digest].names
+        names += [name for name in image.names if name not in names]
+    saved = [element.encode() for element in elements.values()]
+    return json.dumps(saved, separators=(",", ":")).encode()
+
+
+def _read(descriptor: Descriptor, documents: Mapping[Digest, bytes]) -> Manifest:
+    manifest = Manifest.decode(documents[descriptor.digest], descriptor.media_type)
+    if not manifest.is_image:
+        raise UnsupportedError(
+            f"{descriptor.digest} is an artifact of type {manifest.kind}, which no docker-archive "
+            "can hold",
+            hint="write an oci-archive",
+        )
+    return manifest
+
+
+def _choose(
+    target: Descriptor, documents: Mapping[Digest, bytes], platform: Platform
+) -> Descriptor:
+    candidates = list(_iter_manifests(target, documents))
+    if not candidates:
+        raise UnsupportedError(
+            f"{target.digest} lists no image, so that no docker-archive can hold it",
+            hint="write an oci-archive",
+        )
+    return candidates[choose(platform, [each.platform for each in candidates]) or 0]
+
+
+def _iter_manifests(target: Descriptor, documents: Mapping[Digest, bytes]) -> Iterator[Descriptor]:
+    """The manifests below a target that the archive holds, in their order."""
+    if target.digest not in documents:
+        return
+    if is_manifest(target.media_type):
+        yield target
+    elif is_index(target.media_type):
+        for child in Index.decode(documents[target.digest], target.media_type).manifests:
+            yield from _iter_manifests(child, documents)
