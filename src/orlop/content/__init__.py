@@ -1,12 +1,25 @@
 """Content by digest: stores of blobs, and the resumable ingests that fill them."""
 
 from orlop.content.directory import DigestDirectory, Trash, ensure_directory
+from orlop.content.fill import fill
+from orlop.content.info import Info, IngestStatus, info_fields
 from orlop.content.local import LocalContent
 from orlop.content.memory import MemoryContent
-from orlop.content.protocol import MAX_READ_SIZE, ContentStore, Info, Ingest, IngestStatus
+from orlop.content.protocol import (
+    MAX_READ_SIZE,
+    ContentStore,
+    Ingest,
+    Ingester,
+    LabelledContent,
+    LabelledIngest,
+    Manager,
+    Provider,
+    ReaderAt,
+)
 from orlop.content.verify import VerifyingReader
 
 __all__ = [
     "MAX_READ_SIZE", "ContentStore", "DigestDirectory", "Info", "Ingest", "IngestStatus",
-    "LocalContent", "MemoryContent", "Trash", "VerifyingReader", "ensure_directory",
+    "Ingester", "LabelledContent", "LabelledIngest", "LocalContent", "Manager", "MemoryContent",
+    "Provider", "ReaderAt", "Trash", "VerifyingReader", "ensure_directory", "fill", "info_fields",
 ]  # fmt: skip

@@ -12,13 +12,16 @@ Reading needs no right to write, so a store on read-only media can be read.
 from __future__ import annotations
 
 import os
+import time
 from io import FileIO
 from typing import TYPE_CHECKING, Final, final
 
 from orlop._sys.sync import start_writeback
 from orlop.content.directory import DigestDirectory, Trash
+from orlop.content.info import Info, IngestStatus, choose_infos, choose_statuses
 from orlop.content.ingest import HashingIngest
-from orlop.content.protocol import MAX_READ_SIZE, Info, IngestStatus
+from orlop.content.protocol import MAX_READ_SIZE
+from orlop.content.reader_at import BlobReaderAt, FileSource
 from orlop.content.slot import (
     IngestSlot,
     iter_slots,
@@ -41,7 +44,7 @@ _READ_ONLY: Final = 0o400
 
 @final
 class LocalContent:
-    """A content store in a directory; see `ContentStore`.
+    """A content store in a directory; see `ContentStore`. It keeps no labels.
 
     Args:
         root: The directory, on one filesystem; made when something is stored.
@@ -67,23 +70,22 @@ class LocalContent:
             found = os.stat(self._blobs.path_of(digest), follow_symlinks=False)
         except (FileNotFoundError, UnsupportedError):
             return None
-        return Info(digest=digest, size=found.st_size, created_ns=found.st_mtime_ns)
+        stored_ns = found.st_mtime_ns
+        return Info(digest=digest, size=found.st_size, created_ns=stored_ns, updated_ns=stored_ns)
 
     def open(self, digest: Digest, size: int | None = None) -> VerifyingReader:
         """A verifying reader of a blob; see `ContentStore.open`."""
-        file = self._open_blob(digest)
-        try:
-            stored = os.fstat(file.fileno()).st_size
-            if size is not None and stored != size:
-                raise size_mismatch(digest, size, stored)
-            return VerifyingReader(file, digest, stored)
-        except BaseException:
-            file.close()
-            raise
+        file, stored = self._open_blob(digest, size)
+        return VerifyingReader(file, digest, stored)
 
     def read(self, digest: Digest, size: int, limit: int = MAX_READ_SIZE) -> bytes:
         """The whole of a blob, verified; see `ContentStore.read`."""
         return read_verified(self.open, digest, size, limit)
+
+    def reader_at(self, digest: Digest, size: int | None = None) -> BlobReaderAt:
+        """A reader of any part of a blob; see `ContentStore.reader_at`."""
+        file, stored = self._open_blob(digest, size)
+        return BlobReaderAt(FileSource(file), digest, stored)
 
     def ingest(
         self,
@@ -112,10 +114,18 @@ class LocalContent:
         """Every blob there is, in the order of the digests."""
         return self._blobs.iter_digests()
 
-    def statuses(self) -> Iterable[IngestStatus]:
-        """Every ingest there is, in the order of the references."""
+    def walk(self, *filters: str) -> Iterator[Info]:
+        """The blobs that any of these filters means; see `ContentStore.walk`."""
+        return choose_infos(map(self.stat, self.iter_digests()), filters, time.time_ns())
+
+    def status(self, reference: str) -> IngestStatus | None:
+        """How far the ingest of this name has come, or None where there is none."""
+        return slot_status(self._slot_path(reference))
+
+    def statuses(self, *filters: str) -> Iterable[IngestStatus]:
+        """The ingests that any of these filters means; see `ContentStore.statuses`."""
         found = map(slot_status, iter_slots(self._ingest_root))
-        return sorted((s for s in found if s is not None), key=lambda status: status.reference)
+        return choose_statuses(found, filters, time.time_ns())
 
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name; see `ContentStore.abort`."""
@@ -138,11 +148,20 @@ class LocalContent:
     def _slot_path(self, reference: str) -> str:
         return os.path.join(self._ingest_root, slot_name(reference))
 
-    def _open_blob(self, digest: Digest) -> FileIO:
+    def _open_blob(self, digest: Digest, size: int | None) -> tuple[FileIO, int]:
+        """A blob's file, and its size, which is the one that is required."""
         try:
-            return FileIO(self._blobs.path_of(digest), opener=_open_plain)
+            file = FileIO(self._blobs.path_of(digest), opener=_open_plain)
         except FileNotFoundError:
             raise NotFoundError(f"content {digest} is not stored") from None
+        try:
+            stored = os.fstat(file.fileno()).st_size
+            if size is not None and stored != size:
+                raise size_mismatch(digest, size, stored)
+        except BaseException:
+            file.close()
+            raise
+        return file, stored
 
 
 def _open_plain(path: str, flags: int) -> int:
@@ -211,6 +230,7 @@ class LocalIngest(HashingIngest):
         os.fsync(self._fd)
 
     def _name(self, digest: Digest) -> None:
+        os.utime(self._fd)
         self._blobs.adopt(self._slot.data_path, digest)
         os.fchmod(self._fd, _READ_ONLY)
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import io
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
+from orlop.content.info import Info, IngestStatus, choose_infos, choose_statuses
 from orlop.content.ingest import HashingIngest, encode_reference
-from orlop.content.protocol import MAX_READ_SIZE, Info, IngestStatus
+from orlop.content.protocol import MAX_READ_SIZE
+from orlop.content.reader_at import BlobReaderAt, BytesSource
 from orlop.content.verify import VerifyingReader, read_verified, size_mismatch
 from orlop.errors import InUseError, NotFoundError
+from orlop.filters import apply_labels, check_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from orlop.digest import Digest
 
 
 @final
 class MemoryContent:
-    """A content store whose blobs and ingests live as long as it does; see `ContentStore`.
+    """A content store whose blobs and ingests live as long as it does; see `LabelledContent`.
 
     Args:
         now_ns: The clock, in nanoseconds since 1970.
@@ -29,7 +33,7 @@ class MemoryContent:
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
         self._blobs: dict[Digest, tuple[bytes, Info]] = {}
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._changed = threading.Condition()
 
     def stat(self, digest: Digest) -> Info | None:
@@ -39,17 +43,17 @@ class MemoryContent:
 
     def open(self, digest: Digest, size: int | None = None) -> VerifyingReader:
         """A verifying reader of a blob; see `ContentStore.open`."""
-        found = self._blobs.get(digest)
-        if found is None:
-            raise NotFoundError(f"content {digest} is not stored")
-        data, info = found
-        if size is not None and size != info.size:
-            raise size_mismatch(digest, size, info.size)
-        return VerifyingReader(io.BytesIO(data), digest, info.size)
+        data = self._data(digest, size)
+        return VerifyingReader(io.BytesIO(data), digest, len(data))
 
     def read(self, digest: Digest, size: int, limit: int = MAX_READ_SIZE) -> bytes:
         """The whole of a blob, verified; see `ContentStore.read`."""
         return read_verified(self.open, digest, size, limit)
+
+    def reader_at(self, digest: Digest, size: int | None = None) -> BlobReaderAt:
+        """A reader of any part of a blob; see `ContentStore.reader_at`."""
+        data = self._data(digest, size)
+        return BlobReaderAt(BytesSource(data), digest, len(data))
 
     def ingest(
         self,
@@ -66,8 +70,20 @@ class MemoryContent:
         slot = self._occupy(reference, wait)
         if slot.digest != digest or (size is not None and len(slot.data) > size):
             slot.data.clear()
-        slot.digest, slot.size = digest, size
-        return MemoryIngest(slot, self._store, self._leave, self._drop)
+        slot.begin(digest, size, self._now_ns())
+        return MemoryIngest(slot, self)
+
+    def update(self, digest: Digest, labels: Mapping[str, str], *fieldpaths: str) -> Info:
+        """Change the labels of a blob; see `LabelledContent.update`."""
+        with self._changed:
+            found = self._blobs.get(digest)
+            if found is None:
+                raise _missing(digest)
+            data, info = found
+            kept = apply_labels(info.labels, labels, *fieldpaths)
+            info = replace(info, labels=kept, updated_ns=self._now_ns())
+            self._blobs[digest] = data, info
+            return info
 
     def delete(self, digest: Digest) -> bool:
         """Forget a blob; whether it was there."""
@@ -77,10 +93,22 @@ class MemoryContent:
         """Every blob there is, in the order of the digests."""
         return iter(sorted(self._blobs))
 
-    def statuses(self) -> Iterable[IngestStatus]:
-        """Every ingest there is, in the order of the references."""
+    def walk(self, *filters: str) -> Iterator[Info]:
+        """The blobs that any of these filters means; see `ContentStore.walk`."""
+        return choose_infos(map(self.stat, self.iter_digests()), filters, self._now_ns())
+
+    def status(self, reference: str) -> IngestStatus | None:
+        """How far the ingest of this name has come, or None where there is none."""
+        encode_reference(reference)
         with self._changed:
-            return [self._slots[reference].status() for reference in sorted(self._slots)]
+            slot = self._slots.get(reference)
+            return None if slot is None else slot.status()
+
+    def statuses(self, *filters: str) -> Iterable[IngestStatus]:
+        """The ingests that any of these filters means; see `ContentStore.statuses`."""
+        with self._changed:
+            found = [slot.status() for slot in self._slots.values()]
+        return choose_statuses(found, filters, self._now_ns())
 
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name; see `ContentStore.abort`."""
@@ -108,12 +136,47 @@ class MemoryContent:
         """Nothing is left behind in memory: 0."""
         return 0
 
-    def _occupy(self, reference: str, wait: float | bool) -> _Slot:
+    def now_ns(self) -> int:
+        """The time, by the store's clock."""
+        return self._now_ns()
+
+    def leave(self, slot: Slot) -> None:
+        """Let the next writer have an ingest."""
+        with self._changed:
+            slot.busy = False
+            self._changed.notify_all()
+
+    def drop(self, slot: Slot) -> None:
+        """Forget an ingest."""
+        with self._changed:
+            del self._slots[slot.reference]
+            self._changed.notify_all()
+
+    def store(self, digest: Digest, data: bytes, labels: Mapping[str, str]) -> None:
+        """Keep a blob; of one that is there only the labels change."""
+        now = self._now_ns()
+        with self._changed:
+            new = Info(digest=digest, size=len(data), created_ns=now, updated_ns=now)
+            data, info = self._blobs.get(digest, (data, new))
+            if labels:
+                kept = check_labels({**info.labels, **labels})
+                info = replace(info, labels=kept, updated_ns=now)
+            self._blobs[digest] = data, info
+
+    def _data(self, digest: Digest, size: int | None) -> bytes:
+        found = self._blobs.get(digest)
+        if found is None:
+            raise _missing(digest)
+        if size is not None and size != found[1].size:
+            raise size_mismatch(digest, size, found[1].size)
+        return found[0]
+
+    def _occupy(self, reference: str, wait: float | bool) -> Slot:
         timeout = None if wait is True else float(wait)
         with self._changed:
             if not self._changed.wait_for(lambda: not self._busy(reference), timeout):
                 raise InUseError(f"ingest {reference!r} is being written")
-            slot = self._slots.setdefault(reference, _Slot(reference, self._now_ns()))
+            slot = self._slots.setdefault(reference, Slot(reference))
             slot.busy = True
             return slot
 
@@ -121,64 +184,76 @@ class MemoryContent:
         slot = self._slots.get(reference)
         return slot is not None and slot.busy
 
-    def _leave(self, slot: _Slot) -> None:
-        with self._changed:
-            slot.busy = False
-            slot.updated_ns = self._now_ns()
-            self._changed.notify_all()
 
-    def _drop(self, slot: _Slot) -> None:
-        with self._changed:
-            del self._slots[slot.reference]
-            self._changed.notify_all()
-
-    def _store(self, digest: Digest, data: bytes) -> None:
-        info = Info(digest=digest, size=len(data), created_ns=self._now_ns())
-        self._blobs.setdefault(digest, (data, info))
+def _missing(digest: Digest) -> NotFoundError:
+    return NotFoundError(f"content {digest} is not stored")
 
 
-class _Slot:
-    """The place of one ingest: its bytes, what is expected of them, whether a writer has it."""
+class Slot:
+    """The place of one ingest: its bytes, what is expected of them, whether a writer has it.
 
-    __slots__ = ("busy", "data", "digest", "reference", "size", "updated_ns")
+    Args:
+        reference: Name of the ingest.
+    """
 
-    def __init__(self, reference: str, now_ns: int) -> None:
+    def __init__(self, reference: str) -> None:
         self.reference = reference
         self.digest: Digest | None = None
         self.size: int | None = None
         self.data = bytearray()
         self.busy = False
-        self.updated_ns = now_ns
+        self.started_ns = 0
+        self.updated_ns = 0
+
+    def begin(self, digest: Digest | None, size: int | None, now_ns: int) -> None:
+        """Note what a writer expects, and that an ingest without bytes begins now."""
+        self.digest, self.size = digest, size
+        if not self.data:
+            self.started_ns = self.updated_ns = now_ns
 
     def status(self) -> IngestStatus:
+        """How far the ingest has come."""
         return IngestStatus(
             reference=self.reference,
             digest=self.digest,
             size=self.size,
             offset=len(self.data),
+            started_ns=self.started_ns,
             updated_ns=self.updated_ns,
         )
 
 
 @final
 class MemoryIngest(HashingIngest):
-    """An ingest of a `MemoryContent`."""
+    """An ingest of a `MemoryContent`; see `LabelledIngest`."""
 
-    def __init__(
-        self,
-        slot: _Slot,
-        store: Callable[[Digest, bytes], None],
-        leave: Callable[[_Slot], None],
-        drop: Callable[[_Slot], None],
-    ) -> None:
+    def __init__(self, slot: Slot, content: MemoryContent) -> None:
         self._slot = slot
-        self._store = store
-        self._leave = leave
-        self._drop = drop
+        self._content = content
+        self._labels: Mapping[str, str] = {}
         super().__init__(slot.reference, slot.digest, slot.size, (bytes(slot.data),))
+
+    def publish(self, labels: Mapping[str, str] | None = None) -> None:
+        """Name sealed content by its digest, with labels; see `LabelledIngest.publish`."""
+        check_labels(labels or {})
+        self._labels = labels or {}
+        super().publish()
+
+    def commit(
+        self,
+        size: int | None = None,
+        digest: Digest | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Digest:
+        """Seal and publish, with labels; see `LabelledIngest.commit`."""
+        check_labels(labels or {})
+        digest = self.seal(size, digest)
+        self.publish(labels)
+        return digest
 
     def _append(self, data: memoryview) -> int:
         self._slot.data += data
+        self._slot.updated_ns = self._content.now_ns()
         return len(data)
 
     def _truncate(self) -> None:
@@ -191,10 +266,10 @@ class MemoryIngest(HashingIngest):
         """Memory is as durable as it gets."""
 
     def _name(self, digest: Digest) -> None:
-        self._store(digest, bytes(self._slot.data))
+        self._content.store(digest, bytes(self._slot.data), self._labels)
 
     def _keep(self) -> None:
-        self._leave(self._slot)
+        self._content.leave(self._slot)
 
     def _discard(self) -> None:
-        self._drop(self._slot)
+        self._content.drop(self._slot)

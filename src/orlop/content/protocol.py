@@ -6,56 +6,30 @@ writer at a time, survives its writer and can be resumed by the next one. An ing
 in two steps, so that a record can be written between them:
 
     write … ─► seal (verified, durable under a temporary name) ─► publish (named by its digest)
+
+What a store does is told in parts, so that whoever needs one part asks for no more:
+
+    Provider          reads blobs
+    Ingester          takes content in
+    Manager           lists and deletes blobs
+    ContentStore      all three
+    LabelledContent   a store that also keeps labels of its blobs
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from orlop.content.info import Info, IngestStatus
     from orlop.content.verify import VerifyingReader
     from orlop.digest import Digest
 
 MAX_READ_SIZE: Final = 4 << 20
 """Bytes that `read` takes into memory unless told otherwise: the size of the largest document."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
-    """What a store knows about one blob.
-
-    Attributes:
-        digest: Name of the content.
-        size: Length in bytes.
-        created_ns: When it was stored, in nanoseconds since 1970.
-    """
-
-    digest: Digest
-    size: int
-    created_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestStatus:
-    """How far an ingest has come.
-
-    Attributes:
-        reference: Name that its writer gave it.
-        digest: Digest that is expected, where the writer knew one.
-        size: Length that is expected, in bytes, where the writer knew it.
-        offset: Bytes that have arrived.
-        updated_ns: When bytes last arrived, in nanoseconds since 1970.
-    """
-
-    reference: str
-    digest: Digest | None
-    size: int | None
-    offset: int
-    updated_ns: int
 
 
 class Ingest(Protocol):
@@ -134,8 +108,76 @@ class Ingest(Protocol):
         """Close the ingest."""
 
 
-class ContentStore(Protocol):
-    """Blobs by digest, and the ingests that become blobs; for many threads and processes."""
+class LabelledIngest(Ingest, Protocol):
+    """An ingest whose content gets labels in the same step as its name."""
+
+    def publish(self, labels: Mapping[str, str] | None = None) -> None:
+        """Name sealed content by its digest, with these labels, durably; the ingest ends.
+
+        Content that was stored before keeps its other labels.
+
+        Args:
+            labels: What is known about the content by now; an empty value takes one away.
+
+        Raises:
+            InvalidError: A label is none; the ingest goes on.
+            LimitExceededError: There are too many labels, or one is too long; likewise.
+        """
+
+    def commit(
+        self,
+        size: int | None = None,
+        digest: Digest | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Digest:
+        """Seal and publish, with these labels; see `publish`."""
+
+
+@runtime_checkable
+class ReaderAt(Protocol):
+    """A blob that is read anywhere, by several threads at once; what is read is not verified."""
+
+    @property
+    def digest(self) -> Digest:
+        """Name of the content."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` on: `size` of them, or fewer where the blob ends before.
+
+        Raises:
+            SizeMismatchError: What is stored ends before the blob should.
+            OSError: It cannot be read.
+            ValueError: The reader is closed, or a number is negative.
+        """
+
+    def verify(self) -> None:
+        """Read all of the blob, and succeed if it has its digest.
+
+        Raises:
+            VerificationError: It has not: what is stored is damaged.
+        """
+
+    def close(self) -> None:
+        """Let go of the blob; reads that are under way end first."""
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the reader."""
+
+
+class Provider(Protocol):
+    """Reads blobs."""
 
     def stat(self, digest: Digest) -> Info | None:
         """What is known about a blob, or None where it is not stored."""
@@ -167,6 +209,23 @@ class ContentStore(Protocol):
             VerificationError: What is stored is not what `digest` and `size` say.
         """
 
+    def reader_at(self, digest: Digest, size: int | None = None) -> ReaderAt:
+        """A reader of any part of a blob, which verifies nothing unless it is told to.
+
+        Args:
+            digest: The blob.
+            size: Length required, in bytes; whatever is stored where None.
+
+        Raises:
+            NotFoundError: The blob is not stored.
+            SizeMismatchError: It is stored with another length.
+            UnsupportedError: Its digest cannot be computed, so that nothing could be verified.
+        """
+
+
+class Ingester(Protocol):
+    """Takes content in; for many threads and processes."""
+
     def ingest(
         self,
         reference: str,
@@ -190,14 +249,20 @@ class ContentStore(Protocol):
             UnsupportedError: The digest cannot be computed.
         """
 
-    def delete(self, digest: Digest) -> bool:
-        """Make a blob unreachable in one step; whether it was there. Readers go on undisturbed."""
+    def status(self, reference: str) -> IngestStatus | None:
+        """How far the ingest of this name has come, or None where there is none."""
 
-    def iter_digests(self) -> Iterator[Digest]:
-        """Every blob there is, in the order of the digests."""
+    def statuses(self, *filters: str) -> Iterable[IngestStatus]:
+        """The ingests that any of these filters means, in the order of the references.
 
-    def statuses(self) -> Iterable[IngestStatus]:
-        """Every ingest there is, in the order of the references."""
+        Args:
+            filters: In the language of `orlop.filters.parse`, over the fields `ref`, `digest`,
+                `size`, `offset`, `startedat` and `updatedat`; without one all are meant.
+
+        Raises:
+            InvalidFilterError: One of them is no filter.
+            LimitExceededError: There are too many, or one is too long.
+        """
 
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name.
@@ -214,5 +279,63 @@ class ContentStore(Protocol):
             How many were dropped.
         """
 
+
+class Manager(Protocol):
+    """Lists and deletes blobs."""
+
+    def walk(self, *filters: str) -> Iterator[Info]:
+        """The blobs that any of these filters means, in the order of the digests.
+
+        What is stored or deleted meanwhile may be among them or not; all others are, once.
+
+        Args:
+            filters: In the language of `orlop.filters.parse`, over the fields `digest`, `size`,
+                `createdat`, `updatedat` and `labels.KEY`; without one all are meant.
+
+        Raises:
+            InvalidFilterError: One of them is no filter.
+            LimitExceededError: There are too many, or one is too long.
+        """
+
+    def delete(self, digest: Digest) -> bool:
+        """Make a blob unreachable in one step; whether it was there. Readers go on undisturbed."""
+
+    def iter_digests(self) -> Iterator[Digest]:
+        """Every blob there is, in the order of the digests."""
+
     def empty_trash(self) -> int:
         """Free what `delete` and ended ingests left behind; how many entries were removed."""
+
+
+class ContentStore(Provider, Ingester, Manager, Protocol):
+    """Blobs by digest, and the ingests that become blobs; for many threads and processes."""
+
+
+class LabelledContent(ContentStore, Protocol):
+    """A content store that keeps labels of its blobs."""
+
+    def ingest(
+        self,
+        reference: str,
+        *,
+        digest: Digest | None = None,
+        size: int | None = None,
+        wait: float | bool = True,
+    ) -> LabelledIngest:
+        """The ingest of this name; see `Ingester.ingest`."""
+
+    def update(self, digest: Digest, labels: Mapping[str, str], *fieldpaths: str) -> Info:
+        """Change the labels of a blob, all as it is said or none, and return what is known then.
+
+        Args:
+            digest: The blob.
+            labels: The new labels; one without a value is taken away.
+            fieldpaths: What of them is meant, applied in this order: `labels`, or `labels.KEY`,
+                where all behind the first dot is the key, and one that `labels` lacks is taken
+                away. All labels where there is none.
+
+        Raises:
+            NotFoundError: The blob is not stored.
+            InvalidError: A path is another, or a label is none.
+            LimitExceededError: There are too many labels then, or one is too long.
+        """

@@ -2,7 +2,7 @@
 
     ingest/<sha256 of the reference>/
       lock      held by the writer; nothing in here is touched without it
-      state     JSON: reference, digest, size, boot_id, durable
+      state     JSON: reference, digest, size, started_ns, boot_id, durable
       data      what has arrived
 
 A slot ends by being renamed to the trash, lock and all. Whoever waits for the lock then finds that
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Final, Self, final
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id
 from orlop.content.directory import ensure_directory
+from orlop.content.info import IngestStatus
 from orlop.content.ingest import encode_reference
-from orlop.content.protocol import IngestStatus
 from orlop.digest import Digest
 from orlop.errors import InUseError, InvalidDigestError
 
@@ -49,6 +49,7 @@ class IngestSlot:
         self.path = path
         self.data_path = os.path.join(path, "data")
         self._lock = lock
+        self._started_ns = 0
 
     @classmethod
     def occupy(cls, path: str, reference: str, wait: float | bool) -> Self:
@@ -90,10 +91,15 @@ class IngestSlot:
         state = read_state(self.path)
         fd = os.open(self.data_path, _DATA_FLAGS, 0o600)
         try:
-            kept = _resumable(state, digest, os.fstat(fd).st_size)
+            stored = os.fstat(fd).st_size
+            kept = _resumable(state, digest, stored)
             if size is not None and kept > size:
                 kept = 0
-            os.ftruncate(fd, kept)
+            if kept < stored:
+                os.ftruncate(fd, kept)
+            # By the clock of the filesystem, as all later times.
+            began = os.fstat(fd).st_mtime_ns
+            self._started_ns = _number(state, "started_ns") if kept else began
             durable = min(kept, _number(state, "durable"))
             self.write_state(reference, digest, size, durable)
         except BaseException:
@@ -109,6 +115,7 @@ class IngestSlot:
             "reference": reference,
             "digest": digest,
             "size": size,
+            "started_ns": self._started_ns,
             "boot_id": boot_id(),
             "durable": durable,
         }
@@ -167,6 +174,7 @@ def slot_status(path: str) -> IngestStatus | None:
         digest=_digest(state),
         size=_number(state, "size") if state.get("size") is not None else None,
         offset=data[0],
+        started_ns=min(_number(state, "started_ns") or data[1], data[1]),
         updated_ns=data[1],
     )
 

@@ -115,14 +115,17 @@ class VerifyingReader(io.RawIOBase):
         if self._position == self.size:
             actual = digest_of(self._hash)
             if actual != self.digest:
-                raise DigestMismatchError(
-                    "stored content", expected=self.digest, actual=actual, hint=_HINT
-                )
+                raise digest_mismatch(self.digest, actual)
         elif ended:
             raise size_mismatch(self.digest, self.size, self._position)
 
 
 _HINT: Final = "what is stored is damaged: pull the image again"
+
+
+def digest_mismatch(expected: Digest, actual: Digest) -> DigestMismatchError:
+    """The error for stored content that is other content."""
+    return DigestMismatchError("stored content", expected=expected, actual=actual, hint=_HINT)
 
 
 def size_mismatch(digest: Digest, expected: int, actual: int) -> SizeMismatchError:

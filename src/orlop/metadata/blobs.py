@@ -57,9 +57,15 @@ class Blobs:
         row = self._tx.row(f"{_SELECT} WHERE digest = ?", (digest,))
         return None if row is None else _record(row)
 
-    def list(self) -> Iterator[BlobRecord]:
-        """All blobs, in the order of the digests."""
-        return map(_record, self._tx.rows(f"{_SELECT} ORDER BY digest"))
+    def list(self, *, after: str = "", limit: int | None = None) -> Iterator[BlobRecord]:
+        """The blobs in the order of the digests.
+
+        Args:
+            after: Only those behind this one.
+            limit: How many; all where None.
+        """
+        sql = f"{_SELECT} WHERE digest > ? ORDER BY digest LIMIT ?"
+        return map(_record, self._tx.rows(sql, (after, -1 if limit is None else limit)))
 
     def digests(self) -> tuple[Digest, ...]:
         """The names of all blobs, in their order."""

@@ -15,26 +15,28 @@ by the collector once the lease is dead.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, final
 
-from orlop.content import MAX_READ_SIZE
 from orlop.digest import Digest
-from orlop.errors import InUseError
+from orlop.filters import check_labels
 from orlop.metadata.blobs import BlobRecord, Blobs
-from orlop.metadata.graph import is_kept
+from orlop.metadata.gclabels import check_gc_label
+from orlop.metadata.labels import Labels
+from orlop.metadata.recorded import RecordedContent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from orlop.content import ContentStore, Info, Ingest, IngestStatus, VerifyingReader
+    from orlop.content import ContentStore, Info, Ingest
     from orlop.metadata.database import Database, Transaction
     from orlop.metadata.lease import Lease
 
 
 @final
-class LeasedContent:
-    """A content store whose blobs are recorded, and kept by a lease; see `ContentStore`.
+class LeasedContent(RecordedContent):
+    """A content store whose blobs are recorded, and kept by a lease; see `LabelledContent`.
 
     Args:
         content: Where the bytes lie.
@@ -50,44 +52,28 @@ class LeasedContent:
         lease: Lease,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._content = content
-        self._database = database
+        super().__init__(content, database, now_ns)
         self._lease = lease
         self._records = _Records(database, lease, now_ns)
-
-    def stat(self, digest: Digest) -> Info | None:
-        """What is known about a blob that is recorded and stored, or None."""
-        with self._database.read() as tx:
-            recorded = Blobs(tx).get(digest) is not None
-        return self._content.stat(digest) if recorded else None
 
     def claim(self, digest: Digest) -> Info | None:
         """Keep a blob by the lease if it is stored, recording it if nobody has; None if it is not.
 
         After `stat` a blob may be collected at any time; after this it is not.
         """
-        info = self._content.stat(digest)
-        if info is None or (self._lease.holds("blob", digest) and self._is_recorded(digest)):
+        if self._lease.holds("blob", digest) and (info := self.stat(digest)) is not None:
             return info
+        if self._content.stat(digest) is None:
+            return None
         with self._database.write() as tx:
             # The collector moves files away in such a transaction only, so this look is the last.
-            info = self._content.stat(digest)
-            if info is not None:
-                self._lease.hold_in(tx, "blob", digest)
-                self._records.add(tx, digest, info.size)
-        return info
-
-    def _is_recorded(self, digest: Digest) -> bool:
-        with self._database.read() as tx:
-            return Blobs(tx).get(digest) is not None
-
-    def open(self, digest: Digest, size: int | None = None) -> VerifyingReader:
-        """A verifying reader of a blob; see `ContentStore.open`."""
-        return self._content.open(digest, size)
-
-    def read(self, digest: Digest, size: int, limit: int = MAX_READ_SIZE) -> bytes:
-        """The whole of a blob, verified; see `ContentStore.read`."""
-        return self._content.read(digest, size, limit)
+            stored = self._content.stat(digest)
+            if stored is None:
+                return None
+            self._lease.hold_in(tx, "blob", digest)
+            record = BlobRecord(digest=digest, size=stored.size, created_at_ns=0)
+            self._records.add(tx, record)
+        return self.stat(digest)
 
     def ingest(
         self,
@@ -120,11 +106,21 @@ class LeasedContent:
         digest: Digest | None = None,
         media_type: str = "",
         children: Iterable[Digest] = (),
+        labels: Mapping[str, str] | None = None,
     ) -> Digest:
         """Store a document, kept by the lease, and record what it names.
 
+        Args:
+            data: All of it.
+            digest: Digest that it must have.
+            media_type: What will be recorded that it is.
+            children: What will be recorded that it names.
+            labels: What is noted about it, beside the labels that it has.
+
         Raises:
             DigestMismatchError: It has another digest; nothing is kept.
+            InvalidError: A label is none; nothing is kept.
+            LimitExceededError: There are too many labels, or one is too long.
         """
         known = digest or Digest.of(data)
         ingest = self.ingest(
@@ -134,7 +130,7 @@ class LeasedContent:
             if ingest.offset:
                 ingest.restart()
             ingest.write(data)
-            return ingest.commit()
+            return ingest.commit(labels=labels)
 
     def describe(self, digest: Digest, media_type: str, children: Iterable[Digest] = ()) -> None:
         """Record what a blob is and what it names, unless that is recorded."""
@@ -148,51 +144,19 @@ class LeasedContent:
             tx.execute("UPDATE blobs SET media_type = ? WHERE digest = ?", (media_type, digest))
             Blobs(tx).link(digest, children)
 
-    def delete(self, digest: Digest) -> bool:
-        """Forget a blob and move it to the trash; whether it was there.
-
-        Raises:
-            InUseError: An image, a document or another lease keeps it.
-        """
-        with self._database.write() as tx:
-            self._lease.drop_in(tx, "blob", digest)
-            if is_kept(tx, "blob", digest):
-                raise InUseError(f"content {digest} is in use")
-            recorded = Blobs(tx).delete(digest)
-        # Only now, when no power loss can bring the record back.
-        with self._database.write() as tx:
-            if Blobs(tx).get(digest) is None and not is_kept(tx, "blob", digest):
-                self._content.delete(digest)
-        return recorded
-
-    def iter_digests(self) -> Iterator[Digest]:
-        """Every blob that is recorded, in the order of the digests."""
-        with self._database.read() as tx:
-            digests = [record.digest for record in Blobs(tx).list()]
-        return iter(digests)
-
-    def statuses(self) -> Iterable[IngestStatus]:
-        """Every ingest there is, in the order of the references."""
-        return self._content.statuses()
-
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name; see `ContentStore.abort`."""
-        self._content.abort(reference)
+        super().abort(reference)
         with self._database.write() as tx:
             self._lease.drop_in(tx, "ingest", reference)
 
-    def prune_ingests(self, before_ns: int, keep: Collection[str] = ()) -> int:
-        """Drop the ingests that rest; see `ContentStore.prune_ingests`."""
-        return self._content.prune_ingests(before_ns, keep)
-
-    def empty_trash(self) -> int:
-        """Free what lies in the trash; how many entries were removed."""
-        return self._content.empty_trash()
+    def _let_go(self, tx: Transaction, digest: Digest) -> None:
+        self._lease.drop_in(tx, "blob", digest)
 
 
 @final
 class LeasedIngest:
-    """An ingest whose content is recorded once it is published; see `Ingest`."""
+    """An ingest whose content is recorded once it is published; see `LabelledIngest`."""
 
     def __init__(
         self,
@@ -243,17 +207,31 @@ class LeasedIngest:
             self._held = digest
         return digest
 
-    def publish(self) -> None:
-        """Name sealed content by its digest and record it; the ingest ends."""
+    def publish(self, labels: Mapping[str, str] | None = None) -> None:
+        """Name sealed content by its digest and record it, with labels; the ingest ends."""
+        _check(labels or {})
         size = self._inner.offset
         self._inner.publish()
         assert self._held is not None
-        self._records.published(self.reference, self._held, size, self._media_type, self._children)
+        record = BlobRecord(
+            digest=self._held,
+            size=size,
+            media_type=self._media_type,
+            created_at_ns=0,
+            labels=labels or {},
+        )
+        self._records.published(self.reference, record, self._children)
 
-    def commit(self, size: int | None = None, digest: Digest | None = None) -> Digest:
-        """Seal and publish; see `Ingest.commit`."""
+    def commit(
+        self,
+        size: int | None = None,
+        digest: Digest | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Digest:
+        """Seal and publish, with labels; see `LabelledIngest.commit`."""
+        _check(labels or {})
         digest = self.seal(size, digest)
-        self.publish()
+        self.publish(labels)
         return digest
 
     def abort(self) -> None:
@@ -288,28 +266,23 @@ class _Records:
     def hold(self, digest: Digest) -> None:
         self._lease.hold("blob", digest)
 
-    def published(
-        self,
-        reference: str,
-        digest: Digest,
-        size: int,
-        media_type: str,
-        children: Iterable[Digest],
-    ) -> None:
+    def published(self, reference: str, record: BlobRecord, children: Iterable[Digest]) -> None:
         with self._database.write() as tx:
-            self.add(tx, digest, size, media_type, children)
+            self.add(tx, record, children)
             self._lease.drop_in(tx, "ingest", reference)
 
-    def add(
-        self,
-        tx: Transaction,
-        digest: Digest,
-        size: int,
-        media_type: str = "",
-        children: Iterable[Digest] = (),
-    ) -> None:
-        record = BlobRecord(
-            digest=digest, size=size, media_type=media_type, created_at_ns=self._now_ns()
-        )
-        Blobs(tx).put(record)
-        Blobs(tx).link(digest, children)
+    def add(self, tx: Transaction, record: BlobRecord, children: Iterable[Digest] = ()) -> None:
+        """Record a blob as of now; of one that is recorded the labels that are not said stay."""
+        now = self._now_ns()
+        Blobs(tx).put(replace(record, created_at_ns=now, labels={}))
+        Blobs(tx).link(record.digest, children)
+        if record.labels:
+            labels = {**Labels(tx).get("blob", record.digest), **record.labels}
+            Labels(tx).replace("blob", record.digest, labels)
+            Blobs(tx).touch(record.digest, now)
+
+
+def _check(labels: Mapping[str, str]) -> None:
+    """Succeed if these labels can be kept: before there is anything to undo."""
+    for key, value in check_labels(labels).items():
+        check_gc_label(key, value)
