@@ -95,7 +95,7 @@ def put(
     *,
     media_type: str,
     ref: str | None = None,
-    annotation: tuple[str, ...] = (),
+    annotation: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
 ) -> None:
     """Store a file as a blob, and print its digest.
 

@@ -40,15 +40,18 @@ class Blobs:
     def __init__(self, driver: ImageDriver) -> None:
         self._driver = driver
         self._judged: set[str] = set()
+        self._sizes: dict[Digest, int | None] = {}
         self._looked_into: set[Digest] = set()
         self._layers: dict[tuple[Digest, str], Layer] = {}
 
     def size(self, digest: Digest) -> int | None:
         """The length of a blob in bytes; None where there is none that can be opened."""
-        try:
-            return stat_blob(self._driver, digest)
-        except OrlopError:
-            return None
+        if digest not in self._sizes:
+            try:
+                self._sizes[digest] = stat_blob(self._driver, digest)
+            except OrlopError:
+                self._sizes[digest] = None
+        return self._sizes[digest]
 
     def document(self, digest: Digest) -> Generator[Violation, None, bytes | None]:
         """The whole of a blob; None where it is too large, or not what its digest says."""
