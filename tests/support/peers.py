@@ -111,3 +111,41 @@ def _wait_until_open(port, process):
             return
         time.sleep(0.05)
     pytest.fail("docker-registry does not listen")
+
+
+@contextlib.contextmanager
+def containerd(folder):
+    """Run a containerd; what calls its client `ctr`.
+
+    Args:
+        folder: Where it keeps everything.
+    """
+    folder.mkdir()
+    config = folder / "config.toml"
+    config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    socket_path = folder / "socket"
+    places = ["--root", folder / "root", "--state", folder / "state", "--address", socket_path]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            ["containerd", "--config", config, *places, "--log-level", "error"],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for_containerd(server, socket_path)
+        yield lambda *arguments: run("ctr", "--address", socket_path, *arguments)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait_for_containerd(server, socket_path):
+    command = ["ctr", "--address", str(socket_path), "--timeout", "5s", "version"]
+    for _ in range(200):
+        assert server.poll() is None, "containerd ended"
+        if socket_path.exists():
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("containerd does not answer")
