@@ -43,6 +43,9 @@ class LeasedContent(RecordedContent):
         database: Where they are recorded.
         lease: What keeps them until something else does.
         now_ns: The clock, in nanoseconds since 1970.
+
+    Raises:
+        ValueError: The lease is recorded elsewhere, where it keeps nothing of this.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class LeasedContent(RecordedContent):
         lease: Lease,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        if lease.database.path != database.path:
+            raise ValueError(f"lease {lease.id!r} is one of another store")
         super().__init__(content, database, now_ns)
         self._lease = lease
         self._records = _Records(database, lease, now_ns)

@@ -3,6 +3,7 @@
 from orlop.store.exchange import copy, copy_all
 from orlop.store.image import Image
 from orlop.store.mount import Mount
-from orlop.store.store import Store, find_places, open_store
+from orlop.store.store import Store, open_store
+from orlop.store.where import find_places
 
 __all__ = ["Image", "Mount", "Store", "copy", "copy_all", "find_places", "open_store"]

@@ -6,12 +6,11 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, overload
 
 from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease
 from orlop.platform import Platform
-from orlop.storage.places import Places
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.bring import Bringing, bring_in
@@ -19,6 +18,7 @@ from orlop.store.image import Image
 from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
+from orlop.store.where import find_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from orlop.images.store import ImageStore
     from orlop.metadata import ImageRow, LeaseRecord, MountRecord, Until
     from orlop.metadata.collected import Collected
+    from orlop.metadata.content import LeasedContent
     from orlop.metadata.leases import Kind
+    from orlop.metadata.recorded import RecordedContent
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
+    from orlop.storage.places import Places
     from orlop.storage.usage import Usage
     from orlop.store.archives import ArchiveFormat
     from orlop.store.machine import Machine
@@ -55,43 +58,6 @@ def open_store(
         OSError: It cannot be opened or made.
     """
     return Store(find_places(root, run), read_only=read_only)
-
-
-def find_places(
-    root: str | PathLike[str] | None = None, run: str | PathLike[str] | None = None
-) -> Places:
-    """Where a store is, or would be: where it is said, else where this user's is by default.
-
-    `ORLOP_ROOT` and `ORLOP_RUN` are for the command to read; this looks only at who one is and at
-    the directories that the desktop's rules name.
-
-    Raises:
-        NotFoundError: It is not said, and this user has no home directory.
-    """
-    return Places(
-        _default_root() if root is None else Path(root).absolute(),
-        _default_run() if run is None else Path(run).absolute(),
-    )
-
-
-def _default_root() -> Path:
-    return Path("/var/lib/orlop") if os.geteuid() == 0 else _user_data() / "orlop"
-
-
-def _default_run() -> Path:
-    if os.geteuid() == 0:
-        return Path("/run/orlop")
-    run = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(run, "orlop") if run else _user_data() / "orlop-run"
-
-
-def _user_data() -> Path:
-    try:
-        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    except RuntimeError as error:
-        raise NotFoundError(
-            "this user has no home directory", hint="say where the store is with --root and --run"
-        ) from error
 
 
 class Store:
@@ -510,6 +476,27 @@ class Store:
         from orlop.store.leases import hold
 
         return hold(self._storage.database, lease_id, images_or_digests)
+
+    @overload
+    def content(self) -> RecordedContent: ...
+    @overload
+    def content(self, lease: Lease) -> LeasedContent: ...
+    def content(self, lease: Lease | None = None) -> RecordedContent:
+        """The blobs by digest: read, listed, labelled; and with a lease, stored.
+
+            with store.lease("notes") as lease:
+                digest = store.content(lease).put(b"...", labels={"kind": "note"})
+
+        Args:
+            lease: What keeps new content until an image, a label or another lease does.
+        """
+        from orlop.metadata.content import LeasedContent
+        from orlop.metadata.recorded import RecordedContent
+
+        storage = self._storage
+        if lease is None:
+            return RecordedContent(storage.content, storage.database)
+        return LeasedContent(storage.content, storage.database, lease)
 
     def usage(self) -> Usage:
         """What the store occupies, and how much of it a collection would free."""
