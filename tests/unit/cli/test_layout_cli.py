@@ -11,7 +11,7 @@ import pytest
 
 from orlop.layout import DirectoryDriver, open_source, parse_place, validate
 from orlop.layout.driver.archive import ArchiveReader
-from support.images import KIND, ImageBuilder, digest, directory, file
+from support.images import KIND, ImageBuilder, digest, directory, file, symlink, tar
 from support.layouts import put_together, write_to
 from support.stores import StoreUnderTest
 
@@ -340,6 +340,42 @@ def test_validate_of_an_empty_directory(orlop, tmp_path):
         "must: blobs: is missing",
         "must: index.json: is missing",
     ]
+
+
+HOSTILE = {
+    "leads out": (file("../x"), "'..'"),
+    "absolute": (file("/etc/../../x"), "'..'"),
+    "twice": (file("index.json", b"{}"), "comes twice"),
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize(
+    "words", [["ls"], ["validate"], ["gc"], ["tag", "v1.0", "new"], ["rm", "v1.0"]]
+)
+def test_hostile_archives_are_refused_and_left(orlop, tmp_path, hostile, words):
+    member, says = HOSTILE[hostile]
+    archive = tmp_path / "hostile.tar"
+    members = [file(path, each.data) for path, each in put_together().files.items()]
+    archive.write_bytes(tar(*members, member))
+    before = archive.read_bytes()
+    command, *more = words
+    orlop(command, archive, *more).check_failure(1, says)
+    assert archive.read_bytes() == before
+    assert os.listdir(tmp_path) == ["hostile.tar"]
+
+
+@pytest.mark.parametrize("target", ["../../../etc/passwd", "/etc/passwd"])
+def test_links_in_archives_lead_nowhere(orlop, tmp_path, target):
+    name = "0" * 64
+    members = [file(path, each.data) for path, each in put_together().files.items()]
+    archive = tmp_path / "links.tar"
+    archive.write_bytes(tar(*members, symlink(f"blobs/sha256/{name}", target)))
+    done = orlop("cat", archive, f"sha256:{name}")
+    assert (done.code, done.out) == (1, "")
+    done = orlop("validate", archive)
+    assert done.code == 4
+    assert done.out.startswith(f"must: blobs/sha256/{name}: ")
 
 
 @pytest.mark.parametrize("command", ["ls", "gc", "validate", "tag", "rm", "cat", "put"])
