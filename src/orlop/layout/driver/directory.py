@@ -35,8 +35,8 @@ from orlop.layout.driver.below import (
 )
 from orlop.layout.driver.extent import ExtentReader
 from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE
-from orlop.layout.driver.place import STAGE_PREFIX, DirectoryStage
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
+from orlop.layout.driver.temporary import STAGE_PREFIX, DirectoryStage
 from orlop.layout.driver.waiting import flocked, lock_within, unlock
 
 if TYPE_CHECKING:
