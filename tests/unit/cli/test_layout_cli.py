@@ -337,7 +337,7 @@ def test_validate_of_an_empty_directory(orlop, tmp_path):
     assert done.code == 4
     assert [line.split(" (")[0] for line in done.out.splitlines()] == [
         "must: oci-layout: is missing",
-        "must: blobs: is missing",
+        "must: blobs: is no directory",
         "must: index.json: is missing",
     ]
 

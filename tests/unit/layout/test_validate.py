@@ -249,6 +249,15 @@ def test_a_large_document_is_hashed_and_not_parsed():
     assert "a blob's content matches its digest" in rules(driver)
 
 
+def test_more_diff_ids_than_an_image_may_have_are_not_compared():
+    def add(config):
+        config["rootfs"]["diff_ids"] *= 600
+
+    (found,) = validate(put_together({"config": add}))
+    assert (found.severity, found.section) == ("note", "orlop")
+    assert "MAX_LAYERS" in found.message
+
+
 @pytest.mark.parametrize("path", ["oci-layout", "index.json"])
 def test_a_file_without_end_is_not_read(path):
     driver = put_together({"files": lambda files: files.update({path: b" " * (17 << 20)})})
@@ -324,6 +333,20 @@ class TestDirectory:
         (layout / name).symlink_to(tmp_path / name)
         found = [each for each in validate(DirectoryDriver(layout)) if each.severity == "must"]
         assert [each.rule for each in found] == [f"{name} exists"]
+
+    def test_a_link_to_the_blobs_is_no_directory(self, layout, tmp_path):
+        (layout / "blobs").rename(tmp_path / "blobs")
+        (layout / "blobs").symlink_to(tmp_path / "blobs")
+        found = [each for each in validate(DirectoryDriver(layout)) if each.severity == "must"]
+        assert [(each.rule, each.where) for each in found] == [
+            ("the directory blobs exists", "blobs")
+        ]
+
+    def test_names_that_are_no_text(self, layout):
+        (layout / "blobs/sha256/caf\udce9").write_bytes(b"")
+        (found,) = validate(DirectoryDriver(layout))
+        assert found.rule == "a blob's path fits the grammar of digests"
+        assert "\\udce9" in found.message
 
     def test_a_fifo_is_no_blob(self, layout):
         os.mkfifo(layout / "blobs/sha256" / ZEROS)

@@ -13,8 +13,9 @@ from orlop.digest import fits_grammar
 from orlop.layout.driver.path import BLOBS
 from orlop.layout.validate.descriptors import as_digest
 from orlop.layout.validate.layers import compression_of
-from orlop.layout.validate.members import items, size
+from orlop.layout.validate.members import size
 from orlop.layout.validate.rule import Rule, shown
+from orlop.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,34 +156,51 @@ TARGET: Final[tuple[Rule[Target], ...]] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """The config of an image beside its layers.
+class Build:
+    """What a config says of the layers, which is little beside the config.
 
     Attributes:
-        config: The JSON object.
+        diff_ids: As they are written; None where there is no list of them, or one too long.
+        steps: How many steps of the history made a layer; None where there is no history.
+    """
+
+    diff_ids: tuple[object, ...] | None
+    steps: int | None
+
+    @classmethod
+    def of(cls, config: Object) -> Build:
+        """What this config says."""
+        rootfs, history = config.get("rootfs"), config.get("history")
+        said = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        steps = history if isinstance(history, list) else []
+        made = sum(not isinstance(step, dict) or not step.get("empty_layer") for step in steps)
+        diff_ids = tuple(said) if isinstance(said, list) and len(said) <= MAX_LAYERS else None
+        return cls(diff_ids=diff_ids, steps=made if steps else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What an image's config says beside the layers of its manifest.
+
+    Attributes:
+        build: What the config says.
         layers: How many the manifest lists.
         diff_ids: The digest of each uncompressed layer, by position; None where it is not known.
     """
 
-    config: Object
+    build: Build
     layers: int
     diff_ids: tuple[Digest | None, ...]
 
-    @property
-    def said(self) -> list[object] | None:
-        """The diffIDs that the config lists; None where it has no list."""
-        rootfs = self.config.get("rootfs")
-        found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        return found if isinstance(found, list) else None
-
 
 def _has_each_layer(stack: Stack) -> Iterator[Finding]:
-    if stack.said is not None and stack.layers != len(stack.said):
-        yield ".rootfs.diff_ids", f"has {len(stack.said)} diffIDs for {stack.layers} layers"
+    said = stack.build.diff_ids
+    if said is not None and stack.layers != len(said):
+        yield ".rootfs.diff_ids", f"has {len(said)} diffIDs for {stack.layers} layers"
 
 
 def _is_permuted(stack: Stack) -> bool:
-    said, actual = list(map(str, stack.said or ())), list(map(str, stack.diff_ids))
+    said, actual = list(map(str, stack.build.diff_ids or ())), list(map(str, stack.diff_ids))
     return said != actual and sorted(said) == sorted(actual)
 
 
@@ -194,20 +212,18 @@ def _is_in_order(stack: Stack) -> Iterator[Finding]:
 def _is_of_the_layers(stack: Stack) -> Iterator[Finding]:
     if _is_permuted(stack):
         return
-    pairs = zip(items(stack.said, ".rootfs.diff_ids"), stack.diff_ids, strict=False)
-    for (path, value), actual in pairs:
+    pairs = zip(stack.build.diff_ids or (), stack.diff_ids, strict=False)
+    for at, (value, actual) in enumerate(pairs):
         said = as_digest(value)
         if said is not None and actual is not None and said != actual:
-            yield path, f"is {said}, and the uncompressed layer is {actual}"
+            where = f".rootfs.diff_ids[{at}]"
+            yield where, f"is {said}, and the uncompressed layer is {actual}"
 
 
 def _has_history(stack: Stack) -> Iterator[Finding]:
-    history = stack.config.get("history")
-    if not isinstance(history, list) or not history:
-        return
-    steps = [step for step in history if not isinstance(step, dict) or not step.get("empty_layer")]
-    if len(steps) != stack.layers:
-        yield ".history", f"has {len(steps)} steps with a layer, and there are {stack.layers}"
+    steps = stack.build.steps
+    if steps is not None and steps != stack.layers:
+        yield ".history", f"has {steps} steps with a layer, and there are {stack.layers}"
 
 
 STACK: Final[tuple[Rule[Stack], ...]] = (

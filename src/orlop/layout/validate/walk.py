@@ -15,7 +15,7 @@ from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE, blob_path
 from orlop.layout.driver.protocol import Structured
 from orlop.layout.validate import documents
 from orlop.layout.validate.blobs import Blobs
-from orlop.layout.validate.content import STACK, TARGET, Stack, Target
+from orlop.layout.validate.content import STACK, TARGET, Build, Stack, Target
 from orlop.layout.validate.descriptors import DESCRIPTOR, as_digest
 from orlop.layout.validate.found import (
     BLOBS_EXISTS,
@@ -83,12 +83,13 @@ class _Walk:
         self._blobs = Blobs(driver)
         self._seen: set[tuple[Digest, str]] = set()
         self._pending: list[tuple[Digest, str, int]] = []
+        self._builds: dict[Digest, Build | None] = {}
         self._deep = False
 
     def run(self) -> Iterator[Violation]:
         yield from self._layout_file()
         if isinstance(self._driver, Structured) and not self._driver.has_directory(BLOBS):
-            yield BLOBS_EXISTS.broken(BLOBS, "is missing")
+            yield BLOBS_EXISTS.broken(BLOBS, "is no directory")
         yield from self._index()
         while self._pending:
             yield from self._next()
@@ -173,39 +174,39 @@ class _Walk:
         digest, media_type = _target_of(config)
         if digest is None or not is_config(media_type) or self._blobs.size(digest) is None:
             return
-        raw = yield from self._blobs.document(digest)
-        if raw is not None:
-            yield from self._config(raw, digest, media_type, layers)
+        if digest not in self._builds:
+            self._builds[digest] = yield from self._config(digest, media_type)
+        build = self._builds[digest]
+        if build is not None:
+            stack = yield from self._stack(build, layers)
+            yield from broken(STACK, stack, f"{blob_path(digest)}: $")
 
-    def _config(
-        self, raw: bytes, digest: Digest, media_type: str, layers: list[object]
-    ) -> Iterator[Violation]:
-        path, first = blob_path(digest), (digest, media_type) not in self._seen
-        self._seen.add((digest, media_type))
+    def _config(self, digest: Digest, media_type: str) -> Generator[Violation, None, Build | None]:
+        raw, path = (yield from self._blobs.document(digest)), blob_path(digest)
+        if raw is None:
+            return None
         members = parse(raw, path, CONFIG_OBJECT)
         if isinstance(members, Violation):
-            yield from (members,) if first else ()
-            return
-        if first:
-            yield from _judge(raw, path, members, media_type)
-        stack = yield from self._stack(members, layers)
-        yield from broken(STACK, stack, f"{path}: $")
+            yield members
+            return None
+        yield from _judge(raw, path, members, media_type)
+        return Build.of(members)
 
-    def _stack(self, config: Object, layers: list[object]) -> Generator[Violation, None, Stack]:
+    def _stack(self, build: Build, layers: list[object]) -> Generator[Violation, None, Stack]:
         """The diffIDs of the layers, by the algorithms that the config uses."""
-        said = Stack(config=config, layers=len(layers), diff_ids=()).said
+        listed = build.diff_ids or ()
         found: list[Digest | None] = []
         for at, descriptor in enumerate(layers):
-            wanted = as_digest(said[at]) if said and at < len(said) else None
+            said = as_digest(listed[at]) if at < len(listed) else None
             digest, media_type = _target_of(descriptor)
             known = digest is not None and self._blobs.size(digest) is not None
             if digest is None or not known or compression_of(media_type) is None:
                 found.append(None)
                 continue
-            algorithm = wanted.algorithm if wanted is not None and wanted.computable else "sha256"
+            algorithm = said.algorithm if said is not None and said.computable else "sha256"
             layer = yield from self._blobs.layer(digest, algorithm)
             found.append(layer.diff_id)
-        return Stack(config=config, layers=len(layers), diff_ids=tuple(found))
+        return Stack(build=build, layers=len(layers), diff_ids=tuple(found))
 
 
 def _target_of(descriptor: object) -> tuple[Digest | None, str]:
@@ -230,13 +231,10 @@ def _descriptors(document: Object, where: str) -> Iterator[tuple[str, str, Objec
 def _judge(raw: bytes, where: str, members: Object, media_type: str) -> Iterator[Violation]:
     """What is wrong with a document by itself, its descriptors among it."""
     holds = True
+    descriptors = () if is_config(media_type) else _descriptors(members, f"{where}: $")
     for violation in chain(
         broken(documents.rules_for(media_type), members, f"{where}: $"),
-        *(
-            broken(DESCRIPTOR, descriptor, path)
-            for _, path, descriptor in _descriptors(members, f"{where}: $")
-            if not is_config(media_type)
-        ),
+        chain.from_iterable(broken(DESCRIPTOR, each, path) for _, path, each in descriptors),
     ):
         holds = holds and violation.severity != "must"
         yield violation
