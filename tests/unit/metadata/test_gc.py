@@ -383,9 +383,14 @@ def work():
         layer = leased.put(os.urandom(10))
         text = b"manifest %d" % time.time_ns()
         manifest = leased.put(text, children=[layer])
+        labelled, over = leased.put(os.urandom(10)), leased.put(os.urandom(10))
+        labels = {"containerd.io/gc.ref.content.x": labelled}
+        expired = {"containerd.io/gc.expire": "2001-01-01T00:00:00Z"}
         with database.write() as tx:
             Images(tx).put(ImageRow(name="image", target="{}", target_digest=manifest,
-                image_id=manifest, size=len(text), created_at_ns=1, updated_at_ns=1))
+                labels=labels, image_id=manifest, size=1, created_at_ns=1, updated_at_ns=1))
+            Images(tx).put(ImageRow(name="over", target="{}", target_digest=over, labels=expired,
+                image_id=over, size=10, created_at_ns=1, updated_at_ns=1))
     collect(database, content, ingest_keep_ns=-10**12)
 
 def check(database):
@@ -394,21 +399,26 @@ def check(database):
         for record in Blobs(tx).list():
             assert len(content.read(record.digest, record.size)) == record.size
         recorded = {record.digest for record in Blobs(tx).list()}
-        named = {image.target_digest for image in Images(tx).list()}
+        images = list(Images(tx).list())
+        named = {image.target_digest for image in images}
+        named |= {image.labels["containerd.io/gc.ref.content.x"] for image in images
+            if image.name == "image"}
         named |= {child for target in named for child in Blobs(tx).children(target)}
         assert named <= recorded <= stored
-        return named, recorded, stored, list(Leases(tx).list())
+        ending = [lease.id for lease in Leases(tx).list()]
+        ending += [image.name for image in images if image.name == "over"]
+        return named, recorded, stored, ending
 
 number, leftovers = 1, set()
 while killed_before(number, work):
     with Database.open(root + "/orlop.db") as database:
-        named, recorded, stored, leases = check(database)
+        named, recorded, stored, ending = check(database)
         statuses = list(content.statuses())
-        leftovers.add((len(recorded - named), len(stored - recorded), len(leases), len(statuses)))
+        leftovers.add((len(recorded - named), len(stored - recorded), len(ending), len(statuses)))
         collect(database, content, ingest_keep_ns=-10**12)
-        named, recorded, stored, leases = check(database)
+        named, recorded, stored, ending = check(database)
         assert named == recorded == stored
-        assert leases == list(content.statuses()) == []
+        assert ending == list(content.statuses()) == []
         assert content.empty_trash() == 0
     number += 1
 print(number, len(leftovers))

@@ -22,6 +22,7 @@ from orlop.metadata import (
 from orlop.metadata import gc as collector
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.content import LeasedContent
+from orlop.metadata.graph import is_kept, read_graph
 
 GC = "containerd.io/gc."
 PAST, FUTURE = "2001-09-09T01:46:39Z", "2001-09-09T01:46:41Z"
@@ -82,6 +83,9 @@ class Store:
         done = collector.collect(self.database, self.content, **places)
         assert planned == again == done
         assert collector.collect(self.database, self.content, **places) == Collected()
+        with self.database.read() as tx:
+            for node in read_graph(tx, now_ns=NOW).nodes:
+                assert is_kept(tx, *node, now_ns=NOW), node
         return {(item.kind, item.key) for item in done.items}
 
     def left(self):
@@ -226,7 +230,9 @@ def test_expired_images(store):
     assert store.left() == {"live", live, "odd", odd}
 
 
-@pytest.mark.parametrize("by", ["image", "blob", "lease", "follows"])
+@pytest.mark.parametrize(
+    "by", ["image", "blob", "lease", "bref.image", "bref.content", "bref.snapshot.x"]
+)
 def test_expired_image_that_is_kept(store, by):
     below = store.blob("below")
     base = store.blob("base", [below])
@@ -235,10 +241,13 @@ def test_expired_image_that_is_kept(store, by):
     store.image("top", top, labels={f"{GC}ref.image": "base"} if by == "image" else {})
     if by == "lease":
         store.lease(labels={f"{GC}ref.image": "base"})
-    if by == "follows":
-        store.label("image", "base", {f"{GC}expire": PAST, f"{GC}bref.image": "top"})
+    chain = store.chain("chain")
+    store.image("mounted", top, chain)
+    followed = {"bref.image": "top", "bref.content": top, "bref.snapshot.x": chain}
+    if by in followed:
+        store.label("image", "base", {f"{GC}expire": PAST, GC + by: followed[by]})
     assert store.collect() == set()
-    assert store.left() == {"base", "top", base, top, below}
+    assert store.left() == {"base", "top", "mounted", base, top, below}
 
 
 def test_expired_images_that_keep_each_other_go(store):
