@@ -6,7 +6,7 @@ import json
 import pytest
 
 import orlop
-from support.images import ImageBuilder, directory, file
+from support.images import ImageBuilder, directory, file, join_platforms
 from support.marks import needs_root, needs_tools
 from support.peers import ContainersStorage, containerd, run, umoci_unpack
 
@@ -179,7 +179,8 @@ def test_an_index_goes_through_every_form_and_skopeo_reads_all_of_it(tmp_path):
     for each in ("amd64", "arm64", "s390x"):
         builder = ImageBuilder(platform=("linux", each)).layer(file(each, b"x"))
         builder.write(tmp_path / "in", each)
-    source = _index_of(tmp_path / "in")
+    join_platforms(tmp_path / "in")
+    source = f"oci:{tmp_path}/in:all"
     before = manifest_digest(source)
     for form in ("oci", "oci-archive", "dir"):
         place = FORMS[form].format(tmp_path, "all")
@@ -187,19 +188,3 @@ def test_an_index_goes_through_every_form_and_skopeo_reads_all_of_it(tmp_path):
         assert manifest_digest(place) == before
         run("skopeo", "copy", "--all", place, f"dir:{tmp_path}/of-{form}")
         source = place
-
-
-def _index_of(layout):
-    """Put an index of a layout's images beside them; its place."""
-    index = json.loads((layout / "index.json").read_bytes())
-    children = []
-    for found in index["manifests"]:
-        architecture = found.pop("annotations")["org.opencontainers.image.ref.name"]
-        children.append({**found, "platform": {"os": "linux", "architecture": architecture}})
-    raw = json.dumps({**index, "manifests": children}).encode()
-    name = hashlib.sha256(raw).hexdigest()
-    (layout / "blobs/sha256" / name).write_bytes(raw)
-    top = {"mediaType": index["mediaType"], "digest": f"sha256:{name}", "size": len(raw)}
-    top["annotations"] = {"org.opencontainers.image.ref.name": "all"}
-    (layout / "index.json").write_text(json.dumps({**index, "manifests": [top]}))
-    return f"oci:{layout}:all"

@@ -186,3 +186,22 @@ class ImageBuilder:
 
     def _put_json(self, path, media_type, document):
         return self._put(path, media_type, json.dumps(document).encode())
+
+
+def join_platforms(path, tag="all"):
+    """Put all images of a layout, whose tags are architectures, into one index; what names it.
+
+    Returns:
+        The index's descriptor; the layout has no other image then.
+    """
+    path = Path(path)
+    index = json.loads((path / "index.json").read_bytes())
+    for child in index["manifests"]:
+        architecture = child.pop("annotations")["org.opencontainers.image.ref.name"]
+        child["platform"] = {"os": "linux", "architecture": architecture}
+    data = json.dumps(index).encode()
+    (path / "blobs/sha256" / digest(data)[7:]).write_bytes(data)
+    top = {"mediaType": KIND + "index.v1+json", "digest": digest(data), "size": len(data)}
+    top["annotations"] = {"org.opencontainers.image.ref.name": tag}
+    (path / "index.json").write_text(json.dumps({**index, "manifests": [top]}))
+    return top

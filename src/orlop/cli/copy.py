@@ -63,8 +63,10 @@ def copy(
     from orlop.store import copy_all
 
     _refuse_both(platform, all_platforms=all_platforms)
+    if _is_stream(source):
+        _refuse_terminal()
     with ExitStack() as stack:
-        output = output_for(destination.partition(":")[2])
+        output = archive_output() if _is_stream(destination) else None
         store = _store_for(source, destination, stack)
         bars = stack.enter_context(display(quiet=quiet))
         copied = (copy_all if every else copy_one)(
@@ -116,7 +118,7 @@ def save(
     with open_for_reading() as store, display(quiet=quiet) as bars:
         saved = store.save(
             [image, *more],
-            output_for(output) or output,
+            archive_output() if output == _STREAM else output,
             format=format,
             platform=platform,
             all_platforms=all_platforms,
@@ -147,8 +149,8 @@ def load(
         quiet: Show no progress.
     """
     _refuse_both(platform, all_platforms=all_platforms)
-    if input == _STREAM and sys.stdin.isatty():
-        raise UsageError("an archive is not read from a terminal", hint="name a file with --input")
+    if input == _STREAM:
+        _refuse_terminal()
     with open_store() as store, display(quiet=quiet) as bars:
         images = store.load(
             sys.stdin.buffer if input == _STREAM else input,
@@ -168,14 +170,12 @@ def tell_notes(copied: Sequence[Copied]) -> None:
             print(f"note: {clean(note)}", file=sys.stderr)
 
 
-def output_for(path: str) -> BinaryIO | None:
-    """Standard output where the path is `-`, with or without a name after it; else None.
+def archive_output() -> BinaryIO:
+    """Standard output, for an archive.
 
     Raises:
         UsageError: It is a terminal.
     """
-    if path.partition(":")[0] != _STREAM:
-        return None
     if sys.stdout.isatty():
         raise UsageError(
             "an archive is not written to a terminal", hint="redirect it, or give it a file"
@@ -194,6 +194,16 @@ def source_date_epoch() -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_EPOCH_DIGITS):
         raise UsageError(f"SOURCE_DATE_EPOCH is no number of seconds: {text[:40]!r}")
     return int(text)
+
+
+def _is_stream(text: str) -> bool:
+    transport, _, path = text.partition(":")
+    return transport.endswith("-archive") and path.partition(":")[0] == _STREAM
+
+
+def _refuse_terminal() -> None:
+    if sys.stdin.isatty():
+        raise UsageError("an archive is not read from a terminal", hint="redirect a file to it")
 
 
 def _refuse_both(platform: str | None, *, all_platforms: bool) -> None:

@@ -104,7 +104,9 @@ def _read_offers(place: Place, files: Files) -> list[_Offer]:
 
 def _offer(image: SavedImage, originals: Mapping[Digest, list[Original]]) -> _Offer:
     image_id = Digest.of(image.config)
-    fitting = originals.get(image_id, [])
+    algorithms = {each.algorithm for each in originals if each.computable}
+    same = [Digest.of(image.config, algorithm) for algorithm in sorted(algorithms)]
+    fitting = [original for each in same for original in originals.get(each, ())]
     named = (name for original in fitting for name in original.names)
     names = unique((*named, *image.names))
     tags = () if names else unique(tag for original in fitting for tag in original.tags)

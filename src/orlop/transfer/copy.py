@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from orlop.parallel import Cancellation, run_all
+from orlop.transfer.blob import BlobCopy
 from orlop.transfer.jobs import DEFAULT_JOBS
 from orlop.transfer.plan import make_plan
-from orlop.transfer.progress import Reporter, Stage
+from orlop.transfer.progress import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from orlop.digest import Digest
     from orlop.layout.write.named import NamedImage
-    from orlop.layout.write.pieces import Stream
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
     from orlop.transfer.plan import Plan
@@ -123,8 +121,8 @@ def copy_items(
     """
     with target:
         target.begin([item.image for item in items])
-        copy_content(items, target, jobs=jobs, report=Reporter(progress))
-        notes = tuple(target.finish())
+        left_out = copy_content(items, target, jobs=jobs, report=Reporter(progress))
+        notes = (*left_out, *target.finish())
     return [
         Copied(
             target=item.plan.target,
@@ -135,25 +133,30 @@ def copy_items(
     ]
 
 
-def copy_content(items: Sequence[Item], target: BlobTarget, *, jobs: int, report: Reporter) -> None:
+def copy_content(
+    items: Sequence[Item], target: BlobTarget, *, jobs: int, report: Reporter
+) -> list[str]:
     """Copy the documents and blobs of images, and name nothing.
+
+    Returns:
+        Notes on layers that were left out.
 
     Raises:
         OrlopError: As `copy`.
     """
     documents = {entry[0].digest: entry for item in items for entry in item.plan.documents}
     blobs = {
-        (blob.digest, blob.size): _Blob(item.source, blob, target, report)
+        (blob.digest, blob.size): BlobCopy(item.source, blob, target, report)
         for item in items
         for blob in item.plan.blobs
         if blob.digest not in documents
     }
     if target.ordered:
         _put_documents(documents, target)
-        _run(sorted(blobs.values(), key=_Blob.order), jobs=1)
-    else:
-        _run(sorted(blobs.values(), key=_Blob.size, reverse=True), jobs=jobs)
-        _put_documents(documents, target)
+        return _run(sorted(blobs.values(), key=BlobCopy.order), jobs=1)
+    notes = _run(sorted(blobs.values(), key=BlobCopy.size, reverse=True), jobs=jobs)
+    _put_documents(documents, target)
+    return notes
 
 
 def _put_documents(documents: dict[Digest, tuple[Descriptor, bytes]], target: BlobTarget) -> None:
@@ -161,87 +164,8 @@ def _put_documents(documents: dict[Digest, tuple[Descriptor, bytes]], target: Bl
         target.put_document(descriptor, raw)
 
 
-def _run(blobs: Sequence[_Blob], *, jobs: int) -> None:
+def _run(blobs: Sequence[BlobCopy], *, jobs: int) -> list[str]:
     cancellation = Cancellation()
-    tasks = [partial(blob.copy, cancellation) for blob in blobs]
-    run_all(tasks, jobs=jobs, cancellation=cancellation)
-
-
-@final
-class _Blob:
-    """One blob that is to be copied."""
-
-    def __init__(
-        self, source: ImageSource, descriptor: Descriptor, target: BlobTarget, report: Reporter
-    ) -> None:
-        self._source = source
-        self._descriptor = descriptor
-        self._target = target
-        self._report = report
-
-    def order(self) -> tuple[str, str]:
-        """Where it stands among the files of a layout."""
-        return self._descriptor.digest.algorithm, self._descriptor.digest.encoded
-
-    def size(self) -> int:
-        """Its length in bytes."""
-        return self._descriptor.size
-
-    def copy(self, cancellation: Cancellation) -> None:
-        """Copy it, unless it is there."""
-        descriptor = self._descriptor
-        if self._target.has(descriptor):
-            self._report(Stage.PRESENT, descriptor.digest, descriptor.size, descriptor.size)
-            return
-        with self._open() as stream:
-            watched = _WatchedStream(stream, descriptor, cancellation, self._report)
-            self._target.put_blob(descriptor, watched)
-        self._report(Stage.DONE, descriptor.digest, descriptor.size, descriptor.size)
-
-    def _open(self) -> AbstractContextManager[Stream]:
-        if self._descriptor.data is not None:
-            return nullcontext(_Embedded(self._descriptor.data))
-        return _opened(self._source, self._descriptor)
-
-
-@contextmanager
-def _opened(source: ImageSource, descriptor: Descriptor) -> Iterator[Stream]:
-    with source.open(descriptor) as stream:
-        yield stream
-
-
-@final
-class _WatchedStream:
-    """A stream that tells how far it is, and ends when the copy is to stop."""
-
-    def __init__(
-        self,
-        stream: Stream,
-        descriptor: Descriptor,
-        cancellation: Cancellation,
-        report: Reporter,
-    ) -> None:
-        self._stream = stream
-        self._descriptor = descriptor
-        self._cancellation = cancellation
-        self._report = report
-        self._done = 0
-
-    def read(self, size: int, /) -> bytes:
-        self._cancellation.check()
-        piece = self._stream.read(size)
-        self._done += len(piece)
-        self._report(Stage.COPY, self._descriptor.digest, self._done, self._descriptor.size)
-        return piece
-
-
-@final
-class _Embedded:
-    """Content that its descriptor brought along."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, size: int, /) -> bytes:
-        piece, self._data = self._data[:size], self._data[size:]
-        return piece
+    tasks = [partial(blob.run, cancellation) for blob in blobs]
+    notes = run_all(tasks, jobs=jobs, cancellation=cancellation)
+    return [note for note in notes if note is not None]

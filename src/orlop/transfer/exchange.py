@@ -107,11 +107,11 @@ def copy_opened(images: Sequence[OpenedImage], place: Place, options: CopyOption
         )
     if not images:
         raise NotFoundError("there is no image to copy")
-    items = [_item(image, place.selector, options) for image in images]
+    items = [_item(image, place, options) for image in images]
     return copy_items(items, target, jobs=options.jobs, progress=options.progress)
 
 
-def _item(image: OpenedImage, selector: str | None, options: CopyOptions) -> Item:
+def _item(image: OpenedImage, place: Place, options: CopyOptions) -> Item:
     plan = make_plan(image.source, platform=options.platform, all_platforms=options.all_platforms)
     item = Item(
         source=image.source,
@@ -120,16 +120,25 @@ def _item(image: OpenedImage, selector: str | None, options: CopyOptions) -> Ite
         tags=image.tags,
         fallback=image.fallback,
     )
-    return item if selector is None else _called(item, selector)
+    return item if place.selector is None else _called(item, place, place.selector)
 
 
-def _called(item: Item, selector: str) -> Item:
+def _called(item: Item, place: Place, selector: str) -> Item:
     """The item under the name that the destination asks for."""
     from orlop.layout.names import full_name
 
-    name = full_name(selector)
+    name = _docker_name(selector) if place.transport == "docker-archive" else full_name(selector)
     names, tags = ((name,), ()) if name else ((), (selector,))
     return replace(item, names=names, tags=tags)
+
+
+def _docker_name(selector: str) -> str:
+    reference = Reference.parse(selector).with_default_tag()
+    if reference.digest is not None:
+        raise InvalidReferenceError(
+            f"{selector!r} has a digest, which the copy may not have", hint="give a name and a tag"
+        )
+    return str(reference)
 
 
 def _tagged(name: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError, NotFoundError
+from orlop.images.provider import embedded_data
 from orlop.mediatype import is_index, is_manifest, is_nondistributable
 from orlop.spec.document import decode_document, require_document_type
 from orlop.spec.index import Index
@@ -75,6 +76,11 @@ def make_plan(
     branch = _Survey(source, all_platforms=all_platforms).visit(chosen, 0)
     branch.notes += _note_on_platform(target, chosen)
     return _reduce(branch).plan()
+
+
+def note_on_left_out(layer: Descriptor) -> str:
+    """What to say of a layer that may not be distributed, and is not there."""
+    return f"layer {layer.digest} may not be distributed, and is left out: it is not there"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -161,9 +167,7 @@ class _Survey:
             if self._holds(part):
                 branch.blobs[part.digest, part.size] = part
             elif is_nondistributable(part.media_type):
-                branch.notes.append(
-                    f"layer {part.digest} may not be distributed, and is left out: it was not there"
-                )
+                branch.notes.append(note_on_left_out(part))
             else:
                 raise NotFoundError(f"{branch.top.digest} lacks {part.digest} ({part.media_type})")
 
@@ -176,7 +180,7 @@ class _Survey:
             branch.missing.append(_shown(part))
 
     def _holds(self, descriptor: Descriptor) -> bool:
-        if descriptor.data is not None or not isinstance(self._source, Holding):
+        if embedded_data(descriptor) is not None or not isinstance(self._source, Holding):
             return True
         return self._source.holds(descriptor)
 

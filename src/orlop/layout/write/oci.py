@@ -14,7 +14,8 @@ from orlop.errors import AlreadyExistsError, NotFoundError
 from orlop.layout.blobs import new_blob_writer, stat_blob
 from orlop.layout.driver.access import sharing
 from orlop.layout.driver.archive import ArchiveDriver
-from orlop.layout.image import init, read_image_layout, update_index
+from orlop.layout.image import init, read_image_layout, read_index, update_index
+from orlop.layout.saved import MANIFEST_FILE
 from orlop.layout.write.archive import ArchiveTarget
 from orlop.layout.write.named import with_images
 from orlop.layout.write.pieces import iter_pieces
@@ -49,12 +50,12 @@ class LayoutTarget:
 
         Raises:
             AlreadyExistsError: There is something else in its place.
-            InvalidDocumentError: Its `oci-layout` is broken.
+            InvalidDocumentError: Its `oci-layout` or `index.json` is broken.
             OSError: It cannot be made (EACCES, ENOSPC).
         """
         self._images = images
         try:
-            read_image_layout(self._driver)
+            self._check()
         except NotFoundError:
             self._make()
         self._stack.enter_context(sharing(self._driver))
@@ -105,12 +106,17 @@ class LayoutTarget:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check(self) -> None:
+        """Succeed if this is a layout that images can be added to."""
+        read_image_layout(self._driver)
+        read_index(self._driver)
+
     def _make(self) -> None:
         try:
             init(self._driver)
         except AlreadyExistsError:
             try:
-                read_image_layout(self._driver)  # Somebody else has just made it.
+                self._check()  # Somebody else may just have made it.
             except NotFoundError:
                 pass
             else:
@@ -173,6 +179,8 @@ class OciArchiveTarget:
         """Put the archive in its place, with all images named."""
         notes = self._inner.finish()
         if self._driver is not None:
+            if MANIFEST_FILE in self._driver.paths(MANIFEST_FILE):
+                notes.append(f"{self._path} as a docker-archive has the images that it had")
             self._driver.commit()
         return notes
 
