@@ -3,8 +3,7 @@
     python bench/many.py [--images 10000] [--rounds 9] [--keep DIR]
 
 The stores are not pulled but written: records and tiny files, three layers an image, none shared.
-Each figure is the median of several runs. Prints JSON: for each store the milliseconds of each
-operation, and the ratio of the two.
+Each figure is the median of several runs, in milliseconds.
 """
 
 from __future__ import annotations
@@ -172,8 +171,9 @@ def main() -> None:
                 fill(place, count)
             found[count] = measure(place, count, arguments.rounds)
         few, many = found.values()
-        ratios = {name: round(many[name] / few[name], 2) for name in few}
-        print(json.dumps({**found, "ratio": ratios}, indent=2))
+        print(f"{'ms':34}{FEW:9,}{arguments.images:9,}  ratio   (images in the store)")
+        for name, before in few.items():
+            print(f"  {name:32}{before:9.2f}{many[name]:9.2f}{many[name] / before:7.1f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ Each round runs every contender of a row once, one after another, from a clean s
 the last run removed, dirty pages written out). The table gives medians over the rounds: seconds
 from start to end, CPU seconds, peak memory of the largest process, and the ratios to orlop, taken
 round by round. The `limit` row is no contender: it gunzips the layers and hashes both forms, in
-one process, and does nothing else.
+one process, and does nothing else. `many` and `tags` time calls of the library, by scripts of their
+own.
 
 Needs root, the peers that tests/peers.sh installs, and about 20 GB in bench/work.
 """
@@ -254,6 +255,30 @@ class Bench:
             ],
         )
 
+        yield (
+            "copy",
+            "layout to layout",
+            [
+                ("orlop copy", self.fresh("copy"), lambda: self.copy("copy/to")),
+                ("cp, then one SHA-256", self.fresh("cp"), self.cp),
+                ("skopeo copy", self.fresh("skopeo-copy"), self.skopeo_copy),
+            ],
+        )
+
+    def copy(self, place: str) -> list[str]:
+        source = f"oci:{self.images}/{IMAGE}:latest"
+        return [*ORLOP, "copy", "--quiet", source, f"oci:{self.stores / place}:latest"]
+
+    def cp(self) -> list[str]:
+        place = self.stores / "cp/to"
+        copied = f"cp -r {self.images / IMAGE} {place}"
+        return ["sh", "-ec", f"{copied}; openssl dgst -sha256 {place}/blobs/sha256/*"]
+
+    def skopeo_copy(self) -> list[str]:
+        place = self.stores / "skopeo-copy/to"
+        source = f"oci:{self.images}/{IMAGE}:latest"
+        return ["skopeo", "--insecure-policy", "copy", "-q", source, f"oci:{place}:latest"]
+
     def limit(self) -> list[str]:
         return [sys.executable, "-c", LIMIT, f"{self.images}/{IMAGE}"]
 
@@ -387,7 +412,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
-        default="layout,registry,directories,next,small",
+        default="layout,registry,directories,next,small,copy,many,tags",
         help="groups of rows, with commas between",
     )
     parser.add_argument(
@@ -414,12 +439,16 @@ def main() -> None:
             for row in rows:
                 print(f"round {number + 1}: {row.work}: {row.contender}", file=sys.stderr)
                 row.run()
-        for name in ("orlop", "umoci", "skopeo", "podman"):
+        for name in ("orlop", "umoci", "skopeo", "podman", "copy", "cp", "skopeo-copy"):
             bench.clean(name)
-    print(table(rows))
-    drawn = [
-        row for row in rows if row.contender != "limit" and row.work != "what is there already"
-    ]
+    if rows:
+        print(table(rows))
+    for script in ("many", "tags"):
+        if script in wanted:
+            print(flush=True)
+            subprocess.run([sys.executable, HERE / f"{script}.py"], check=True, env=environment())
+    left_out = {"what is there already", "layout to layout"}
+    drawn = [row for row in rows if row.contender != "limit" and row.work not in left_out]
     if drawn:
         arguments.chart.write_text(chart(drawn))
         print(f"\ndrawn in {arguments.chart}")
