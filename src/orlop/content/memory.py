@@ -112,6 +112,7 @@ class MemoryContent:
 
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name; see `ContentStore.abort`."""
+        encode_reference(reference)
         with self._changed:
             slot = self._slots.get(reference)
             if slot is None:
@@ -157,7 +158,7 @@ class MemoryContent:
         now = self._now_ns()
         with self._changed:
             new = Info(digest=digest, size=len(data), created_ns=now, updated_ns=now)
-            data, info = self._blobs.get(digest, (data, new))
+            _, info = self._blobs.get(digest, (data, new))
             if labels:
                 kept = check_labels({**info.labels, **labels})
                 info = replace(info, labels=kept, updated_ns=now)

@@ -47,10 +47,11 @@ class BlobReaderAt:
         """The bytes from `offset` on; see `ReaderAt.read_at`."""
         if offset < 0 or size < 0:
             raise ValueError(f"a negative number: offset {offset}, size {size}")
+        offset = min(offset, self.size)
         end = min(offset + size, self.size)
         pieces = []
         while True:
-            piece = self._source.pread(max(end - offset, 0), offset)
+            piece = self._source.pread(end - offset, offset)
             pieces.append(piece)
             offset += len(piece)
             if offset >= end:
