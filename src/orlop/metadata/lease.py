@@ -155,8 +155,11 @@ class Lease:
         Raises:
             NotFoundError: The lease has ended.
         """
-        if self.expired:
-            raise NotFoundError(f"lease {self.id!r} has expired", hint="begin the work anew")
+        # Others may have let it end earlier or later.
+        found = Leases(tx).get(self.id)
+        if found is None or not is_live(found, self._now_ns()):
+            raise NotFoundError(f"lease {self.id!r} has ended", hint="begin the work anew")
+        self.record = found
         Leases(tx).hold(self.id, kind, keys)
 
     def extend(self, seconds: float | None) -> None:

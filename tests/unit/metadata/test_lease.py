@@ -122,7 +122,7 @@ def test_time_ends_every_lease(begin, database, clock, until):
     clock.wait(0.1)
     assert live(database, clock) == []
     assert not lease.holds("blob", "a")
-    with pytest.raises(NotFoundError, match="has expired"):
+    with pytest.raises(NotFoundError, match="has ended"):
         lease.hold("blob", "a")
     with pytest.raises(NotFoundError, match="has ended"):
         lease.extend(10)
@@ -150,6 +150,22 @@ def test_extending(begin, database, clock):
     lease.extend(None)
     clock.wait(10**6)
     assert live(database, clock) == [lease.id]
+
+
+def test_others_let_a_lease_end_at_another_time(begin, database, clock):
+    lease = begin(id="mine", expires=10)
+    other = Lease.resume(database, "mine", now_ns=clock)
+    lease.hold("blob", "a")
+    other.extend(100)
+    clock.wait(50)
+    lease.hold("blob", "a", "b")
+    assert lease.holds("blob", "b")
+    other.extend(1)
+    clock.wait(2)
+    with pytest.raises(NotFoundError, match="has ended"):
+        lease.hold("blob", "c")
+    with database.read() as tx:
+        assert list(Leases(tx).items("mine")) == [("blob", "a"), ("blob", "b")]
 
 
 def test_ends_with_this_boot(begin, clock):
