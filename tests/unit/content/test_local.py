@@ -6,6 +6,9 @@ import signal
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
@@ -157,6 +160,37 @@ def test_state_with_nonsense_in_it(store, root):
         assert ingest.offset == 0
 
 
+def test_blob_is_as_old_as_its_name(store, root):
+    """When its bytes came is no matter."""
+    now = time.time_ns()
+    with store.ingest("r") as ingest:
+        ingest.write(DATA)
+        os.utime(slot(root, "r") / "data", ns=(1, 1))
+        ingest.commit()
+    assert abs(store.stat(DIGEST).created_ns - now) < 10**10
+
+
+def test_state_of_an_earlier_version(store, root):
+    """Where nobody noted when an ingest was begun, the time of its last bytes has to do."""
+    begin(store, DATA)
+    path = slot(root, "r") / "state"
+    state = json.loads(path.read_text())
+    assert state.pop("started_ns") > 0
+    path.write_text(json.dumps(state))
+    status = store.status("r")
+    assert status.started_ns == status.updated_ns > 0
+    with store.ingest("r") as ingest:
+        assert ingest.offset == len(DATA)
+    assert store.status("r").started_ns == status.started_ns
+
+
+def test_no_ingest_begins_after_its_last_bytes(store, root):
+    begin(store, DATA)
+    edit_state(root, started_ns=2**70)
+    status = store.status("r")
+    assert status.started_ns == status.updated_ns
+
+
 def test_slot_without_data_is_begun(store, root):
     begin(store, DATA)
     (slot(root, "r") / "data").unlink()
@@ -239,8 +273,10 @@ def test_descriptors_are_given_back(store):
     begin(store, DATA)
     store.abort("r")
     store.read(DIGEST, len(DATA))
-    with pytest.raises(SizeMismatchError):
-        store.open(DIGEST, 1)
+    store.reader_at(DIGEST).close()
+    for use in (store.open, store.reader_at):
+        with pytest.raises(SizeMismatchError):
+            use(DIGEST, 1)
     with store.ingest("x"), pytest.raises(InUseError):
         store.ingest("x", wait=False)
     store.prune_ingests(2**62)
@@ -253,7 +289,7 @@ from orlop.content import LocalContent
 from orlop.digest import Digest
 
 EFFECTS = {"close", "chmod", "execute", "fchmod", "flock", "fsync", "ftruncate", "listdir", "mkdir",
-    "open", "pwrite", "rename", "rmdir", "unlink"}
+    "open", "pwrite", "rename", "rmdir", "unlink", "utime"}
 
 def killed_before(number, work):
     # Whether the child was killed before its effect of this number; or it came to its end.
@@ -333,6 +369,114 @@ def test_many_processes_fetch_once(store, root):
     assert sorted(fetched) == list(range(20))
     assert len(list(store.iter_digests())) == 20
     assert os.listdir(root / "ingest") == []
+
+
+HOLDER = """
+import sys
+from orlop.content import LocalContent
+with LocalContent(sys.argv[1]).ingest("r", size=100) as ingest:
+    ingest.write(b"half of it")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_another_process_writes(store, root, killed):
+    """Others see how far it has come, and have the ingest when it is gone, not before."""
+    command = [sys.executable, "-c", HOLDER, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"written\n"
+        before = store.status("r")
+        assert (before.offset, before.size) == (10, 100)
+        with pytest.raises(InUseError, match=f"process {process.pid} "):
+            store.abort("r")
+        with pytest.raises(InUseError, match=f"process {process.pid} "):
+            store.ingest("r", wait=False)
+        assert store.prune_ingests(2**62) == 0
+        if killed:
+            process.kill()
+    assert store.status("r") == before
+    with store.ingest("r", size=100) as ingest:
+        assert ingest.offset == 10
+    store.abort("r")
+    assert store.status("r") is None
+
+
+def test_a_reader_notices_that_its_file_was_cut(store):
+    put(store)
+    with store.reader_at(DIGEST) as reader:
+        os.chmod(store.path_of(DIGEST), 0o600)
+        os.truncate(store.path_of(DIGEST), 7)
+        assert reader.read_at(2, 5) == DATA[2:7]
+        with pytest.raises(SizeMismatchError, match="expected 11, found 7"):
+            reader.read_at(2, 6)
+
+
+def test_closing_a_reader_under_its_users(store, root):
+    """No read ever sees another file that got the descriptor."""
+    data = bytes(1000)
+    digest = put(store, data)
+    (root / "other").write_bytes(b"x" * 1000)
+    for _ in range(30):
+        reader = store.reader_at(digest)
+        with ThreadPoolExecutor(2) as threads:
+            reads = [threads.submit(read_until_closed, reader, 1000) for _ in range(2)]
+            reader.close()
+            with open(root / "other", "rb"), open(root / "other", "rb"):
+                assert [read.result() for read in reads] == [{data}] * 2
+
+
+def read_until_closed(reader, size):
+    seen = {bytes(size)}
+    with suppress(ValueError):
+        while True:
+            seen.add(reader.read_at(0, size))
+    return seen
+
+
+FULL = """
+import errno, os, sys
+from orlop.content import LocalContent
+from orlop.digest import Digest
+
+root = sys.argv[1] + "/store"
+store, data = LocalContent(root), os.urandom(300_000)
+digest = Digest.of(data)
+with store.ingest("r", digest=digest, size=len(data)) as ingest:
+    ingest.write(data[:1])
+    room = os.statvfs(root)
+    with open(sys.argv[1] + "/ballast", "wb") as ballast:
+        ballast.write(bytes((room.f_bavail - 8) * room.f_frsize))
+    try:
+        ingest.write(data[1:])
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+    kept = ingest.offset
+    assert 1 < kept < len(data)
+    try:
+        LocalContent(root).ingest("another")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+    os.truncate(sys.argv[1] + "/ballast", 0)
+assert [status.reference for status in store.statuses()] == ["r"]
+with store.ingest("r", digest=digest, size=len(data)) as ingest:
+    assert ingest.offset == kept
+    ingest.write(data[kept:])
+    ingest.commit()
+print(store.read(digest, len(data)) == data)
+"""
+
+
+@pytest.mark.privileged
+def test_disk_that_is_full(tmp_path):
+    """What has come is gone on with once there is room; what could not begin is not listed."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount a small filesystem")
+    script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "-m", "sh", "-c", script, "-", str(tmp_path), sys.executable, FULL]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout.split() == ["ENOSPC", "ENOSPC", "True"]
 
 
 READ_ONLY = """
