@@ -53,6 +53,7 @@ LOOKUPS = {
     "replace labels": lambda tx: Labels(tx).replace("lease", "x", {"k": "v"}),
     "delete an image": lambda tx: Images(tx).delete("x", target_digest=DIGEST),
     "blob": lambda tx: Blobs(tx).get(DIGEST),
+    "blobs behind one": lambda tx: Blobs(tx).list(after="x", limit=10),
     "children of a blob": lambda tx: Blobs(tx).children(DIGEST),
     "delete a blob": lambda tx: Blobs(tx).delete(DIGEST),
     "form": lambda tx: Forms(tx).get(DIGEST, "tar"),
