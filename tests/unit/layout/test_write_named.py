@@ -1,0 +1,87 @@
+"""What images are called in a layout's index, and in a docker-archive."""
+
+from orlop.digest import Digest
+from orlop.layout.write import NamedImage
+from orlop.layout.write.named import with_images
+from orlop.mediatype import OCI_MANIFEST
+from orlop.spec.descriptor import Descriptor
+from orlop.spec.index import Index
+from orlop.spec.layout import CONTAINERD_NAME, REF_NAME
+
+EMPTY = Index(manifests=())
+
+
+def target(content, **annotations):
+    return Descriptor(
+        media_type=OCI_MANIFEST, digest=Digest.of(content), size=7, annotations=annotations
+    )
+
+
+def written(*images, index=EMPTY):
+    """The index with the images as (digest, name of containerd's, ref.name), and the notes."""
+    index, notes = with_images(index, images)
+    return [
+        (each.digest, each.annotations.get(CONTAINERD_NAME), each.annotations.get(REF_NAME))
+        for each in index.manifests
+    ], notes
+
+
+A, B = Digest.of(b"a"), Digest.of(b"b")
+
+
+def test_a_full_name_is_written_whole_and_as_its_tag():
+    image = NamedImage(target=target(b"a"), names=("quay.io/org/app:1",))
+    assert written(image) == ([(A, "quay.io/org/app:1", "1")], [])
+
+
+def test_each_name_has_a_descriptor():
+    image = NamedImage(
+        target=target(b"a"), names=("quay.io/app:1", "quay.io/app:2"), tags=("mine",)
+    )
+    assert written(image)[0] == [
+        (A, "quay.io/app:1", "1"),
+        (A, "quay.io/app:2", "2"),
+        (A, None, "mine"),
+    ]
+
+
+def test_a_tag_of_another_repository_is_left_to_it():
+    first = NamedImage(target=target(b"a"), names=("quay.io/one:latest",))
+    second = NamedImage(target=target(b"b"), names=("quay.io/two:latest",))
+    found, notes = written(first, second)
+    assert found == [
+        (A, "quay.io/one:latest", "latest"),
+        (B, "quay.io/two:latest", "quay.io/two:latest"),
+    ]
+    assert len(notes) == 1
+    assert "quay.io/two:latest" in notes[0]
+
+
+def test_a_name_that_is_taken_moves():
+    index, _ = with_images(EMPTY, [NamedImage(target=target(b"a"), names=("quay.io/one:1",))])
+    image = NamedImage(target=target(b"b"), names=("quay.io/one:1",))
+    assert written(image, index=index) == ([(B, "quay.io/one:1", "1")], [])
+
+
+def test_a_tag_that_is_taken_moves():
+    index, _ = with_images(EMPTY, [NamedImage(target=target(b"a"), tags=("v1",))])
+    assert written(NamedImage(target=target(b"b"), tags=("v1",)), index=index)[0] == [
+        (B, None, "v1")
+    ]
+
+
+def test_an_image_without_a_name_comes_once():
+    image = NamedImage(target=target(b"a"))
+    assert written(image, image) == ([(A, None, None)], [])
+
+
+def test_names_that_its_place_gave_do_not_come_along():
+    old = {CONTAINERD_NAME: "quay.io/old:1", REF_NAME: "old", "other": "kept"}
+    index, _ = with_images(EMPTY, [NamedImage(target=target(b"a", **old), tags=("new",))])
+    assert index.manifests[0].annotations == {"other": "kept", REF_NAME: "new"}
+
+
+def test_tags_become_full_names_where_a_form_has_no_others():
+    image = NamedImage(target=target(b"a"), tags=("v1", "v2"), fallback="localhost/place:v1")
+    assert image.full_names == ("localhost/place:v1", "localhost/place:v2")
+    assert NamedImage(target=target(b"a"), fallback="localhost/place:v1").full_names == ()
