@@ -63,7 +63,7 @@ def collect(
 def _facts(collected: Collected) -> list[tuple[str, str]]:
     counts = asdict(replace(collected, items=()))
     facts = [(word, str(counts[name])) for word, name in _COUNTS.items() if counts[name]]
-    return [*facts, ("freed", human_size(collected.size))]
+    return [*facts, ("freed", human_size(collected.size))] if collected.size else facts
 
 
 def _print_items(collected: Collected) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, final
 
 from orlop._sys.process import boot_id
 from orlop.errors import NotFoundError
-from orlop.metadata.leases import PURPOSE, LeaseRecord, Leases, is_live
+from orlop.metadata.leases import PURPOSE, LeaseRecord, Leases, is_live, unreleased
 from orlop.metadata.owner import Owner
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class Lease:
             taken = Leases(tx).get(record.id)
             if taken is not None and not is_live(taken, now):
                 Leases(tx).delete(record.id)
+            over = {each for each in unreleased.copy() if Leases(tx).delete(each)}
             Leases(tx).create(record)
+        unreleased.difference_update(over, (record.id,))
         self._begin(database, record, now_ns)
 
     @classmethod
@@ -198,10 +200,17 @@ class Lease:
         self._detached = True
 
     def release(self) -> None:
-        """End the lease; what nothing else keeps is garbage."""
+        """End the lease; what nothing else keeps is garbage.
+
+        Raises:
+            OSError: That cannot be written. It has ended for this process, and when that ends or
+                begins another lease, for all.
+        """
         self._held.clear()
+        unreleased.add(self.id)
         with self.database.write() as tx:
             Leases(tx).delete(self.id)
+        unreleased.discard(self.id)
 
     def __enter__(self) -> Self:
         return self
@@ -212,5 +221,10 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._detached:
+        if self._detached:
+            return
+        try:
             self.release()
+        except OSError:
+            if error is None:  # Of a full disk the block has said more.
+                raise

@@ -35,6 +35,10 @@ PURPOSE: Final = "orlop.purpose"
 """Label that says what a lease is for."""
 
 
+unreleased: Final = set[str]()
+"""Leases of this process that have ended, though they are recorded: the disk was full."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRecord:
     """A lease.
@@ -75,7 +79,7 @@ class LeaseRecord:
 def is_live(record: LeaseRecord, now_ns: int) -> bool:
     """Whether a lease keeps what it lists."""
     end = record.ends_at_ns
-    if end is not None and now_ns >= end:
+    if (end is not None and now_ns >= end) or record.id in unreleased:
         return False
     if record.owner is None:
         return record.boot_id in ("", boot_id())

@@ -121,7 +121,10 @@ def test_a_killed_holder_leaves_what_gc_takes_away(holder, command, store, mount
     assert len(mounted()) == 1
     other.kill()
     other.wait()
+    (point,) = [info.target for info in store.mounts()]
     assert [info.pids for info in store.mounts()] == [()]
+    assert command.orlop("gc", "--dry-run").out.split()[3:] == ["mount", point, "all", "0", "B"]
+    assert len(mounted()) == 1
     assert command.orlop("gc").out == "mounts:  1\n"
     assert mounted() == []
     assert store.mounts() == []

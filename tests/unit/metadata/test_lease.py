@@ -1,5 +1,6 @@
 """What a lease ends with: its block, its process, this boot, its time."""
 
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from orlop.errors import AlreadyExistsError, InvalidError, NotFoundError
 from orlop.metadata import Database, Lease, LeaseRecord, Leases, Owner
 from orlop.metadata.content import LeasedContent
 from orlop.metadata.gc import collect
-from orlop.metadata.leases import MAX_LEASE_ID, is_live
+from orlop.metadata.leases import MAX_LEASE_ID, is_live, unreleased
 
 SECOND = 10**9
 
@@ -255,6 +256,46 @@ def test_killed_owner(database, tmp_path):
     assert (done.leases, done.blobs) == (2, 2)
     with database.read() as tx:
         assert [record.id for record in Leases(tx).list()] == ["expiry"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Nothing can be written inside the block."""
+
+    def fill():
+        def full(self):
+            raise OSError(errno.ENOSPC, "No space left on device", self.path)
+
+        context = monkeypatch.context()
+        context.__enter__().setattr(Database, "write", full)
+        return lambda: context.__exit__(None, None, None)
+
+    return fill
+
+
+def test_leases_that_end_on_a_full_disk(begin, database, clock, full_disk):
+    """They are over for this process at once, and for all with its next lease."""
+
+    def fail():
+        with begin(id="failing"):
+            empty.append(full_disk())
+            raise KeyError
+
+    empty = []
+    with pytest.raises(KeyError):
+        fail()
+    empty.pop()()
+    lease = begin(id="ending")
+    make_room = full_disk()
+    with pytest.raises(OSError, match="No space"):
+        lease.release()
+    make_room()
+    with database.read() as tx:
+        assert [record.id for record in Leases(tx).list()] == ["ending"]
+    assert live(database, clock) == []
+    with begin(id="ending"):
+        assert live(database, clock) == ["ending"]
+    assert unreleased == set()
 
 
 def test_what_an_expired_lease_keeps_is_taken(begin, database, clock):
