@@ -91,6 +91,17 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
                 Command("rm", "leases:remove", "End leases."),
             ),
         ),
+        Noun(
+            "content",
+            "Look at blobs and downloads.",
+            (
+                Command("ls", "content:list_blobs", "List the blobs."),
+                Command("get", "content:get", "Print a blob, verified."),
+                Command("label", "content:label", "Set labels of a blob, or list them."),
+                Command("ingests", "content:list_ingests", "List downloads that are not done."),
+                Command("abort", "content:abort", "Drop interrupted downloads."),
+            ),
+        ),
         Command("df", "store:usage", "Show what the store occupies."),
         Command("info", "store:info", "Show where the store is, and what this machine can do."),
     ),

@@ -24,6 +24,7 @@ from orlop.content.protocol import MAX_READ_SIZE
 from orlop.content.reader_at import BlobReaderAt, FileSource
 from orlop.content.slot import (
     IngestSlot,
+    being_written,
     iter_slots,
     last_change,
     read_state,
@@ -129,7 +130,10 @@ class LocalContent:
 
     def abort(self, reference: str) -> None:
         """Drop the ingest of this name; see `ContentStore.abort`."""
-        slot = IngestSlot.visit(self._slot_path(reference))
+        try:
+            slot = IngestSlot.visit(self._slot_path(reference))
+        except InUseError as error:
+            raise being_written(reference, error) from None
         if slot is None:
             raise NotFoundError(f"there is no ingest {reference!r}")
         slot.end(self.trash)

@@ -67,9 +67,7 @@ class IngestSlot:
             except FileNotFoundError:
                 continue  # The last writer ended, and its directory went.
             except InUseError as error:
-                raise InUseError(
-                    f"ingest {reference!r} is being written: {error}", hint=error.hint
-                ) from None
+                raise being_written(reference, error) from None
         return cls(path, lock)
 
     @classmethod
@@ -141,6 +139,11 @@ class IngestSlot:
 
 
 _DATA_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def being_written(reference: str, error: InUseError) -> InUseError:
+    """The error for an ingest whose lock somebody has, as the error of the lock says."""
+    return InUseError(f"ingest {reference!r} is being written: {error}", hint=error.hint)
 
 
 def slot_name(reference: str) -> str:

@@ -232,7 +232,7 @@ class IngestContract(ContractBase):
             store.abort("r")
         with store.ingest("r") as ingest:
             ingest.write(HELLO)
-            with pytest.raises(InUseError):
+            with pytest.raises(InUseError, match="'r'"):
                 store.abort("r")
             ingest.write(HELLO)
         store.abort("r")
