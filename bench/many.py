@@ -14,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,15 +120,14 @@ def measure(place: Path, count: int, rounds: int) -> dict[str, float]:
 
     with orlop.open_store(place / "root", place / "run") as store:
         database = store._storage.database  # noqa: SLF001
-        created = iter(range(count, count + rounds + 1))
+        with database.read() as tx:
+            (model,) = Images(tx).find(names=[name_of(0)])
+        created = []
 
         def create() -> None:
-            number = next(created)
+            created.append(f"docker.io/library/new-{time.time_ns()}:latest")
             with database.write() as tx:
-                row = Images(tx).get(name_of(0))
-                assert row is not None
-                values = {**{f: getattr(row, f) for f in row.__slots__}, "name": name_of(number)}
-                Images(tx).create(ImageRow(**values))
+                Images(tx).create(replace(model, name=created[-1]))
 
         work: dict[str, Callable[[], object]] = {
             "open": open_store,
@@ -141,7 +141,11 @@ def measure(place: Path, count: int, rounds: int) -> dict[str, float]:
             "list all": store.images,
             "df": store.usage,
         }
-        return {name: timed(action, rounds) for name, action in work.items()}
+        found = {name: timed(action, rounds) for name, action in work.items()}
+        with database.write() as tx:
+            for name in created:
+                Images(tx).delete(name)
+        return found
 
 
 def timed(action: Callable[[], object], rounds: int) -> float:

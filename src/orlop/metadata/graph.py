@@ -106,9 +106,10 @@ def _closure(roots: Iterable[Node], references: Mapping[Node, Iterable[Node]]) -
     seen = set(roots)
     pending = list(seen)
     while pending:
-        fresh = set(references.get(pending.pop(), ())) - seen
-        seen |= fresh
-        pending += fresh
+        for node in references.get(pending.pop(), ()):
+            if node not in seen:
+                seen.add(node)
+                pending.append(node)
     return seen
 
 
