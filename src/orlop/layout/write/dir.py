@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final, Self, final
 
 from orlop._sys.handle import Fd
 from orlop._sys.rename import exchange
-from orlop._sys.sync import start_writeback, sync_directory
+from orlop._sys.sync import sync_directory
 from orlop.errors import AlreadyExistsError, NotFoundError, UnsupportedError
 from orlop.layout.dir import is_dir_place, name_in_dir
+from orlop.layout.write.output import GrowingFile
 from orlop.layout.write.pieces import copy_verified
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ VERSION: Final = b"Directory Transport Version: 1.1\n"
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITEBACK_SIZE: Final = 8 << 20
 
 
 @final
@@ -84,8 +84,7 @@ class DirTarget:
     def put_blob(self, descriptor: Descriptor, stream: Stream) -> None:
         """Store a blob, verified; see `ImageTarget.put_blob`."""
         with self._create(name_in_dir(descriptor)) as fd:
-            file = _File(fd.fileno())
-            copy_verified(descriptor, stream, file.write)
+            copy_verified(descriptor, stream, GrowingFile(fd, self._path).write)
             os.fsync(fd.fileno())
 
     def finish(self) -> list[str]:
@@ -149,29 +148,11 @@ class DirTarget:
 
     def _write(self, name: str, data: bytes) -> None:
         with self._create(name) as fd:
-            _File(fd.fileno()).write(data)
+            GrowingFile(fd, self._path).write(data)
             os.fsync(fd.fileno())
 
     def _create(self, name: str) -> Fd:
         return Fd(os.open(os.path.join(self._new, name), _FLAGS, 0o644))
-
-
-class _File:
-    """A file that the disk begins on while it is written."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._size = self._begun = 0
-
-    def write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            written = os.write(self._fd, left)
-            left = left[written:]
-            self._size += written
-        if self._size - self._begun >= _WRITEBACK_SIZE:
-            start_writeback(self._fd, self._begun, self._size - self._begun)
-            self._begun = self._size
 
 
 def _occupied(path: str) -> Fd:

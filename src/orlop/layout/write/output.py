@@ -11,6 +11,8 @@ from orlop.layout.driver.replacement import Replacement
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from orlop._sys.handle import HasFileno
+
 _WRITEBACK_SIZE: Final = 8 << 20
 
 
@@ -28,25 +30,22 @@ class Output(Protocol):
 
 
 @final
-class FileOutput:
-    """A file beside the one that it becomes; whoever else writes one of this name waits.
+class GrowingFile:
+    """A file that is written in order, and that the disk begins on meanwhile.
 
     Args:
-        path: What it becomes, or replaces.
-
-    Raises:
-        NotFoundError: There is no directory for it.
-        OSError: It cannot be made (EACCES).
+        file: Open for writing; not closed.
+        path: What to call it in errors.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, file: HasFileno, path: str) -> None:
+        self._file = file
         self._path = path
-        self._new = Replacement(path, None)
         self._size = self._begun = 0
 
     def write(self, data: bytes) -> None:
-        """Append all of `data`, and let the disk begin on what is enough for it."""
-        fd = self._new.fileno()
+        """Append all of `data`."""
+        fd = self._file.fileno()
         left = memoryview(data)
         while left:
             try:
@@ -59,6 +58,27 @@ class FileOutput:
         if self._size - self._begun >= _WRITEBACK_SIZE:
             start_writeback(fd, self._begun, self._size - self._begun)
             self._begun = self._size
+
+
+@final
+class FileOutput:
+    """A file beside the one that it becomes; whoever else writes one of this name waits.
+
+    Args:
+        path: What it becomes, or replaces.
+
+    Raises:
+        NotFoundError: There is no directory for it.
+        OSError: It cannot be made (EACCES).
+    """
+
+    def __init__(self, path: str) -> None:
+        self._new = Replacement(path, None)
+        self._file = GrowingFile(self._new, path)
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`."""
+        self._file.write(data)
 
     def commit(self) -> None:
         """Make the file durable, and put it in its place."""
