@@ -2,6 +2,10 @@
 
 import signal
 
+import pytest
+
+pytest.register_assert_rewrite("orlop.testing")
+
 
 def pytest_configure():
     """Let children be interrupted: who is started in the background has SIGINT ignored."""
