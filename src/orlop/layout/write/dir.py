@@ -128,8 +128,11 @@ class DirTarget:
         held = _occupied(self._new)
         self._stack.enter_context(held)
         self._stack.callback(self._clear, held)
-        for name in os.listdir(self._new):
-            os.unlink(os.path.join(self._new, name))
+        for entry in os.scandir(self._new):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
 
     def _clear(self, held: Fd) -> None:
         if _is_at(held, self._new):
