@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
 from orlop.errors import AlreadyExistsError
+from orlop.metadata.gclabels import GC_EXPIRE, parse_time
 from orlop.metadata.labels import Labels, decode_labels, labels_column
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ class Images:
 
         Args:
             record: The image.
-            keep_labels: Let a name that is taken keep its labels, unless the record has some.
+            keep_labels: Let a name that is taken keep its labels, unless the record has some; but
+                not an end that has passed, or the name would go with the next collection.
 
         Raises:
             InvalidError: A label is none, or one for the collector that it could not obey.
@@ -174,6 +176,8 @@ class Images:
         self._tx.execute(_INSERT + _MOVE, _values(record))
         if record.labels or not keep_labels:
             Labels(self._tx).replace("image", record.name, record.labels)
+        else:
+            self._forget_end(record.name, record.updated_at_ns)
 
     def create(self, record: ImageRow) -> None:
         """Give the name.
@@ -204,6 +208,12 @@ class Images:
             return False
         self.put(record, keep_labels=False)
         return True
+
+    def _forget_end(self, name: str, now_ns: int) -> None:
+        labels = Labels(self._tx)
+        end = parse_time(labels.get("image", name).get(GC_EXPIRE, ""))
+        if end is not None and end <= now_ns:
+            labels.set("image", name, GC_EXPIRE, "")
 
     def delete(self, name: str, *, target_digest: Digest | None = None) -> bool:
         """Take the name away; whether it was there.

@@ -184,3 +184,13 @@ def test_an_id_with_several_names_is_no_place_for_labels(boxed):
     boxed.orlop("tag", "box", "one")
     boxed.orlop("label", boxed.id, "a=b").check_failure(1, "has several names")
     assert boxed.orlop("label", boxed.id[:12], "--format", "json").out == "{}\n"
+
+
+def test_a_pull_brings_back_a_name_whose_time_is_over(boxed, layout):
+    boxed.orlop("label", "box", "containerd.io/gc.expire=2001-02-03T04:05:06Z", "team=sea")
+    boxed.pull(layout.source, "--tag", "box")
+    boxed.collect()
+    assert boxed.orlop("label", "box").out == "team=sea\n"
+    boxed.orlop("label", "box", "containerd.io/gc.expire=2001-02-03T04:05:06Z")
+    boxed.collect()
+    assert names(boxed) == []
