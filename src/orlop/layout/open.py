@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidArchiveError, InvalidReferenceError
@@ -10,6 +11,7 @@ from orlop.layout.archive import ArchiveFiles
 from orlop.layout.dir import list_dir, open_all_dir, open_dir
 from orlop.layout.directory import DirectoryFiles
 from orlop.layout.docker import list_docker, open_all_docker, open_docker
+from orlop.layout.driver.path import LAYOUT_FILE
 from orlop.layout.oci import list_oci, open_all_oci, open_oci
 from orlop.layout.place import Place, is_stream
 from orlop.layout.spool import open_seekable, spool_stream
@@ -105,7 +107,11 @@ def open_any(
     files = _open_files(Place(transport=kind, path=path), spool, stream)
     try:
         place = Place(transport=_transport_of(files, path), path=path)
-        yield place, _ALL_OPENERS[place.transport](place, files)
+        sources = _ALL_OPENERS[place.transport](place, files)
+        if not sources and place.transport == "docker-archive" and files.size(LAYOUT_FILE):
+            place = replace(place, transport="oci-archive")  # of nothing that Docker could load
+            sources = open_all_oci(place, files)
+        yield place, sources
     finally:
         files.close()
 

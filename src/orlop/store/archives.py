@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from orlop.errors import OrlopError
 from orlop.store.bring import bring_all
-from orlop.store.exchange import open_stored
+from orlop.store.sources import open_stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

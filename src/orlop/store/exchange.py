@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from orlop.errors import InvalidReferenceError, OrlopError, UnsupportedError
-from orlop.metadata import Images, Lease
+from orlop.errors import OrlopError
 from orlop.platform import Platform
 from orlop.store.bring import bring_all
-from orlop.store.lookup import find_image
 from orlop.store.naming import name_of
+from orlop.store.sources import STORE_PREFIX, open_copied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from typing import BinaryIO
 
-    from orlop.metadata import ImageRow
     from orlop.storage.storage import Storage
     from orlop.store.store import Store
-    from orlop.transfer import Copied, CopyOptions, OpenedImage, ProgressCallback, SourceOptions
-
-STORE_PREFIX: Final = "store:"
-"""What an image of the store begins with, where any place can be named."""
+    from orlop.transfer import Copied, CopyOptions, ProgressCallback, SourceOptions
 
 
 def copy(
@@ -175,13 +170,13 @@ def copy_between(
 
     if not destination.startswith(STORE_PREFIX):
         place = parse_destination(destination)
-        with _open(storage, source, options, every=every) as images:
+        with open_copied(storage, source, options, every=every) as images:
             return copy_opened(images, place, options)
     assert storage is not None, "whoever names a store opens it"
     tag = destination.removeprefix(STORE_PREFIX)
     name = name_of(tag) if tag else None
     options = replace(options, source=_spooling(options.source, storage))
-    with _open(storage, source, options, every=every) as images:
+    with open_copied(storage, source, options, every=every) as images:
         brought = bring_all(storage, images, options, name=name)
     return [
         Copied(target=named[0].target, names=tuple(each.name for each in named), notes=notes)
@@ -202,91 +197,6 @@ def _storage_of(store: Store | None) -> Iterator[Storage]:
 
     with open_store() as opened:
         yield opened.storage
-
-
-@contextmanager
-def open_stored(storage: Storage, names_or_ids: Sequence[str]) -> Iterator[list[OpenedImage]]:
-    """Open images of a store, and keep all that belongs to them meanwhile.
-
-    Names of the same image are joined.
-
-    Raises:
-        NotFoundError: There is no such image.
-        AmbiguousError: A prefix fits several images.
-    """
-    with ExitStack() as stack:
-        if storage.database.read_only:
-            rows = _look_up(storage, names_or_ids)
-        else:
-            lease = stack.enter_context(Lease(storage.database, "copy"))
-            rows = _look_up(storage, names_or_ids, lease)
-        yield [_opened(storage, group) for group in _by_target(rows)]
-
-
-def _look_up(
-    storage: Storage, names_or_ids: Sequence[str], lease: Lease | None = None
-) -> list[ImageRow]:
-    database = storage.database
-    with database.read() if lease is None else database.write() as tx:
-        rows = [find_image(tx, each)[0] for each in names_or_ids]
-        if lease is not None:
-            lease.hold_in(tx, "blob", *(row.target_digest for row in rows))
-    return rows
-
-
-def _by_target(rows: Sequence[ImageRow]) -> list[list[ImageRow]]:
-    found: dict[str, list[ImageRow]] = {}
-    for row in rows:
-        found.setdefault(row.target_digest, []).append(row)
-    return list(found.values())
-
-
-def _opened(storage: Storage, rows: Sequence[ImageRow]) -> OpenedImage:
-    from orlop.store.image import Image
-    from orlop.transfer import OpenedImage, StoreSource
-
-    names = tuple(dict.fromkeys(row.name for row in rows))
-    target = Image(storage, rows[0]).target
-    return OpenedImage(
-        source=StoreSource(storage.content, target, names), names=names, fallback=names[0]
-    )
-
-
-@contextmanager
-def _open(
-    storage: Storage | None, source: str, options: CopyOptions, *, every: bool
-) -> Iterator[Sequence[OpenedImage]]:
-    from orlop.transfer import is_local, open_image, open_images
-
-    if source.startswith(STORE_PREFIX):
-        assert storage is not None, "whoever names a store opens it"
-        with open_stored(storage, _names(storage, source, every=every)) as opened:
-            yield opened
-    elif every:
-        if not is_local(source):
-            raise UnsupportedError(
-                f"{source} is in a registry, of which all images are not copied at once",
-                hint="name one image",
-            )
-        from orlop.layout import parse_place
-
-        with open_images(parse_place(source), options.source) as opened:
-            yield opened
-    else:
-        with open_image(source, options.source) as image:
-            yield [image]
-
-
-def _names(storage: Storage, source: str, *, every: bool) -> list[str]:
-    name = source.removeprefix(STORE_PREFIX)
-    if not every:
-        return [name]
-    if name:
-        raise InvalidReferenceError(
-            f"{source} is one image, and all are to be copied", hint="write store: alone"
-        )
-    with storage.database.read() as tx:
-        return [row.name for row in Images(tx).list()]
 
 
 @contextmanager

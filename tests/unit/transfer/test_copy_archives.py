@@ -353,6 +353,14 @@ def test_an_archive_of_nothing_that_is_known(store, tmp_path):
         store.load(tmp_path / "missing.tar")
 
 
+def test_an_archive_that_docker_finds_nothing_in_is_read_as_a_layout(image, store, tmp_path):
+    orlop.copy(image.source, f"oci-archive:{tmp_path}/both.tar")
+    with tarfile.open(tmp_path / "both.tar", "a") as both:
+        both.addfile(info("manifest.json", size=2), io.BytesIO(b"[]"))
+    loaded = store.load(tmp_path / "both.tar")
+    assert [each.target.digest for each in loaded] == [image.manifest["digest"]]
+
+
 def test_saving_replaces_in_one_step_or_not_at_all(image, store, tmp_path):
     store.pull(image.source, tag="quay.io/app:1")
     (tmp_path / "saved.tar").write_bytes(b"old")
