@@ -1,64 +1,22 @@
-"""Image records as the database keeps them: whole descriptors, and what follows from documents."""
+"""Image records as the database keeps them: whole descriptors, and columns to find them by."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from orlop.digest import Digest, empty_digest
-from orlop.errors import InvalidError, LimitExceededError, OrlopError
+from orlop.errors import InvalidError, LimitExceededError
 from orlop.filters import check_labels
-from orlop.images.choice import choose, read_config
 from orlop.images.record import ImageRecord
 from orlop.metadata import ImageRow
-from orlop.spec.config import chain_id
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.json import decode_json, encode_json
 
 if TYPE_CHECKING:
-    from orlop.images.choice import Choice
-    from orlop.images.provider import Provider
-    from orlop.platform import Platform
+    from orlop.images.facts import Facts
 
 MAX_IMAGE_NAME_SIZE: Final = 4096
 MAX_TARGET_SIZE: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What an image's documents say, for the columns that it is found and listed by.
-
-    Attributes:
-        manifest_digest: The manifest of the image, where it is there.
-        image_id: Digest of the config; of the target where that is not known.
-        diff_ids: The layers' diffIDs, the base first; None where the config is not there.
-        platform: What it runs on; empty where unknown.
-        size: Bytes of its documents and layers; of the target where they are not known.
-    """
-
-    manifest_digest: Digest | None = None
-    image_id: Digest
-    diff_ids: tuple[Digest, ...] | None = None
-    platform: str = ""
-    size: int
-
-    @property
-    def chain_id(self) -> Digest | None:
-        """What identifies the stack of layers; None where they are not known."""
-        return None if self.diff_ids is None else chain_id(self.diff_ids) or empty_digest()
-
-
-def gather(provider: Provider, target: Descriptor, platform: Platform | None) -> Facts:
-    """What is known of an image; a name may stand for content that is not there, or no image."""
-    try:
-        choice = choose(provider, target, platform)
-    except OrlopError:
-        return Facts(image_id=target.digest, size=target.size)
-    if not choice.manifest.is_image:
-        return Facts(
-            manifest_digest=choice.descriptor.digest, image_id=target.digest, size=_size(choice)
-        )
-    return _gather_image(provider, choice)
 
 
 def make_row(record: ImageRecord, facts: Facts, *, now_ns: int) -> ImageRow:
@@ -173,24 +131,3 @@ def check_name(name: str) -> None:
             limit="MAX_IMAGE_NAME_SIZE",
             value=MAX_IMAGE_NAME_SIZE,
         )
-
-
-def _gather_image(provider: Provider, choice: Choice) -> Facts:
-    try:
-        config = read_config(provider, choice.manifest.config)
-    except OrlopError:
-        config = None
-    said = choice.descriptor.platform if config is None else config.platform
-    return Facts(
-        manifest_digest=choice.descriptor.digest,
-        image_id=choice.manifest.config.digest,
-        diff_ids=None if config is None else config.diff_ids,
-        platform="" if said is None else str(said),
-        size=_size(choice),
-    )
-
-
-def _size(choice: Choice) -> int:
-    manifest = choice.manifest
-    parts = (*choice.documents, manifest.config, *manifest.layers)
-    return sum({part.digest: part.size for part in parts}.values())

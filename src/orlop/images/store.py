@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, final
 
 from orlop.errors import ConflictError, NotFoundError
 from orlop.filters import parse, parse_fieldpath
+from orlop.images.facts import gather
 from orlop.images.lookup import find_rows
-from orlop.images.rows import change_row, check_name, gather, make_row, read_row
-from orlop.metadata import Chains, Images
+from orlop.images.rows import change_row, check_name, make_row, read_row
+from orlop.metadata import Blobs, Chains, Images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from orlop.filters import FieldPath
+    from orlop.images.facts import Facts
     from orlop.images.provider import Provider
     from orlop.images.record import ImageRecord
-    from orlop.images.rows import Facts
     from orlop.metadata import Database, ImageRow, Transaction
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
@@ -83,7 +84,11 @@ class ImageStore:
         """Give a name that is free, and return the record as it is stored.
 
         Both its times are now, whatever the given record says. Labels without a value are not
-        kept. Content that is there already is kept from now on; until then a lease has to.
+        kept.
+
+        Content that is there is kept from now on; until then a lease has to. What comes later is
+        kept by labels (`label_children`), or once the target is updated. Where a document has
+        labels that name some of its children, they alone say which of them are kept.
 
         Raises:
             AlreadyExistsError: The name is taken.
@@ -95,7 +100,7 @@ class ImageStore:
         row = make_row(record, facts, now_ns=self._now_ns())
         with self._database.write() as tx:
             Images(tx).create(row)
-            _note_layers(tx, facts)
+            _keep(tx, facts)
             return read_row(_require(tx, record.name))
 
     def update(
@@ -132,12 +137,11 @@ class ImageStore:
                 raise ConflictError(
                     f"image {record.name!r} has been changed", hint="read it again, and try again"
                 )
-            if _is_known(row, record):
-                facts = None
             changed = _apply(read_row(row), record, paths)
-            Images(tx).update(change_row(row, changed, facts, now_ns=self._now_ns()))
+            learned = None if _is_known(row, record) else facts
+            Images(tx).update(change_row(row, changed, learned, now_ns=self._now_ns()))
             if facts is not None:
-                _note_layers(tx, facts)
+                _keep(tx, facts)
             return read_row(_require(tx, record.name))
 
     def delete(self, name: str, *, target: Descriptor | None = None) -> None:
@@ -179,7 +183,12 @@ def _is_known(row: ImageRow, record: ImageRecord) -> bool:
     return row.manifest_digest is not None and row.target_digest == record.target.digest
 
 
-def _note_layers(tx: Transaction, facts: Facts) -> None:
+def _keep(tx: Transaction, facts: Facts) -> None:
+    """Record what the documents name, unless their labels do."""
+    for document, named in facts.named.items():
+        record = Blobs(tx).get(document)
+        if record is not None and named.isdisjoint(record.labels.values()):
+            Blobs(tx).link(document, named)
     if facts.chain_id is not None and facts.diff_ids:
         Chains(tx).put_layers(facts.chain_id, facts.diff_ids)
 

@@ -4,6 +4,8 @@ import pytest
 
 from orlop.content import MemoryContent
 from orlop.images import (
+    ImageRecord,
+    ImageStore,
     check,
     children_handler,
     dispatch,
@@ -96,3 +98,52 @@ def test_what_was_there_already_is_kept_by_the_lease_as_well(content, database):
             assert check(content, image).complete
     collect(database, content)
     assert list(content.iter_digests()) == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_record_keeps_all_that_its_documents_name(content, database, when):
+    """Without labels too: whoever names an image wants its layers."""
+    shelf = Shelf()
+    target = shelf.index(shelf.index(shelf.image("linux/amd64"), shelf.image("linux/arm64", b"x")))
+    images = ImageStore(database, content)
+    record = ImageRecord(name="it", target=target)
+    with Lease(database) as lease:
+        if when == "after":
+            images.create(record)
+        store = LeasedContent(content, database, lease)
+        fetching = fetch_handler(MemorySource(shelf.content), store)
+        dispatch(handlers(fetching, children_handler(store)), target)
+        if when == "before":
+            images.create(record)
+        else:
+            images.update(record, "target")
+    assert not collect(database, content).items
+    assert check(content, target).complete
+    images.delete("it")
+    collect(database, content)
+    assert list(content.iter_digests()) == []
+
+
+def test_labels_say_which_children_a_record_keeps(content, database):
+    shelf = Shelf()
+    image = shelf.image("linux/amd64")
+    with Lease(database) as lease:
+        fetch_image(shelf, image, content, database, lease, key_without_layers)
+        note = LeasedContent(content, database, lease).put(b"a note")
+        LabelsOfBlobs(database).update(image.digest, {"containerd.io/gc.ref.content.note": note})
+        ImageStore(database, content).create(ImageRecord(name="it", target=image))
+    collect(database, content)
+    assert check(content, image).missing == shelf.manifest(image).layers
+    assert content.stat(note)
+
+
+def test_labels_for_other_content_say_nothing_of_children(content, database):
+    shelf = Shelf()
+    image = shelf.image("linux/amd64")
+    with Lease(database) as lease:
+        fetch_image(shelf, image, content, database, lease, key=lambda child: None)
+        note = LeasedContent(content, database, lease).put(b"a note")
+        LabelsOfBlobs(database).update(image.digest, {"containerd.io/gc.ref.content.note": note})
+        ImageStore(database, content).create(ImageRecord(name="it", target=image))
+    collect(database, content)
+    assert check(content, image).complete
