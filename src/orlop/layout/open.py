@@ -134,7 +134,8 @@ def _open_files(place: Place, spool: Path | None, stream: BinaryIO | None) -> Fi
         return ArchiveFiles(open_seekable(place.path, spool), place.path)
     if stream is None:
         raise InvalidReferenceError(
-            f"{place} means a stream, and there is none", hint="write ./- for a file of this name"
+            f"{place} means a stream, and there is none",
+            hint="give the full path of a file of this name",
         )
     return ArchiveFiles(spool_stream(stream, spool), place.path)
 

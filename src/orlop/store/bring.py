@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orlop.errors import UnsupportedError
@@ -109,5 +109,4 @@ def _bring(
     if not oci:
         return bring_in(storage, image.source, names, how), ()
     plan = to_oci(make_plan(image.source, all_platforms=how.all_platforms))
-    how = replace(how, all_platforms=True)
     return bring_in(storage, PlannedSource(image.source, plan), names, how), plan.notes

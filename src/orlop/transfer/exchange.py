@@ -6,17 +6,22 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from orlop.errors import InvalidReferenceError, NotFoundError, UnsupportedError
+from orlop.errors import (
+    InvalidReferenceError,
+    LimitExceededError,
+    NotFoundError,
+    UnsupportedError,
+)
 from orlop.platform import Platform
 from orlop.reference import Reference
 from orlop.transfer.convert import to_oci
 from orlop.transfer.copy import Item, copy_items
 from orlop.transfer.jobs import DEFAULT_JOBS, check_jobs
 from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local
-from orlop.transfer.plan import make_plan
+from orlop.transfer.plan import MAX_PLAN_SIZE, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from orlop.layout import Place
     from orlop.transfer.copy import Copied
@@ -107,8 +112,26 @@ def copy_opened(images: Sequence[OpenedImage], place: Place, options: CopyOption
         )
     if not images:
         raise NotFoundError("there is no image to copy")
-    items = [_item(image, place, options) for image in images]
+    items = list(_iter_items(images, place, options))
     return copy_items(items, target, jobs=options.jobs, progress=options.progress)
+
+
+def _iter_items(
+    images: Sequence[OpenedImage], place: Place, options: CopyOptions
+) -> Iterator[Item]:
+    """What is to be copied of each image; a small place can list a large index many times."""
+    left = MAX_PLAN_SIZE
+    for image in images:
+        item = _item(image, place, options)
+        left -= sum(len(raw) for _, raw in item.plan.documents)
+        if left < 0:
+            raise LimitExceededError(
+                f"the documents of {len(images)} images are too large together",
+                limit="MAX_PLAN_SIZE",
+                value=MAX_PLAN_SIZE,
+                hint="copy fewer images at once",
+            )
+        yield item
 
 
 def _item(image: OpenedImage, place: Place, options: CopyOptions) -> Item:
@@ -120,7 +143,18 @@ def _item(image: OpenedImage, place: Place, options: CopyOptions) -> Item:
         tags=image.tags,
         fallback=image.fallback,
     )
-    return item if place.selector is None else _called(item, place, place.selector)
+    if place.selector is not None:
+        item = _called(item, place, place.selector)
+    return _as_kept(item, place)
+
+
+def _as_kept(item: Item, place: Place) -> Item:
+    """The item with those of its names that a place of this form can keep."""
+    if place.transport == "dir":
+        return replace(item, names=(), tags=())
+    if place.transport == "docker-archive":
+        return replace(item, names=item.image.full_names, tags=())
+    return item
 
 
 def _called(item: Item, place: Place, selector: str) -> Item:

@@ -242,6 +242,23 @@ def test_all_images_of_a_place(form, named, image, store, tmp_path):
     assert {each.digest for each in again} == {each.digest for each in copied}
 
 
+def test_a_copy_tells_what_it_is_called(image, store, tmp_path):
+    for destination, names in (
+        (f"oci:{tmp_path}/oci", ("v1",)),
+        (f"oci:{tmp_path}/oci:other", ("other",)),
+        (f"oci-archive:{tmp_path}/a.tar:quay.io/x/y:1", ("quay.io/x/y:1",)),
+        (f"docker-archive:{tmp_path}/b.tar", ("localhost/from:v1",)),
+        (f"docker-archive:{tmp_path}/c.tar:app", ("docker.io/library/app:latest",)),
+        (f"dir:{tmp_path}/dir", ()),
+        ("store:app:1", ("docker.io/library/app:1",)),
+        ("store:", ("localhost/from:v1",)),
+    ):
+        assert orlop.copy(image.source, destination, store=store).names == names
+    place = f"docker-archive:{tmp_path}/d.tar:app@{image.manifest['digest']}"
+    with pytest.raises(InvalidReferenceError, match="digest"):
+        orlop.copy(image.source, place)
+
+
 def test_several_images_cannot_have_one_name_or_one_directory(image, tmp_path):
     ImageBuilder().layer(file("other")).write(tmp_path / "from", "v2")
     with pytest.raises(InvalidReferenceError, match="names one image"):

@@ -61,7 +61,7 @@ def open_target(place: Place, options: TargetOptions) -> Target:
         if options.output is None:
             raise InvalidReferenceError(
                 f"{place} means a stream, and there is none",
-                hint="write ./- for a file of this name",
+                hint="give the full path of a file of this name",
             )
         return ArchiveTarget(options.output, mtime=options.mtime, docker=docker)
     if docker is None and not options.replace:
