@@ -1,6 +1,6 @@
 """The façade that applications open."""
 
-from orlop.store.exchange import copy, copy_all
+from orlop.store.copies import copy, copy_all
 from orlop.store.image import Image
 from orlop.store.mount import Mount
 from orlop.store.store import Store, open_store

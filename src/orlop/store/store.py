@@ -212,7 +212,7 @@ class Store:
             OSError: It could not be written; what was there is there still.
         """
         from orlop.store.archives import save
-        from orlop.store.exchange import copy_options
+        from orlop.store.options import copy_options
 
         options = copy_options(
             platform=platform,
@@ -253,7 +253,7 @@ class Store:
             OSError: Something could not be read or written.
         """
         from orlop.store.archives import load
-        from orlop.store.exchange import copy_options
+        from orlop.store.options import copy_options
 
         options = copy_options(
             platform=platform, all_platforms=all_platforms, jobs=jobs, progress=progress

@@ -1,4 +1,4 @@
-"""Copying images between any two places, of which a store may be one."""
+"""Copying images between any two places, of which a store may be one: `copy` and `copy_all`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orlop.errors import OrlopError
-from orlop.platform import Platform
 from orlop.store.bring import bring_all
 from orlop.store.naming import name_of
+from orlop.store.options import copy_options
 from orlop.store.sources import STORE_PREFIX, open_copied
+from orlop.store.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from orlop.platform import Platform
     from orlop.storage.storage import Storage
     from orlop.store.store import Store
     from orlop.transfer import Copied, CopyOptions, ProgressCallback, SourceOptions
@@ -117,32 +119,6 @@ def copy_all(
     return _copy(store, source, destination, how, every=True)
 
 
-def copy_options(
-    *,
-    platform: str | Platform | None = None,
-    all_platforms: bool = False,
-    oci: bool = False,
-    jobs: int | None = None,
-    source: SourceOptions | None = None,
-    output: BinaryIO | None = None,
-    timestamp: int = 0,
-    progress: ProgressCallback | None = None,
-) -> CopyOptions:
-    """The options of a copy, out of arguments as `copy` takes them."""
-    from orlop.transfer import DEFAULT_JOBS, CopyOptions, SourceOptions
-
-    return CopyOptions(
-        platform=Platform.parse(platform) if isinstance(platform, str) else platform,
-        all_platforms=all_platforms,
-        oci=oci,
-        jobs=DEFAULT_JOBS if jobs is None else jobs,
-        source=source or SourceOptions(),
-        output=output,
-        timestamp=timestamp,
-        progress=progress,
-    )
-
-
 def _copy(
     store: Store | None, source: str, destination: str, options: CopyOptions, *, every: bool
 ) -> list[Copied]:
@@ -151,21 +127,13 @@ def _copy(
         storage = None
         if source.startswith(STORE_PREFIX) or destination.startswith(STORE_PREFIX):
             storage = stack.enter_context(_storage_of(store))
-        return copy_between(storage, source, destination, options, every=every)
+        return _copy_between(storage, source, destination, options, every=every)
 
 
-def copy_between(
+def _copy_between(
     storage: Storage | None, source: str, destination: str, options: CopyOptions, *, every: bool
 ) -> list[Copied]:
-    """Copy one image, or all of a place; see `copy`.
-
-    Args:
-        storage: What `store:` means; None where neither place is one.
-        source: Where the images are.
-        destination: Where they go.
-        options: What of them is copied, and how.
-        every: Whether all images of the source are meant.
-    """
+    """Copy one image, or all of a place; `storage` is None where neither place is a store."""
     from orlop.transfer import Copied, copy_opened, parse_destination
 
     if not destination.startswith(STORE_PREFIX):
@@ -193,8 +161,6 @@ def _storage_of(store: Store | None) -> Iterator[Storage]:
     if store is not None:
         yield store.storage
         return
-    from orlop.store.store import open_store
-
     with open_store() as opened:
         yield opened.storage
 
