@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -211,3 +212,35 @@ def test_a_user_without_a_home_asks_registries_as_nobody(tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "127.0.0.1:1" in done.stderr
+
+
+INTERRUPT_WHILE_LOADING = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == "cyclopts":
+            os.kill(os.getpid(), signal.SIGINT)
+
+{before}
+sys.meta_path.insert(0, Interrupter())
+sys.argv[1:] = ["--version"]
+from orlop.cli.entry import main
+sys.exit(main())
+"""
+
+
+def interrupt_while_loading(before=""):
+    program = INTERRUPT_WHILE_LOADING.format(before=before)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+
+def test_ctrl_c_while_modules_load_ends_it_at_once():
+    done = interrupt_while_loading()
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_ctrl_c_stays_ignored_where_whoever_started_it_has_it_so():
+    done = interrupt_while_loading("signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == f"{orlop.__version__}\n"
