@@ -6,7 +6,7 @@ hold less than an index lists, as a store does that has pulled one platform of i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError, NotFoundError
@@ -18,6 +18,8 @@ from orlop.transfer.select import MAX_INDEX_DEPTH, is_note, select
 from orlop.transfer.source import Holding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orlop.digest import Digest
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
@@ -73,9 +75,10 @@ def make_plan(
     if platform is not None:
         chosen = select(source, platform, platform).manifest_descriptor
     require_document_type(chosen.media_type)
-    branch = _Survey(source, all_platforms=all_platforms).visit(chosen, 0)
-    branch.notes += _note_on_platform(target, chosen)
-    return _reduce(branch).plan()
+    survey = _Survey(source, all_platforms=all_platforms)
+    survey.visit(chosen)
+    plan = survey.plan(chosen)
+    return replace(plan, notes=(*plan.notes, *_note_on_platform(target, chosen)))
 
 
 def note_on_left_out(layer: Descriptor) -> str:
@@ -83,54 +86,35 @@ def note_on_left_out(layer: Descriptor) -> str:
     return f"layer {layer.digest} may not be distributed, and is left out: it is not there"
 
 
-@dataclass(slots=True, kw_only=True)
-class _Branch:
-    """What was found below one descriptor."""
-
-    top: Descriptor
-    documents: dict[Digest, tuple[Descriptor, bytes]] = field(default_factory=dict)
-    blobs: dict[tuple[Digest, int], Descriptor] = field(default_factory=dict)
-    images: dict[Digest, _Branch] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, child: _Branch) -> None:
-        self.documents |= child.documents
-        self.blobs |= child.blobs
-        self.images |= child.images
-        self.missing += child.missing
-        self.notes += child.notes
-
-    def plan(self) -> Plan:
-        return Plan(
-            target=self.top,
-            documents=tuple(self.documents.values()),
-            blobs=tuple(self.blobs.values()),
-            notes=tuple(dict.fromkeys(self.notes)),
-        )
-
-
 class _Survey:
-    """Goes through the documents below a descriptor, each once."""
+    """Goes through the documents below a descriptor, each once, however many lead to it."""
 
     def __init__(self, source: ImageSource, *, all_platforms: bool) -> None:
         self._source = source
         self._all_platforms = all_platforms
-        self._seen: dict[tuple[Digest, str, int], _Branch] = {}
         self._left = MAX_PLAN_SIZE
+        self._seen: set[tuple[Digest, str, int, bool]] = set()
+        self._documents: dict[Digest, tuple[Descriptor, bytes]] = {}
+        self._blobs: dict[tuple[Digest, int], Descriptor] = {}
+        self._images: dict[Digest, Plan] = {}
+        self._missing: dict[Digest, str] = {}
+        self._notes: dict[str, None] = {}
 
-    def visit(self, descriptor: Descriptor, depth: int) -> _Branch:
-        """What is there of a manifest or an index.
+    def visit(self, descriptor: Descriptor, depth: int = 0, *, note: bool = False) -> None:
+        """Find what is there of a manifest or an index.
+
+        Args:
+            descriptor: Of the document.
+            depth: How many indexes it lies in.
+            note: Whether it only tells something about an image.
 
         Raises:
             NotFoundError: Too little is there.
         """
-        key = (descriptor.digest, descriptor.media_type, descriptor.size)
-        if key not in self._seen:
-            self._seen[key] = self._visit(descriptor, depth)
-        return replace(self._seen[key], top=descriptor)
-
-    def _visit(self, descriptor: Descriptor, depth: int) -> _Branch:
+        key = (descriptor.digest, descriptor.media_type, descriptor.size, note)
+        if key in self._seen:
+            return
+        self._seen.add(key)
         if depth > MAX_INDEX_DEPTH:
             raise LimitExceededError(
                 f"{descriptor.digest} lies too deep in indexes",
@@ -139,45 +123,62 @@ class _Survey:
             )
         raw = self._read(descriptor)
         document = decode_document(raw, descriptor.media_type)
-        branch = _Branch(top=descriptor)
         if isinstance(document, Index):
-            self._visit_children(branch, document, depth)
+            self._visit_children(descriptor, document, depth, note=note)
+            self._documents[descriptor.digest] = (descriptor, raw)
         else:
-            self._visit_parts(branch, document)
-            branch.images[descriptor.digest] = branch
-        branch.documents[descriptor.digest] = (descriptor, raw)
-        return branch
+            self._add_manifest(self._plan_of(descriptor, raw, document), note=note)
 
-    def _visit_children(self, branch: _Branch, index: Index, depth: int) -> None:
+    def plan(self, top: Descriptor) -> Plan:
+        """All that was found; the image itself where it is the only one of an index that is whole.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        plan = Plan(
+            target=top,
+            documents=tuple(self._documents.values()),
+            blobs=tuple(self._blobs.values()),
+            notes=tuple(self._notes),
+        )
+        return _reduce(plan, self._images, list(self._missing.values())) if self._missing else plan
+
+    def _visit_children(self, top: Descriptor, index: Index, depth: int, *, note: bool) -> None:
         for child in index.manifests:
-            if not is_manifest(child.media_type) and not is_index(child.media_type):
-                self._add_blob(branch, child)
-                continue
             try:
-                found = self.visit(child, depth + 1)
+                if is_manifest(child.media_type) or is_index(child.media_type):
+                    self.visit(child, depth + 1, note=note or is_note(child))
+                elif self._holds(child):
+                    self._blobs[child.digest, child.size] = child
+                else:
+                    raise NotFoundError(f"{child.digest} is not there")
             except NotFoundError as error:
                 if self._all_platforms:
-                    raise error.inside(f"{_shown(child)} of {branch.top.digest}") from None
-                branch.missing.append(_shown(child))
-                continue
-            branch.add(replace(found, images={}) if is_note(child) else found)
+                    raise error.inside(f"{_shown(child)} of {top.digest}") from None
+                self._missing.setdefault(child.digest, _shown(child))
 
-    def _visit_parts(self, branch: _Branch, manifest: Manifest) -> None:
+    def _plan_of(self, descriptor: Descriptor, raw: bytes, manifest: Manifest) -> Plan:
+        """The plan of one image."""
+        blobs: dict[tuple[Digest, int], Descriptor] = {}
+        notes = []
         for part in (manifest.config, *manifest.layers):
             if self._holds(part):
-                branch.blobs[part.digest, part.size] = part
+                blobs[part.digest, part.size] = part
             elif is_nondistributable(part.media_type):
-                branch.notes.append(note_on_left_out(part))
+                notes.append(note_on_left_out(part))
             else:
-                raise NotFoundError(f"{branch.top.digest} lacks {part.digest} ({part.media_type})")
+                raise NotFoundError(f"{descriptor.digest} lacks {part.digest} ({part.media_type})")
+        documents = ((descriptor, raw),)
+        return Plan(
+            target=descriptor, documents=documents, blobs=tuple(blobs.values()), notes=tuple(notes)
+        )
 
-    def _add_blob(self, branch: _Branch, part: Descriptor) -> None:
-        if self._holds(part):
-            branch.blobs[part.digest, part.size] = part
-        elif self._all_platforms:
-            raise NotFoundError(f"{branch.top.digest} lacks {_shown(part)}")
-        else:
-            branch.missing.append(_shown(part))
+    def _add_manifest(self, plan: Plan, *, note: bool) -> None:
+        self._documents[plan.target.digest] = plan.documents[0]
+        self._blobs |= {(blob.digest, blob.size): blob for blob in plan.blobs}
+        self._notes |= dict.fromkeys(plan.notes)
+        if not note:
+            self._images[plan.target.digest] = plan
 
     def _holds(self, descriptor: Descriptor) -> bool:
         if embedded_data(descriptor) is not None or not isinstance(self._source, Holding):
@@ -195,29 +196,28 @@ class _Survey:
         return self._source.read(descriptor)
 
 
-def _reduce(branch: _Branch) -> _Branch:
+def _reduce(plan: Plan, images: Mapping[Digest, Plan], missing: list[str]) -> Plan:
     """The image itself where the place holds one of an index, and nothing else of it is whole.
 
     Raises:
         NotFoundError: It holds none.
     """
-    if not branch.missing:
-        return branch
-    missing = _some(branch.missing)
-    if not branch.images:
+    top, lost = plan.target.digest, _some(missing)
+    if not images:
         raise NotFoundError(
-            f"nothing that {branch.top.digest} lists is there: {missing}",
+            f"nothing that {top} lists is there: {lost}",
             hint="pull the image again, with --all-platforms for all of it",
         )
-    if len(branch.images) > 1:
-        branch.notes.append(f"{branch.top.digest} is kept, without what is not there: {missing}")
-        return branch
-    (image,) = branch.images.values()
-    image.notes.append(
-        f"only {_shown(image.top)} of index {branch.top.digest} is there: it is copied alone, so "
-        f"that the digest is {image.top.digest}"
+    if len(images) > 1:
+        return replace(
+            plan, notes=(*plan.notes, f"{top} is kept, without what is not there: {lost}")
+        )
+    (image,) = images.values()
+    alone = (
+        f"only {_shown(image.target)} of index {top} is there: it is copied alone, so "
+        f"that the digest is {image.target.digest}"
     )
-    return image
+    return replace(image, notes=(*image.notes, alone))
 
 
 def _note_on_platform(target: Descriptor, chosen: Descriptor) -> list[str]:

@@ -18,7 +18,7 @@ from orlop.spec.index import Index
 from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from orlop.digest import Digest
     from orlop.layout.write.named import NamedImage
@@ -82,7 +82,7 @@ def _read(descriptor: Descriptor, documents: Mapping[Digest, bytes]) -> Manifest
 def _choose(
     target: Descriptor, documents: Mapping[Digest, bytes], platform: Platform
 ) -> Descriptor:
-    candidates = list(_iter_manifests(target, documents))
+    candidates = _manifests(target, documents)
     if not candidates:
         raise UnsupportedError(
             f"{target.digest} lists no image, so that no docker-archive can hold it",
@@ -91,12 +91,17 @@ def _choose(
     return candidates[choose(platform, [each.platform for each in candidates]) or 0]
 
 
-def _iter_manifests(target: Descriptor, documents: Mapping[Digest, bytes]) -> Iterator[Descriptor]:
-    """The manifests below a target that the archive holds, in their order."""
-    if target.digest not in documents:
-        return
-    if is_manifest(target.media_type):
-        yield target
-    elif is_index(target.media_type):
-        for child in Index.decode(documents[target.digest], target.media_type).manifests:
-            yield from _iter_manifests(child, documents)
+def _manifests(target: Descriptor, documents: Mapping[Digest, bytes]) -> list[Descriptor]:
+    """The manifests below a target that the archive holds, each once, in their order."""
+    found: dict[tuple[Digest, str], Descriptor] = {}
+    pending = [target]
+    while pending:
+        descriptor = pending.pop()
+        key = (descriptor.digest, descriptor.media_type)
+        if descriptor.digest not in documents or key in found:
+            continue
+        found[key] = descriptor
+        if is_index(descriptor.media_type):
+            index = Index.decode(documents[descriptor.digest], descriptor.media_type)
+            pending += reversed(index.manifests)
+    return [descriptor for descriptor in found.values() if is_manifest(descriptor.media_type)]
