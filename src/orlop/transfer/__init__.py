@@ -2,7 +2,7 @@
 
 from orlop.transfer.convert import to_oci
 from orlop.transfer.copy import Copied, Item, copy
-from orlop.transfer.exchange import CopyOptions, copy_opened, parse_destination
+from orlop.transfer.destination import CopyOptions, copy_opened, parse_destination
 from orlop.transfer.jobs import DEFAULT_JOBS, MAX_JOBS
 from orlop.transfer.opened import OpenedImage, open_archive, open_image, open_images
 from orlop.transfer.place import LOCAL_PREFIXES, SourceOptions, is_local, open_source

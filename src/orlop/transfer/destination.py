@@ -1,4 +1,4 @@
-"""From opened images to a place on this machine that they are copied to."""
+"""The place on this machine that opened images are copied to."""
 
 from __future__ import annotations
 
