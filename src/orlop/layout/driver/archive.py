@@ -129,7 +129,8 @@ class ArchiveDriver:
         InUseError: Another editor has it and the wait is over.
         InvalidArchiveError: It is no tar, is cut short, or has a name twice.
         UnsupportedError: It is compressed, or has members that cannot be kept, such as devices.
-        UnsafePathError: A member's name has `..` in it.
+        UnsafePathError: A member's name has `..` in it; or it, or what lies where the new one will
+            be written, is no regular file.
         LimitExceededError: It has too many members or too long names.
         OSError: It cannot be read, or nothing be written beside it (EACCES).
     """

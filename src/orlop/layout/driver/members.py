@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tarfile
 import tempfile
 import threading
@@ -46,6 +47,7 @@ class ArchiveMembers:
         mtime: The time of all members, in seconds since 1970.
 
     Raises:
+        UnsafePathError: It is no regular file.
         UnsupportedError: It is compressed, or holds what cannot be kept.
         InvalidArchiveError: It is no tar, is cut short, or has a name twice.
     """
@@ -142,9 +144,12 @@ class ArchiveMembers:
     def _read(self) -> None:
         """Take over the archive that is there; an empty file is none."""
         try:
-            if not os.path.getsize(self._path):
-                return
+            status = os.stat(self._path)
         except FileNotFoundError:
+            return
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePathError("is no regular file, and cannot be edited", where=self._path)
+        if not status.st_size:
             return
         self._base = ArchiveFiles(_open_plain(self._path), Path(self._path))
         for name, node in self._base.iter_members():

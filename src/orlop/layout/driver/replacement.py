@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from orlop._sys.handle import Fd
 from orlop._sys.sync import start_writeback, sync_directory
-from orlop.errors import InUseError, InvalidArchiveError, NotFoundError
+from orlop.errors import InUseError, InvalidArchiveError, NotFoundError, UnsafePathError
 from orlop.layout.driver.waiting import lock_within
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _BLOCK: Final = 512
 _RECORD: Final = 20 * _BLOCK
 _WRITEBACK_SIZE: Final = 8 << 20
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @final
@@ -35,6 +35,7 @@ class Replacement:
     Raises:
         NotFoundError: There is no directory for it.
         InUseError: Another one has it and the wait is over.
+        UnsafePathError: Something else has its name: a FIFO, or a link to another file.
         OSError: It cannot be made (EACCES).
     """
 
@@ -42,7 +43,11 @@ class Replacement:
         self._path = path
         self._new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.orlop-new")
         self._file = self._take(timeout)
-        os.ftruncate(self._file.fileno(), 0)
+        try:
+            self._empty()
+        except BaseException:
+            self._file.close()
+            raise
 
     @property
     def closed(self) -> bool:
@@ -108,6 +113,13 @@ class Replacement:
                 file.close()
                 raise
             file.close()
+
+    def _empty(self) -> None:
+        """Truncate what a killed writer has left, and nothing that somebody has put there."""
+        status = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise UnsafePathError("is no file of its own", where=self._new, hint="remove it")
+        os.ftruncate(self._file.fileno(), 0)
 
     def _open(self) -> Fd:
         try:

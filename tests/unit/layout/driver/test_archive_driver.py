@@ -337,3 +337,21 @@ def test_many_small_blobs_take_no_descriptor_each(path):
         for number in range(50):
             write_blob(driver, b"%d" % number)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: os.link(path.parent / "precious", path)])
+def test_what_somebody_has_put_where_the_new_archive_is_written(put, tmp_path):
+    (tmp_path / "precious").write_bytes(b"kept")
+    put(tmp_path / ".image.tar.orlop-new")
+    with pytest.raises(UnsafePathError, match=r"image\.tar\.orlop-new: is no file of its own"):
+        ArchiveDriver(tmp_path / "image.tar")
+    assert (tmp_path / "precious").read_bytes() == b"kept"
+    assert not (tmp_path / "image.tar").exists()
+
+
+def test_a_fifo_in_the_place_of_an_archive_stays(path):
+    os.mkfifo(path)
+    with pytest.raises(UnsafePathError, match="cannot be edited"):
+        ArchiveDriver(path)
+    assert os.listdir(path.parent) == [path.name]
+    assert stat.S_ISFIFO(path.stat().st_mode)
