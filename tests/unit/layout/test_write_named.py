@@ -1,6 +1,7 @@
 """What images are called in a layout's index, and in a docker-archive."""
 
 from orlop.digest import Digest
+from orlop.layout.index import without_ref_name
 from orlop.layout.write import NamedImage
 from orlop.layout.write.named import with_images
 from orlop.mediatype import OCI_MANIFEST
@@ -55,6 +56,36 @@ def test_a_tag_of_another_repository_is_left_to_it():
     ]
     assert len(notes) == 1
     assert "quay.io/two:latest" in notes[0]
+
+
+def test_a_tag_of_another_of_these_images_is_left_to_it():
+    first = NamedImage(target=target(b"a"), names=("quay.io/one:v1",))
+    second = NamedImage(target=target(b"b"), tags=("v1",))
+    for images in ((first, second), (second, first)):
+        found, notes = written(*images)
+        assert sorted(found, key=str) == sorted(
+            [(A, "quay.io/one:v1", "quay.io/one:v1"), (B, None, "v1")], key=str
+        )
+        assert len(notes) == 1
+
+
+def test_of_two_images_of_one_tag_the_first_has_it_and_none_is_lost():
+    images = [NamedImage(target=target(each), tags=("v1",)) for each in (b"a", b"b")]
+    found, notes = written(*images)
+    assert found == [(A, None, "v1"), (B, None, None)]
+    assert str(B) in notes[0]
+
+
+def test_a_name_has_one_meaning_when_its_tag_has_become_free():
+    images = [
+        NamedImage(target=target(b"a"), names=("quay.io/one:1",)),
+        NamedImage(target=target(b"b"), names=("quay.io/two:1",)),
+    ]
+    index, _ = with_images(EMPTY, images)
+    index = without_ref_name(index, "1")
+    assert written(NamedImage(target=target(b"c"), names=("quay.io/two:1",)), index=index)[0] == [
+        (Digest.of(b"c"), "quay.io/two:1", "1")
+    ]
 
 
 def test_a_name_that_is_taken_moves():

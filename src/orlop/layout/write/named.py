@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from orlop.layout.index import with_descriptor
+from orlop.layout.index import with_descriptor, without_ref_name
 from orlop.layout.names import full_name, same_name, unique
 from orlop.reference import Reference
 from orlop.spec.layout import CONTAINERD_NAME, REF_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from orlop.digest import Digest
     from orlop.spec.descriptor import Descriptor
     from orlop.spec.index import Index
 
@@ -45,51 +46,66 @@ class NamedImage:
         return unique(name for name in made if name) or (self.fallback,)
 
 
-def with_image(index: Index, image: NamedImage) -> tuple[Index, list[str]]:
-    """The index with an image under all of its names, and notes on what it could not be called.
+def with_images(index: Index, images: Sequence[NamedImage]) -> tuple[Index, list[str]]:
+    """The index with images under all of their names, and notes on what they could not be called.
 
     A full reference is written as containerd and Docker do: whole in an annotation of containerd's,
     and its tag alone as ref.name, which skopeo and umoci choose images by. A tag that belongs to
-    another repository's image is left to it; the ref.name is then the whole reference.
+    another repository's image, or to another one of these, is left to it; the ref.name is then the
+    whole reference. What else is taken moves.
 
     Spec: image-spec v1.1, annotations.md, "org.opencontainers.image.ref.name".
     """
-    notes = []
-    plain = _without_names(image.target)
-    for name in image.names:
-        ref_name = ref_name_for(index, name)
-        if ref_name == name:
-            notes.append(f"{name} has this ref.name in full: its tag belongs to another image")
-        index = with_descriptor(index, _called(plain, {CONTAINERD_NAME: name, REF_NAME: ref_name}))
-    for tag in image.tags:
-        index = with_descriptor(index, _called(plain, {REF_NAME: tag}))
-    if not image.names and not image.tags:
-        index = _with_nameless(index, plain)
-    return index, notes
-
-
-def with_images(index: Index, images: Sequence[NamedImage]) -> tuple[Index, list[str]]:
-    """The index with several images; see `with_image`."""
-    notes = []
+    naming = _Naming(index, images)
     for image in images:
-        index, more = with_image(index, image)
-        notes += more
-    return index, notes
+        naming.add(image)
+    return naming.index, naming.notes
 
 
-def ref_name_for(index: Index, name: str) -> str:
-    """The ref.name for a full reference: its tag, unless that means another repository's image."""
-    tag = Reference.parse(name).tag or name
-    for owner in _owners_of(index, tag):
-        if not same_name(owner, name):
-            return name
-    return tag
+class _Naming:
+    """An index to which images are added."""
 
+    def __init__(self, index: Index, images: Sequence[NamedImage]) -> None:
+        self.index = index
+        self.notes: list[str] = []
+        self._tags: dict[str, Digest] = {}
+        for image in images:
+            for tag in image.tags:
+                self._tags.setdefault(tag, image.target.digest)
 
-def _owners_of(index: Index, ref_name: str) -> Iterator[str]:
-    for found in index.manifests:
-        if found.annotations.get(REF_NAME) == ref_name and CONTAINERD_NAME in found.annotations:
-            yield found.annotations[CONTAINERD_NAME]
+    def add(self, image: NamedImage) -> None:
+        """Add an image under all names that it can have."""
+        plain = _without_names(image.target)
+        for name in image.names:
+            self._put_name(plain, name)
+        for tag in image.tags:
+            self._put_tag(plain, tag)
+        if all(found.digest != plain.digest for found in self.index.manifests):
+            self.index = with_descriptor(self.index, plain)
+
+    def _put_name(self, plain: Descriptor, name: str) -> None:
+        ref_name = Reference.parse(name).tag or name
+        if self._belongs_to_another(ref_name, plain, name):
+            self.notes.append(f"the ref.name of {name} is all of it: its tag is another image's")
+            ref_name = name
+        self.index = without_ref_name(self.index, name)
+        named = _called(plain, {CONTAINERD_NAME: name, REF_NAME: ref_name})
+        self.index = with_descriptor(self.index, named)
+
+    def _put_tag(self, plain: Descriptor, tag: str) -> None:
+        if self._tags[tag] == plain.digest:
+            self.index = with_descriptor(self.index, _called(plain, {REF_NAME: tag}))
+        else:
+            self.notes.append(f"{plain.digest} is not called {tag}: another of these images is")
+
+    def _belongs_to_another(self, tag: str, plain: Descriptor, name: str) -> bool:
+        if self._tags.get(tag, plain.digest) != plain.digest:
+            return True
+        return any(
+            found.annotations.get(REF_NAME) == tag
+            and not same_name(found.annotations.get(CONTAINERD_NAME, name), name)
+            for found in self.index.manifests
+        )
 
 
 def _without_names(descriptor: Descriptor) -> Descriptor:
@@ -99,10 +115,3 @@ def _without_names(descriptor: Descriptor) -> Descriptor:
 
 def _called(descriptor: Descriptor, names: dict[str, str]) -> Descriptor:
     return replace(descriptor, annotations={**descriptor.annotations, **names})
-
-
-def _with_nameless(index: Index, descriptor: Descriptor) -> Index:
-    """The index with a descriptor that has no name, once."""
-    if any(found.digest == descriptor.digest for found in index.manifests):
-        return index
-    return with_descriptor(index, descriptor)
