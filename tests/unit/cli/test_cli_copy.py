@@ -55,6 +55,10 @@ def test_what_changes_is_said_on_stderr(store, tmp_path):
     assert done.err.startswith("note: ")
     assert top in done.err
     assert top not in done.out
+    store.pull(source, "--tag", "app:1", "--platform", "linux/amd64")
+    done = store.orlop("save", "app:1", "-o", tmp_path / "out.tar")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("note: only linux/amd64 of index " + top)
 
 
 def test_save_and_load_through_pipes(image, store, tmp_path):
@@ -69,6 +73,17 @@ def test_save_and_load_through_pipes(image, store, tmp_path):
     assert other.images() == store.images()
 
 
+@pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
+def test_copying_through_pipes(form, image, store, tmp_path):
+    """An archive has standard output to itself: the digest is on standard error."""
+    with (tmp_path / "piped").open("wb") as output:
+        done = run(store, ["copy", image.source, f"{form}:-"], stdout=output)
+    assert (done.code, done.err) == (0, f"{image.manifest['digest']}\n")
+    with (tmp_path / "piped").open("rb") as archive:
+        done = run(store, ["copy", f"{form}:-", f"oci:{tmp_path}/to"], stdin=archive)
+    assert (done.code, done.out, done.err) == (0, f"{image.manifest['digest']}\n", "")
+
+
 def test_save_writes_a_file_and_prints_nothing(image, store, tmp_path):
     store.pull(image.source, "--tag", "app:1")
     done = store.orlop("save", "app:1", "-o", tmp_path / "out:with:colons.tar")
@@ -81,8 +96,10 @@ def test_the_time_of_members_comes_from_the_environment(image, store, tmp_path, 
     store.pull(image.source, "--tag", "app:1")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     assert store.orlop("save", "app:1", "-o", tmp_path / "out.tar").code == 0
-    with tarfile.open(tmp_path / "out.tar") as archive:
-        assert {member.mtime for member in archive} == {1000000000}
+    assert store.orlop("copy", image.source, f"oci-archive:{tmp_path}/copied.tar").code == 0
+    for name in ("out.tar", "copied.tar"):
+        with tarfile.open(tmp_path / name) as archive:
+            assert {member.mtime for member in archive} == {1000000000}
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     store.orlop("save", "app:1", "-o", tmp_path / "out.tar").check_failure(2, "yesterday")
 

@@ -219,6 +219,24 @@ def test_tag_and_rm(good, filled):
     assert good("validate", filled) == ""
 
 
+def test_what_others_wrote_stays(good, tmp_path, image):
+    """Members of the index that this library does not know, in it and in its descriptors."""
+    place = tmp_path / "layout"
+    good("init", place)
+    good("put", place, image.manifest, "--media-type", MANIFEST, "--ref", "box")
+    theirs = json.loads((place / "index.json").read_bytes()) | {"com.example.index": [1]}
+    theirs["manifests"][0]["com.example.descriptor"] = {"deep": None}
+    (place / "index.json").write_text(json.dumps(theirs))
+    (tmp_path / "notes").write_text("notes")
+    good("put", place, tmp_path / "notes", "--media-type", "text/plain", "--ref", "other")
+    good("tag", place, "box", "v1")
+    good("rm", place, "other")
+    found = json.loads((place / "index.json").read_bytes())
+    assert found["com.example.index"] == [1]
+    assert [each["com.example.descriptor"] for each in found["manifests"]] == [{"deep": None}] * 2
+    assert names(good, place) == ["box", "v1"]
+
+
 def test_tag_moves_a_name(good, filled, tmp_path):
     (tmp_path / "notes").write_text("notes")
     good("put", filled, tmp_path / "notes", "--media-type", "text/plain", "--ref", "other")

@@ -18,6 +18,7 @@ from orlop.errors import (
 )
 from orlop.layout import Place, list_images, open_source
 from orlop.layout.documents import Budget
+from orlop.layout.open import open_all
 from orlop.spec.config import ImageConfig
 from orlop.spec.document import decode_document
 
@@ -178,6 +179,19 @@ def test_the_names_are_all_of_the_image_or_the_one_asked_for(save, dialects, ima
         "@0": ["a:1", "a:2"],
         "@1": ["b:1"],
     }
+
+
+def test_all_images_come_once_each_with_all_its_names(save, dialects, kit, image):
+    members, config, layers = dialects["skopeo"](image)
+    more, other, others = dialects["skopeo"](kit.Image("other"))
+    elements = [
+        element(config, layers, ["a:1"]),
+        element(other, others, ["c:1"]),
+        element(config, layers, ["b:1"]),
+    ]
+    with open_all(save([*members, *more], elements)) as sources:
+        names = [[name.rpartition("/")[2] for name in source.names] for source in sources]
+    assert names == [["a:1", "b:1"], ["c:1"]]
 
 
 def test_one_name_of_two_images_is_ambiguous(save, dialects, kit):

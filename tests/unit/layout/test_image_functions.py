@@ -45,8 +45,8 @@ def spoil(driver, path, data):
 
 def test_the_version_is_the_callers(driver):
     other = MemoryDriver()
-    init(other, InitOptions(version="1.0.0", skip_index=True))
-    assert other.files["oci-layout"].data == b'{"imageLayoutVersion":"1.0.0"}'
+    init(other, InitOptions(version="1.1.0", skip_index=True))
+    assert other.files["oci-layout"].data == b'{"imageLayoutVersion":"1.1.0"}'
 
 
 @pytest.mark.parametrize(

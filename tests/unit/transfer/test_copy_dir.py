@@ -1,11 +1,15 @@
 """A `dir:` is written as skopeo does, and changes places with the one that was there."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import orlop
 from orlop.errors import AlreadyExistsError, NotFoundError
+from orlop.layout.write import NamedImage
+from orlop.layout.write.dir import DirTarget
+from orlop.spec import Descriptor
 from support.images import ImageBuilder, file, join_platforms
 
 
@@ -69,6 +73,21 @@ def test_what_a_killed_writer_left_is_taken_over(images, tmp_path):
     orlop.copy(images[0].source, f"dir:{tmp_path}/out")
     assert "deadbeef" not in names(tmp_path / "out")
     assert len(names(tmp_path / "out")) == 4
+    assert names(tmp_path) == ["from", "out"]
+
+
+def test_one_writes_and_the_other_waits(images, tmp_path):
+    target = DirTarget(tmp_path / "out")
+    with ThreadPoolExecutor(1) as pool:
+        with target:
+            target.begin([NamedImage(target=Descriptor.decode(images[0].manifest))])
+            written = tmp_path / ".out.orlop-new/written"
+            written.write_bytes(b"")
+            second = pool.submit(orlop.copy, images[1].source, f"dir:{tmp_path}/out")
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.3)
+            assert written.exists()
+        assert second.result().digest == images[1].manifest["digest"]
     assert names(tmp_path) == ["from", "out"]
 
 
