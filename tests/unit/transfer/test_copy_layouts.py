@@ -7,12 +7,14 @@ import pytest
 import orlop
 from orlop.errors import (
     AlreadyExistsError,
+    InUseError,
     InvalidDocumentError,
     LimitExceededError,
     NotFoundError,
     SizeMismatchError,
 )
-from orlop.layout import list_images, open_source, parse_place
+from orlop.layout import DirectoryDriver, collect, list_images, open_source, parse_place
+from orlop.layout.write import LayoutTarget
 from support.images import KIND, ImageBuilder, digest, directory, file
 
 
@@ -61,6 +63,15 @@ def test_a_cut_blob_is_refused_and_nothing_named(image, tmp_path):
     with pytest.raises(SizeMismatchError, match=r"copying oci:.* to oci:"):
         orlop.copy(image.source, f"oci:{tmp_path}/to")
     assert json.loads((tmp_path / "to/index.json").read_bytes())["manifests"] == []
+
+
+def test_no_collector_comes_between_blobs_and_their_name(tmp_path):
+    driver = DirectoryDriver(tmp_path / "to")
+    with LayoutTarget(driver) as target:
+        target.begin([])
+        with pytest.raises(InUseError, match="being written to"):
+            collect(driver, timeout=0)
+    assert collect(driver, timeout=0) == []
 
 
 def test_a_missing_layer_is_named_before_anything_is_written(image, tmp_path):

@@ -1,5 +1,6 @@
 """Archives read where they lie, and edited by one at a time."""
 
+import errno
 import gzip
 import io
 import os
@@ -148,6 +149,40 @@ def test_nothing_is_written_where_nothing_changes(archive):
     with ArchiveDriver(archive) as driver:
         assert read_blob(driver, DIGEST) == HELLO
     assert archive.stat().st_ino == before.st_ino
+
+
+def test_durable_before_named_and_the_name_after(archive, monkeypatch):
+    done = []
+
+    def record(name):
+        real = getattr(os, name)
+
+        def call(first, *rest):
+            path = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else first
+            done.append((name, os.path.basename(path)))
+            return real(first, *rest)
+
+        monkeypatch.setattr(os, name, call)
+
+    with ArchiveDriver(archive) as driver:
+        write_blob(driver, b"x")
+        record("fsync")
+        record("rename")
+    new, place = f".{archive.name}.orlop-new", archive.parent.name
+    assert done == [("fsync", new), ("rename", new), ("fsync", place)]
+
+
+def test_a_failed_sync_leaves_the_archive(archive, monkeypatch):
+    before = archive.read_bytes()
+
+    def fail(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"), ArchiveDriver(archive) as driver:
+        write_blob(driver, b"x")
+    assert archive.read_bytes() == before
+    assert os.listdir(archive.parent) == [archive.name]
 
 
 def test_a_replaced_archive_keeps_its_mode(archive):
