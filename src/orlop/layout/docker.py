@@ -61,14 +61,14 @@ def open_docker(place: Place, files: Files) -> LocalSource:
 
 
 def open_all_docker(place: Place, files: Files) -> list[LocalSource]:
-    """Every image of an archive, in the order of `manifest.json`; those of one config are one.
+    """Every image of an archive, in the order of `manifest.json`; those of one digest are one.
 
     Raises:
         OrlopError: As `open_docker`.
     """
     found: dict[Digest, list[_Offer]] = {}
     for offer in _read_offers(place, files):
-        found.setdefault(offer.image_id, []).append(offer)
+        found.setdefault(_identity(offer), []).append(offer)
     return [_source(place, files, _joined(offers)) for offers in found.values()]
 
 
@@ -99,14 +99,22 @@ def _read_offers(place: Place, files: Files) -> list[_Offer]:
     originals: dict[Digest, list[Original]] = {}
     for original in read_originals(place, files, budget):
         originals.setdefault(original.image_id, []).append(original)
-    return [_offer(image, originals) for image in read_saved(place, files, budget)]
+    saved = read_saved(place, files, budget)
+    elements = frozenset(image.layers for image in saved)
+    return [_offer(image, originals, elements) for image in saved]
 
 
-def _offer(image: SavedImage, originals: Mapping[Digest, list[Original]]) -> _Offer:
+def _offer(
+    image: SavedImage,
+    originals: Mapping[Digest, list[Original]],
+    elements: frozenset[tuple[str, ...]],
+) -> _Offer:
     image_id = Digest.of(image.config)
     algorithms = {each.algorithm for each in originals if each.computable}
     same = [Digest.of(image.config, algorithm) for algorithm in sorted(algorithms)]
     fitting = [original for each in same for original in originals.get(each, ())]
+    others = elements - {image.layers}  # Images of the same config, compressed in another way.
+    fitting = [original for original in fitting if original.layers not in others]
     named = (name for original in fitting for name in original.names)
     names = unique((*named, *image.names))
     tags = () if names else unique(tag for original in fitting for tag in original.tags)
@@ -123,7 +131,7 @@ def _choose(place: Place, offers: Sequence[_Offer]) -> _Offer:
     chosen = _matches(place, offers)
     if not chosen:
         raise not_found(place, _listed(offers))
-    if len({offers[number].image_id for number in chosen}) > 1:
+    if len({_identity(offers[number]) for number in chosen}) > 1:
         listed = _listed(offers)
         raise ambiguous(place, [listed[number] for number in chosen])
     return replace(offers[chosen[0]], names=_names(place, [offers[number] for number in chosen]))
@@ -159,10 +167,16 @@ def _listed(offers: Sequence[_Offer]) -> list[ListedImage]:
     ]
 
 
+def _identity(offer: _Offer) -> Digest:
+    """What tells an image from the others of the archive."""
+    original = _original_of(offer)
+    return offer.image_id if original is None else original.digest
+
+
 def _original_of(offer: _Offer) -> Descriptor | None:
     """The original manifest, or the index with it if that is whole; best one that has the name."""
     layers = len(offer.saved.diff_ids)
-    fitting = [original for original in offer.originals if original.layers == layers]
+    fitting = [original for original in offer.originals if len(original.layers) == layers]
     if not fitting:
         return None
     names = set(offer.names)

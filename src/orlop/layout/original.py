@@ -37,7 +37,7 @@ class Original:
         top: The descriptor in `index.json`: of the manifest, or of an index with it.
         descriptor: The manifest's own.
         image_id: The digest of its config.
-        layers: How many layers it has.
+        layers: Where its layers lie in the layout, the base first.
         names: The full references that `top` gives it.
         tags: What else `top` calls it, if it gives it no full reference.
         whole: Whether everything below `top` was saved.
@@ -46,7 +46,7 @@ class Original:
     top: Descriptor
     descriptor: Descriptor
     image_id: Digest
-    layers: int
+    layers: tuple[str, ...]
     names: tuple[str, ...]
     tags: tuple[str, ...]
     whole: bool
@@ -102,7 +102,7 @@ class _Reader:
             top=top,
             descriptor=descriptor,
             image_id=manifest.config.digest,
-            layers=len(manifest.layers),
+            layers=tuple(map(blob_path, manifest.layers)),
             names=names_of(top),
             tags=_tags_of(top),
             whole=True,

@@ -370,6 +370,23 @@ def test_an_archive_of_nothing_that_is_known(store, tmp_path):
         store.load(tmp_path / "missing.tar")
 
 
+def test_two_images_of_one_config_stay_two(store, tmp_path):
+    """One compressed in another way than the other, as by a tool that converts images."""
+    expected = {}
+    for compression in ("gzip", "zstd"):
+        image = ImageBuilder(compression=compression).layer(file("a", b"a" * 999))
+        name = f"quay.io/app:{compression}"
+        expected[name] = image.write(tmp_path / "from", compression).manifest["digest"]
+        store.pull(f"oci:{tmp_path}/from:{compression}", tag=name)
+    store.save(list(expected), tmp_path / "saved.tar")
+    with orlop.open_store(tmp_path / "root2", tmp_path / "run2") as other:
+        loaded = {image.name: image.target.digest for image in other.load(tmp_path / "saved.tar")}
+    assert loaded == expected
+    for name, wanted in expected.items():
+        place = f"docker-archive:{tmp_path}/saved.tar:{name}"
+        assert orlop.copy(place, f"dir:{tmp_path}/out").digest == wanted
+
+
 def test_an_archive_that_docker_finds_nothing_in_is_read_as_a_layout(image, store, tmp_path):
     orlop.copy(image.source, f"oci-archive:{tmp_path}/both.tar")
     with tarfile.open(tmp_path / "both.tar", "a") as both:
