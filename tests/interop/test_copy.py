@@ -175,6 +175,21 @@ def test_copying_what_skopeo_writes(places, form, tmp_path):
         assert copied.digest == places[1]["gzip"].manifest["digest"]
 
 
+def test_containerd_and_podman_load_an_index(tmp_path, ctr, podman):
+    for each in ("amd64", "arm64"):
+        builder = ImageBuilder(platform=("linux", each)).layer(file(each, b"y"))
+        builder.write(tmp_path / "in", each)
+    expected = join_platforms(tmp_path / "in")["digest"]
+    for form in ("oci-archive", "docker-archive"):
+        name = f"quay.io/index/{form}:1"
+        archive = tmp_path / f"{form}.tar"
+        orlop.copy(f"oci:{tmp_path}/in:all", f"{form}:{archive}:{name}")
+        ctr("images", "import", "--no-unpack", "--all-platforms", archive)
+        (line,) = [row for row in ctr("images", "ls").splitlines() if row.startswith(name)]
+        assert expected in line
+        podman.podman("load", "-q", "-i", archive)
+
+
 def test_an_index_goes_through_every_form_and_skopeo_reads_all_of_it(tmp_path):
     for each in ("amd64", "arm64", "s390x"):
         builder = ImageBuilder(platform=("linux", each)).layer(file(each, b"x"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orlop.transfer.source import ImageSource
 
 MAX_PLAN_SIZE: Final = 256 << 20
-"""Most bytes of all manifests and indexes of what is copied at once."""
+"""Most bytes of all manifests and indexes of an image that is copied."""
 
 _MAX_SHOWN: Final = 5
 

@@ -4,7 +4,9 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import tarfile
+import threading
 
 import pytest
 
@@ -368,6 +370,22 @@ def test_an_archive_of_nothing_that_is_known(store, tmp_path):
         store.load(tmp_path / "zeros.tar")
     with pytest.raises(NotFoundError, match="no such file"):
         store.load(tmp_path / "missing.tar")
+
+
+@pytest.mark.parametrize("form", ARCHIVES)
+def test_devices_and_pipes_are_written_to_and_not_replaced(form, image, tmp_path):
+    assert orlop.copy(image.source, f"{form}:/dev/null").digest == image.manifest["digest"]
+    with pytest.raises(OSError, match="No space left") as caught:
+        orlop.copy(image.source, f"{form}:/dev/full")
+    assert caught.value.filename == "/dev/full"
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        writer = threading.Thread(target=orlop.copy, args=(image.source, f"{form}:{tmp_path}/pipe"))
+        writer.start()
+        data = reader.stdout.read()
+        writer.join()
+    orlop.copy(image.source, f"{form}:{tmp_path}/file")
+    assert data == (tmp_path / "file").read_bytes()
 
 
 def test_two_images_of_one_config_stay_two(store, tmp_path):

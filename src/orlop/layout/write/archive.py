@@ -155,7 +155,7 @@ class ArchiveTarget:
         if os.path.exists(self._where) and not os.path.isfile(self._where):
             if os.path.isdir(self._where):
                 raise AlreadyExistsError(f"{self._where} is a directory")
-            return StreamOutput(open(self._where, "wb", buffering=0), owned=True)
+            return StreamOutput(open(self._where, "wb", buffering=0), self._where)
         output = FileOutput(os.path.realpath(self._where))
         if not self._replace and os.path.exists(self._where):
             output.close()

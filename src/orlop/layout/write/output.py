@@ -95,18 +95,22 @@ class StreamOutput:
 
     Args:
         stream: Open for writing bytes.
-        owned: Whether it is closed at the end.
+        path: What it is of, where it was opened for this and is to be closed.
     """
 
-    def __init__(self, stream: BinaryIO, *, owned: bool = False) -> None:
+    def __init__(self, stream: BinaryIO, path: str | None = None) -> None:
         self._stream = stream
-        self._owned = owned
+        self._path = path
 
     def write(self, data: bytes) -> None:
         """Hand all of `data` on."""
         left = memoryview(data)
-        while left:
-            left = left[self._stream.write(left) :]
+        try:
+            while left:
+                left = left[self._stream.write(left) :]
+        except OSError as error:
+            error.filename = error.filename or self._path
+            raise
 
     def commit(self) -> None:
         """Hand on what is buffered."""
@@ -114,5 +118,5 @@ class StreamOutput:
 
     def close(self) -> None:
         """What went down a stream cannot be taken back; without its end it is no whole tar."""
-        if self._owned:
+        if self._path is not None:
             self._stream.close()
