@@ -273,6 +273,7 @@ class _Records:
 
     def published(self, reference: str, record: BlobRecord, children: Iterable[Digest]) -> None:
         with self._database.write() as tx:
+            self._lease.hold_in(tx, "blob", record.digest)
             self.add(tx, record, children)
             self._lease.drop_in(tx, "ingest", reference)
 

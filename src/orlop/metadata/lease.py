@@ -157,12 +157,19 @@ class Lease:
         Raises:
             NotFoundError: The lease has ended.
         """
-        # Others may have let it end earlier or later.
+        self.require_in(tx)
+        Leases(tx).hold(self.id, kind, keys)
+
+    def require_in(self, tx: Transaction) -> None:
+        """Succeed if nobody has ended the lease, as a transaction sees it.
+
+        Raises:
+            NotFoundError: It has; what it kept may be gone.
+        """
         found = Leases(tx).get(self.id)
         if found is None or not is_live(found, self._now_ns()):
             raise NotFoundError(f"lease {self.id!r} has ended", hint="begin the work anew")
         self.record = found
-        Leases(tx).hold(self.id, kind, keys)
 
     def extend(self, seconds: float | None) -> None:
         """Let the lease end so long after now, or never by time.

@@ -205,6 +205,7 @@ class Pull:
             for name in names
         ]
         with self._storage.database.write() as tx:
+            self._lease.require_in(tx)
             Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
             for record in records:
                 Images(tx).put(record)

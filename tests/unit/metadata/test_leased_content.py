@@ -5,6 +5,7 @@ from orlop.digest import Digest
 from orlop.errors import DigestMismatchError, InUseError, NotFoundError
 from orlop.metadata import BlobRecord, Blobs, Database, Lease, Leases
 from orlop.metadata.content import LeasedContent
+from orlop.metadata.gc import collect
 
 DATA = b"hello, hold"
 DIGEST = Digest.of(DATA)
@@ -131,6 +132,20 @@ def test_lease_that_has_ended_stores_nothing(content, database):
         store.put(b"other")
     assert list(content.iter_digests()) == []
     late.close()
+
+
+def test_lease_that_others_end_records_nothing(store, database, content):
+    """Nothing keeps what has come, though its digest was held before it came."""
+    with store.ingest("r", digest=DIGEST) as ingest:
+        ingest.write(DATA)
+        with database.write() as tx:
+            for lease in list(Leases(tx).list()):
+                Leases(tx).delete(lease.id)
+        with pytest.raises(NotFoundError, match="has ended"):
+            ingest.commit()
+    assert record(database) is None
+    collect(database, content)
+    assert content.stat(DIGEST) is None
 
 
 def test_two_leases_share_an_ingest(database, tmp_path):
