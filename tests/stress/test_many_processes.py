@@ -55,7 +55,7 @@ def test_a_crowd_loses_nothing_and_leaves_nothing(tmp_path, images):
     store.collect("--unfinished")
     assert store.files() == {"format.json"}
     with orlop.open_store(store.root, store.run) as opened:
-        assert opened.leases() == []
+        assert opened.leases.list() == ()
 
 
 def run_crowd(place, store, images):

@@ -49,7 +49,7 @@ def create(
             labels=labels, id=id, expires=end, until="boot" if until_boot else "expiry"
         )
         try:
-            store.hold(lease.id, *images_or_digests)
+            store.leases.hold(lease.id, *images_or_digests)
         except BaseException:
             lease.release()
             raise
@@ -69,10 +69,10 @@ def list_leases(
         quiet: Print names alone.
         format: How to print: table or json.
     """
-    found: list[LeaseRecord] = []
+    found: tuple[LeaseRecord, ...] = ()
     if store_exists():
         with open_for_reading() as store:
-            found = store.leases(*filter)
+            found = store.leases.list(*filter)
     elif filter:
         from orlop.filters import parse
 
@@ -99,8 +99,7 @@ def inspect(lease: str, /, *, format: Format = "table") -> None:  # noqa: A002
         format: How to print: table or json.
     """
     with open_for_reading() as store:
-        items = store.lease_items(lease)
-        record = store.resume_lease(lease).record
+        record, items = store.leases.get(lease), store.leases.items(lease)
     if format == "json":
         kept = [{"kind": kind, "key": key} for kind, key in items]
         print_json({**_document(record), "items": kept})
@@ -126,7 +125,7 @@ def add(lease: str, image_or_digest: str, /, *more: str) -> None:
         more: Further ones.
     """
     with open_existing() as store:
-        store.hold(lease, image_or_digest, *more)
+        store.leases.hold(lease, image_or_digest, *more)
 
 
 def extend(lease: str, /, *, expires: str = DEFAULT_EXPIRY) -> None:
@@ -139,7 +138,7 @@ def extend(lease: str, /, *, expires: str = DEFAULT_EXPIRY) -> None:
     """
     end = _expiry(expires)
     with open_existing() as store:
-        store.resume_lease(lease).extend(end)
+        store.leases.resume(lease).extend(end)
 
 
 def remove(
@@ -153,7 +152,12 @@ def remove(
         force: Also end those of running processes, which fail then.
     """
     with open_existing() as store:
-        return for_each((lease, *more), lambda each: print(store.end_lease(each, force=force)))
+
+        def end(name: str) -> None:
+            store.leases.end(name, force=force)
+            print(name)
+
+        return for_each((lease, *more), end)
 
 
 def _expiry(text: str) -> float | None:

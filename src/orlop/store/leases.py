@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from orlop.digest import Digest
 from orlop.errors import AmbiguousError, InUseError, InvalidDigestError, NotFoundError
 from orlop.filters import Time, labels_value, parse
-from orlop.metadata import Blobs, Chains, Forms, Leases
+from orlop.metadata import Blobs, Chains, Forms, Lease, Leases
 from orlop.metadata.leases import is_live
 from orlop.store.lookup import find_image
 
@@ -21,18 +21,99 @@ if TYPE_CHECKING:
     from orlop.metadata.leases import Kind
 
 
-def list_leases(database: Database, *filters: str) -> list[LeaseRecord]:
-    """The leases that have not ended, and that any of the filters means; oldest first.
+@final
+class StoreLeases:
+    """The leases that have not ended, of this process and of others; `Store.lease` begins one.
 
-    Raises:
-        InvalidFilterError: One of them is no filter.
-        LimitExceededError: There are too many, or one is too long.
+    Args:
+        database: Where they are recorded.
     """
-    now = time.time_ns()
-    meant = parse(*filters, now_ns=now)
-    with database.read() as tx:
-        records = list(Leases(tx).list())
-    return [record for record in records if is_live(record, now) and meant(lease_fields(record))]
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(self, *filters: str) -> tuple[LeaseRecord, ...]:
+        """The leases that any of these filters means, oldest first; all without one.
+
+        Args:
+            filters: In the language of `orlop.filters`, over `id`, `labels.KEY`, `createdat` and
+                `expiresat`.
+
+        Raises:
+            InvalidFilterError: One of them is no filter.
+            LimitExceededError: There are too many, or one is too long.
+        """
+        now = time.time_ns()
+        meant = parse(*filters, now_ns=now)
+        with self._database.read() as tx:
+            records = [record for record in Leases(tx).list() if is_live(record, now)]
+        return tuple(record for record in records if meant(lease_fields(record)))
+
+    def get(self, id: str) -> LeaseRecord:  # noqa: A002
+        """What is known about a lease.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+        """
+        with self._database.read() as tx:
+            return Leases(tx).require_live(id, time.time_ns())
+
+    def items(self, id: str) -> tuple[tuple[Kind, str], ...]:  # noqa: A002
+        """What a lease keeps: pairs of kind (`blob`, `form`, `chain`, `ingest`) and key.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+        """
+        with self._database.read() as tx:
+            Leases(tx).require_live(id, time.time_ns())
+            return tuple(Leases(tx).items(id))
+
+    def resume(self, id: str) -> Lease:  # noqa: A002
+        """A lease to go on with; the end of its block ends it.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+        """
+        return Lease.resume(self._database, id)
+
+    def hold(self, id: str, *images_or_digests: str) -> tuple[tuple[Kind, str], ...]:  # noqa: A002
+        """Keep things by a lease, and say which: all of them or none.
+
+        Args:
+            id: The lease.
+            images_or_digests: Of an image (named as for `Store.image`) the content is kept, not
+                the name; of a digest the blob, layer or stack that it names.
+
+        Raises:
+            NotFoundError: The lease has ended; or nothing is called that.
+            AmbiguousError: A prefix fits several images.
+        """
+        with self._database.write() as tx:
+            Leases(tx).require_live(id, time.time_ns())
+            found = dict.fromkeys(item for each in images_or_digests for item in _items(tx, each))
+            for kind, key in found:
+                Leases(tx).hold(id, kind, [key])
+        return tuple(found)
+
+    def end(self, id: str, *, force: bool = False) -> None:  # noqa: A002
+        """End a lease; what nothing else keeps is garbage.
+
+        Args:
+            id: The lease.
+            force: Also where it is a running process's, which fails then.
+
+        Raises:
+            NotFoundError: It has ended, or there never was one.
+            InUseError: It is a running process's.
+        """
+        with self._database.write() as tx:
+            owner = Leases(tx).require_live(id, time.time_ns()).owner
+            if owner is not None and not force:
+                raise InUseError(
+                    f"lease {id!r} is in use by process {owner.pid}",
+                    hint="end the process, or force it, and the process fails",
+                )
+            Leases(tx).delete(id)
 
 
 def lease_fields(record: LeaseRecord) -> Adaptor:
@@ -52,50 +133,6 @@ def lease_fields(record: LeaseRecord) -> Adaptor:
                 return None
 
     return field
-
-
-def end_lease(database: Database, id: str, *, force: bool = False) -> str:  # noqa: A002
-    """End a lease; what nothing else keeps is garbage. Its name is returned.
-
-    Raises:
-        NotFoundError: It has ended, or there never was one.
-        InUseError: It is a running process's, and nothing is forced.
-    """
-    with database.write() as tx:
-        owner = Leases(tx).require_live(id, time.time_ns()).owner
-        if owner is not None and not force:
-            raise InUseError(
-                f"lease {id!r} is in use by process {owner.pid}",
-                hint="end the process, or force it, and the process fails",
-            )
-        Leases(tx).delete(id)
-    return id
-
-
-def lease_items(database: Database, id: str) -> list[tuple[Kind, str]]:  # noqa: A002
-    """What a lease keeps: kind and key.
-
-    Raises:
-        NotFoundError: It has ended, or there never was one.
-    """
-    with database.read() as tx:
-        Leases(tx).require_live(id, time.time_ns())
-        return list(Leases(tx).items(id))
-
-
-def hold(database: Database, id: str, things: Iterable[str]) -> list[tuple[Kind, str]]:  # noqa: A002
-    """Keep what is called so by a lease: the contents of images, or what a digest names.
-
-    Raises:
-        NotFoundError: The lease has ended; or nothing is called that. Nothing is kept then.
-        AmbiguousError: A prefix fits several images.
-    """
-    with database.write() as tx:
-        Leases(tx).require_live(id, time.time_ns())
-        found = list(dict.fromkeys(item for each in things for item in _items(tx, each)))
-        for kind, key in found:
-            Leases(tx).hold(id, kind, [key])
-    return found
 
 
 def _items(tx: Transaction, thing: str) -> list[tuple[Kind, str]]:

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.images.store import ImageStore
-    from orlop.metadata import ImageRow, LeaseRecord, MountRecord, Until
+    from orlop.metadata import ImageRow, MountRecord, Until
     from orlop.metadata.collected import Collected
     from orlop.metadata.content import LeasedContent
-    from orlop.metadata.leases import Kind
     from orlop.metadata.recorded import RecordedContent
     from orlop.storage.build import LayerLimits
     from orlop.storage.mountable import Driver, Mountables
     from orlop.storage.places import Places
     from orlop.storage.usage import Usage
     from orlop.store.archives import ArchiveFormat
+    from orlop.store.leases import StoreLeases
     from orlop.store.machine import Machine
     from orlop.transfer import Copied, ProgressCallback, SourceOptions
 
@@ -395,7 +395,7 @@ class Store:
         """Begin a lease: what is put under it is not collected until it ends.
 
             with store.lease("build", expires=3600) as lease:
-                store.hold(lease.id, "debian:12")
+                store.leases.hold(lease.id, "debian:12")
 
         Args:
             purpose: What it is for.
@@ -413,69 +413,12 @@ class Store:
             self._storage.database, purpose, labels=labels, id=id, expires=expires, until=until
         )
 
-    def leases(self, *filters: str) -> list[LeaseRecord]:
-        """The leases that any of these filters means, oldest first; all without one.
+    @property
+    def leases(self) -> StoreLeases:
+        """The leases that there are, to list them, to keep more by one, and to end one."""
+        from orlop.store.leases import StoreLeases
 
-        Args:
-            filters: In the language of `orlop.filters`, over `id`, `labels.KEY`, `createdat` and
-                `expiresat`.
-
-        Raises:
-            InvalidFilterError: One of them is no filter.
-            LimitExceededError: There are too many, or one is too long.
-        """
-        from orlop.store.leases import list_leases
-
-        return list_leases(self._storage.database, *filters)
-
-    def resume_lease(self, id: str) -> Lease:  # noqa: A002
-        """A lease that there is already, to go on with; the end of its block ends it.
-
-        Raises:
-            NotFoundError: It has ended, or there never was one.
-        """
-        return Lease.resume(self._storage.database, id)
-
-    def end_lease(self, id: str, *, force: bool = False) -> str:  # noqa: A002
-        """End a lease; what nothing else keeps is garbage. Its name is returned.
-
-        Args:
-            id: The lease.
-            force: Also where it is a running process's, which fails then.
-
-        Raises:
-            NotFoundError: It has ended, or there never was one.
-            InUseError: It is a running process's.
-        """
-        from orlop.store.leases import end_lease
-
-        return end_lease(self._storage.database, id, force=force)
-
-    def lease_items(self, id: str) -> list[tuple[Kind, str]]:  # noqa: A002
-        """What a lease keeps: pairs of kind (`blob`, `form`, `chain`, `ingest`) and key.
-
-        Raises:
-            NotFoundError: It has ended, or there never was one.
-        """
-        from orlop.store.leases import lease_items
-
-        return lease_items(self._storage.database, id)
-
-    def hold(self, lease_id: str, *images_or_digests: str) -> list[tuple[Kind, str]]:
-        """Keep things by a lease, and say which: all of them or none.
-
-        Args:
-            lease_id: The lease.
-            images_or_digests: Of an image (named as for `image`) the content is kept, not the
-                name; of a digest the blob, layer or stack that it names.
-
-        Raises:
-            NotFoundError: The lease has ended; or nothing is called that.
-            AmbiguousError: A prefix fits several images.
-        """
-        from orlop.store.leases import hold
-
-        return hold(self._storage.database, lease_id, images_or_digests)
+        return StoreLeases(self._storage.database)
 
     @overload
     def content(self) -> RecordedContent: ...
