@@ -70,6 +70,11 @@ def store(tmp_path):
             id="annotation deleted",
         ),
         pytest.param(
+            replace(NEW, labels={"sail": ""}, target=annotated(NEW_TARGET, deck="")),
+            ["annotations.deck", "labels.sail"], {"mast": "one"}, annotated(OLD_TARGET, hull="oak"),
+            id="empty values",
+        ),
+        pytest.param(
             NEW, ["labels", "annotations"], NEW.labels,
             annotated(OLD_TARGET, hull="elm", keel="oak"), id="labels and annotations",
         ),

@@ -25,7 +25,7 @@ from orlop.metadata.content import LeasedContent
 from orlop.metadata.graph import is_kept, read_graph
 
 GC = "containerd.io/gc."
-PAST, FUTURE = "2001-09-09T01:46:39Z", "2001-09-09T01:46:41Z"
+PAST, PRESENT, FUTURE = (f"2001-09-09T01:46:{second}Z" for second in (39, 40, 41))
 NOW = 10**18
 
 
@@ -218,10 +218,11 @@ def test_back_reference_to_what_exists_by_name_alone(store):
     assert store.collect() == {("blob", follower)}
 
 
-def test_expired_images(store):
+@pytest.mark.parametrize("end", [PAST, PRESENT])
+def test_expired_images(store, end):
     """An image that has expired loses its name, and all that only it kept."""
     over, live, odd = store.blob("over"), store.blob("live"), store.blob("odd")
-    store.image("over", over, labels={f"{GC}expire": PAST})
+    store.image("over", over, labels={f"{GC}expire": end})
     store.image("live", live, labels={f"{GC}expire": FUTURE})
     store.image("odd", odd)
     with store.database.write() as tx:
