@@ -2,7 +2,7 @@
 
 from orlop.content.directory import DigestDirectory, Trash, ensure_directory
 from orlop.content.fill import fill
-from orlop.content.info import Info, IngestStatus, info_fields
+from orlop.content.info import Info, IngestStatus, info_fields, status_fields
 from orlop.content.local import LocalContent
 from orlop.content.memory import MemoryContent
 from orlop.content.protocol import (
@@ -22,4 +22,5 @@ __all__ = [
     "MAX_READ_SIZE", "ContentStore", "DigestDirectory", "Info", "Ingest", "IngestStatus",
     "Ingester", "LabelledContent", "LabelledIngest", "LocalContent", "Manager", "MemoryContent",
     "Provider", "ReaderAt", "Trash", "VerifyingReader", "ensure_directory", "fill", "info_fields",
+    "status_fields",
 ]  # fmt: skip

@@ -228,14 +228,14 @@ class IngestContract(ContractBase):
 
     def test_abort_by_reference(self, store: ContentStore) -> None:
         """An ingest can be dropped by its name, unless it is being written."""
-        with pytest.raises(NotFoundError, match="'r'"):
-            store.abort("r")
-        with store.ingest("r") as ingest:
+        with pytest.raises(NotFoundError, match="pull 7"):
+            store.abort("pull 7")
+        with store.ingest("pull 7") as ingest:
             ingest.write(HELLO)
-            with pytest.raises(InUseError, match="'r'"):
-                store.abort("r")
+            with pytest.raises(InUseError, match="pull 7"):
+                store.abort("pull 7")
             ingest.write(HELLO)
-        store.abort("r")
+        store.abort("pull 7")
         assert_empty(store)
 
     def test_unknown_algorithm(self, store: ContentStore) -> None:

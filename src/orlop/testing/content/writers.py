@@ -51,14 +51,14 @@ class WriterContract(ContractBase):
 
     def test_one_writer(self, store: ContentStore) -> None:
         """An ingest has one writer; another one waits, or is refused."""
-        with store.ingest("r"):
-            with pytest.raises(InUseError, match="'r'"):
-                store.ingest("r", wait=False)
+        with store.ingest("pull 7"):
+            with pytest.raises(InUseError, match="pull 7"):
+                store.ingest("pull 7", wait=False)
             with pytest.raises(InUseError):
-                store.ingest("r", wait=0.01)
+                store.ingest("pull 7", wait=0.01)
             with store.ingest("other", wait=False):
                 pass
-        with store.ingest("r", wait=False):
+        with store.ingest("pull 7", wait=False):
             pass
 
     def test_waiting_writer(self, store: ContentStore) -> None:
