@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["table", "json"]
 
+_DELETE = "\x7f"
+# What JSON leaves as it is: letters, but also C1 controls and those that turn a line's direction.
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -35,8 +39,9 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 
 def print_json(document: object) -> None:
-    """Print a document as indented JSON."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    """Print a document as indented JSON, whose escapes keep control characters off a terminal."""
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document):
+        sys.stdout.write(_BEYOND_ASCII.sub(_escaped, piece))
     print()
 
 
@@ -52,6 +57,13 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if character.isprintable():
+        return character
+    return json.dumps(character)[1:-1] if character != _DELETE else r"\u007f"
 
 
 def human_size(size: int) -> str:
