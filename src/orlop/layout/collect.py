@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orlop.layout.driver.protocol import ImageDriver
+    from orlop.spec.descriptor import Descriptor
 
 MAX_REACHABLE: Final = 1_000_000
 """Blobs that an index may lead to."""
@@ -126,7 +127,7 @@ def reachable(driver: ImageDriver, index: Index) -> set[Digest]:
         VerificationError: A document is not what its descriptor says.
         LimitExceededError: There are too many blobs, or a document is too large.
     """
-    pending = [(each.digest, each.media_type) for each in index.manifests]
+    pending = list(dict.fromkeys(map(_node, index.manifests)))
     visited, found = set(pending), {digest for digest, _ in pending}
     while pending:
         digest, media_type = pending.pop()
@@ -137,7 +138,7 @@ def reachable(driver: ImageDriver, index: Index) -> set[Digest]:
         except OrlopError as error:
             error.hint = "nothing was removed; `validate` says what is wrong"
             raise error.inside(f"{driver}: {digest}")
-        pending += (node for node in nodes if node not in visited)
+        pending += (node for node in dict.fromkeys(nodes) if node not in visited)
         visited.update(nodes)
         found.update(leaves, (each for each, _ in nodes))
         if len(found) > MAX_REACHABLE:
@@ -151,12 +152,18 @@ def _below(
     driver: ImageDriver, digest: Digest, media_type: str
 ) -> tuple[list[Digest], list[tuple[Digest, str]]]:
     """What a blob leads to: what ends there, and what may lead on."""
-    if not is_index(media_type) and not is_manifest(media_type):
+    if not media_type:
         return [], [(each, "") for each in _mentioned(driver, digest)]
     document = decode_document(read_blob(driver, digest, MAX_DOCUMENT_SIZE), media_type)
     if isinstance(document, Index):
-        return [], [(each.digest, each.media_type) for each in document.manifests]
+        return [], list(map(_node, document.manifests))
     return [document.config.digest, *(each.digest for each in document.layers)], []
+
+
+def _node(descriptor: Descriptor) -> tuple[Digest, str]:
+    """What may lead on, and the media type of the document that it is; none where it is another."""
+    media_type = descriptor.media_type
+    return descriptor.digest, media_type if is_index(media_type) or is_manifest(media_type) else ""
 
 
 def _mentioned(driver: ImageDriver, digest: Digest) -> set[Digest]:

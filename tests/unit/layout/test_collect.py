@@ -179,6 +179,19 @@ def test_an_index_that_names_itself_ends():
     assert files_of(driver) == before
 
 
+def test_a_blob_of_many_unknown_types_is_read_once():
+    """A small index could else have a large blob read ten thousand times."""
+    named = descriptor("", b"named by a document of tomorrow")
+    blob = json.dumps({"parts": [named["digest"]]}).encode()
+    entries = [{**descriptor("", blob), "mediaType": f"x/{number}"} for number in range(10)]
+    driver = a_layout_of(*entries, blobs=[blob, b"named by a document of tomorrow"])
+    opened, reader = [], driver.reader
+    path = "blobs/" + entries[0]["digest"].replace(":", "/")
+    driver.reader = lambda path: opened.append(path) or reader(path)
+    assert removed(driver) == [JUNK_PATH]
+    assert opened.count(path) == 2  # Its size, and its content.
+
+
 def test_too_many_blobs_are_refused(monkeypatch):
     monkeypatch.setattr(import_module("orlop.layout.collect"), "MAX_REACHABLE", 3)
     driver = with_junk()

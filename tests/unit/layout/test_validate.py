@@ -288,6 +288,13 @@ def test_too_many_blobs(monkeypatch):
         list(validate(put_together()))
 
 
+def test_too_many_violations(monkeypatch):
+    monkeypatch.setattr(import_module("orlop.layout.validate.walk"), "MAX_VIOLATIONS", 3)
+    driver = put_together({"index": lambda index: {**index, "manifests": [0] * 4}})
+    with pytest.raises(LimitExceededError, match="MAX_VIOLATIONS"):
+        list(validate(driver))
+
+
 def test_a_driver_that_does_not_know_its_files():
     """Blobs that nothing leads to cannot be found then."""
     driver = put_together({"files": lambda files: files.update({f"blobs/sha256/{ZEROS}": b"x"})})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import NotFoundError, UnsafePathError
+from orlop.errors import LimitExceededError, NotFoundError, UnsafePathError
 from orlop.layout.driver.access import open_file, read_up_to
 from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE, blob_path
 from orlop.layout.driver.protocol import Structured
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from orlop.layout.validate.members import Object
     from orlop.layout.validate.rule import Rule
 
+MAX_VIOLATIONS: Final = 100_000
+"""Violations of one layout that are told; an index of 16 MiB can have millions."""
+
 MAX_NESTING: Final = 8
 """Indexes one inside the other, above which a note says that readers may refuse them."""
 
@@ -68,13 +71,18 @@ def validate(driver: ImageDriver) -> Iterator[Violation]:
         driver: The layout; it is only read.
 
     Raises:
-        LimitExceededError: It has too many blobs.
+        LimitExceededError: It has too many blobs, or more violations than anybody reads.
         UnsupportedError: The driver only writes.
         OSError: A file cannot be read (EACCES, EIO).
 
     Spec: image-spec v1.1, all of it; `RULES` lists the sentences that are checked.
     """
-    return _Walk(driver).run()
+    for number, violation in enumerate(_Walk(driver).run()):
+        if number == MAX_VIOLATIONS:
+            raise LimitExceededError(
+                f"{driver} has too many violations", limit="MAX_VIOLATIONS", value=MAX_VIOLATIONS
+            )
+        yield violation
 
 
 class _Walk:
