@@ -6,11 +6,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orlop.layout.archive import ArchiveFiles
-from orlop.layout.docker import open_all_docker
-from orlop.layout.oci import open_all_oci
+from orlop.layout.files.archive import ArchiveFiles
+from orlop.layout.files.spool import spool_stream
 from orlop.layout.place import Place
-from orlop.layout.spool import spool_stream
+from orlop.layout.read.docker import open_all_docker
+from orlop.layout.read.oci import open_all_oci
 from orlop.layout.write.archive import ArchiveTarget
 from orlop.mediatype import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from orlop.platform import Platform

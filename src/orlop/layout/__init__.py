@@ -9,7 +9,6 @@ from orlop.layout.blobs import (
     write_blob,
     write_json_blob,
 )
-from orlop.layout.choose import ListedImage
 from orlop.layout.collect import Removed, collect
 from orlop.layout.driver import (
     ArchiveDriver,
@@ -34,9 +33,8 @@ from orlop.layout.image import (
     write_index,
 )
 from orlop.layout.names import fallback_name, ref_name_of
-from orlop.layout.open import list_images, open_source
 from orlop.layout.place import TRANSPORTS, Place, parse_place
-from orlop.layout.source import LocalSource, LocalStream
+from orlop.layout.read import ListedImage, LocalSource, LocalStream, list_images, open_source
 from orlop.layout.validate import Violation, validate
 
 __all__ = [

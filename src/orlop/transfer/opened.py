@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.layout.place import Place
-    from orlop.layout.source import LocalSource
+    from orlop.layout.read import LocalSource
     from orlop.transfer.place import SourceOptions
     from orlop.transfer.source import ImageSource
 
@@ -61,7 +61,7 @@ def open_images(place: Place, options: SourceOptions) -> Iterator[list[OpenedIma
     Raises:
         OrlopError: The place cannot be opened, as `orlop.layout.open_all` says.
     """
-    from orlop.layout.open import open_all
+    from orlop.layout.read import open_all
 
     with open_all(place, spool=options.spool, stream=options.stream) as sources:
         yield [_opened(place, source) for source in sources]
@@ -75,7 +75,7 @@ def open_archive(path: Path, options: SourceOptions) -> Iterator[list[OpenedImag
         InvalidArchiveError: It is of none that is known.
         OrlopError: It cannot be opened, as `orlop.layout.open_all` says.
     """
-    from orlop.layout.open import open_any
+    from orlop.layout.read import open_any
 
     with open_any(path, spool=options.spool, stream=options.stream) as (place, sources):
         yield [_opened(place, source) for source in sources]

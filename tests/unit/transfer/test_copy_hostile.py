@@ -52,7 +52,7 @@ def test_a_manifest_that_is_missing_in_a_thousand_million_ways_is_missed_once(la
 def test_what_is_copied_at_once_has_a_limit_together(layout, tmp_path, monkeypatch):
     size = (layout.path / "blobs" / layout.manifest["digest"].replace(":", "/")).stat().st_size
     ImageBuilder().layer(directory("usr")).write(layout.path, "other")
-    monkeypatch.setattr("orlop.transfer.exchange.MAX_PLAN_SIZE", size + 1)
+    monkeypatch.setattr("orlop.transfer.destination.MAX_PLAN_SIZE", size + 1)
     with pytest.raises(LimitExceededError, match="together"):
         orlop.copy_all(f"oci:{layout.path}", f"oci:{tmp_path}/copy")
     assert not (tmp_path / "copy").exists()

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Self, final
 
 from orlop.errors import AlreadyExistsError, NotFoundError, UnsupportedError
-from orlop.layout.archive import ArchiveFiles
 from orlop.layout.driver.extent import ExtentReader
 from orlop.layout.driver.members import ArchiveMembers
 from orlop.layout.driver.path import BLOBS
 from orlop.layout.driver.replacement import Replacement
 from orlop.layout.driver.spool import SpoolStage
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
-from orlop.layout.spool import open_seekable
+from orlop.layout.files import ArchiveFiles, open_seekable
 from orlop.tree.node import S_IFDIR
 
 if TYPE_CHECKING:

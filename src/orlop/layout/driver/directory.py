@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
-from orlop.layout.directory import DirectoryFiles
 from orlop.layout.driver.below import (
     directory_of,
     is_same_file,
@@ -38,6 +37,7 @@ from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
 from orlop.layout.driver.temporary import STAGE_PREFIX, DirectoryStage
 from orlop.layout.driver.waiting import flocked, lock_within, unlock
+from orlop.layout.files import DirectoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final, final
 from orlop.compression import Compression, detect
 from orlop.compression.detect import DETECT_SIZE
 from orlop.errors import NotFoundError, UnsafePathError, UnsupportedError
-from orlop.layout.archive import ArchiveFiles
 from orlop.layout.driver.spool import directory_member, file_member, parents_of
-from orlop.layout.files import FileExtent
+from orlop.layout.files import ArchiveFiles, FileExtent
 from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFREG
 
 if TYPE_CHECKING:

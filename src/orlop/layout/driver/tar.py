@@ -19,7 +19,7 @@ from orlop.errors import AlreadyExistsError, UnsupportedError
 from orlop.layout.driver.path import BLOBS
 from orlop.layout.driver.spool import SpoolStage, directory_member, file_member, parents_of
 from orlop.layout.driver.stage import StagedBlobWriter, StagedWriter
-from orlop.layout.spool import DEFAULT_SPOOL
+from orlop.layout.files import DEFAULT_SPOOL
 
 if TYPE_CHECKING:
     import os

@@ -23,7 +23,7 @@ from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE, blob_path
 from orlop.layout.driver.spool import directory_member, file_member, parents_of
 from orlop.layout.driver.stage import BLOB_MODE
 from orlop.layout.image import INDEX_MODE, LAYOUT_MODE
-from orlop.layout.saved import MANIFEST_FILE
+from orlop.layout.read.saved import MANIFEST_FILE
 from orlop.layout.write.docker import docker_named, encode_saved
 from orlop.layout.write.named import with_images
 from orlop.layout.write.output import FileOutput, StreamOutput

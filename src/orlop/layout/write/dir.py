@@ -1,4 +1,6 @@
-"""One image into a directory of plain files, as skopeo's `dir:` keeps it; see `orlop.layout.dir`.
+"""One image into a directory of plain files, as skopeo's `dir:` keeps it.
+
+The form is told in `orlop.layout.read.dir`.
 
 PARENT/
   NAME/                the image; it appears whole, or changes places with the one that was there
@@ -19,7 +21,7 @@ from orlop._sys.handle import Fd
 from orlop._sys.rename import exchange
 from orlop._sys.sync import sync_directory
 from orlop.errors import AlreadyExistsError, NotFoundError, UnsupportedError
-from orlop.layout.dir import is_dir_place, name_in_dir
+from orlop.layout.read.dir import is_dir_place, name_in_dir
 from orlop.layout.write.output import GrowingFile
 from orlop.layout.write.pieces import copy_verified
 

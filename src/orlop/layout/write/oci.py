@@ -15,7 +15,7 @@ from orlop.layout.blobs import new_blob_writer, stat_blob
 from orlop.layout.driver.access import sharing
 from orlop.layout.driver.archive import ArchiveDriver
 from orlop.layout.image import init, read_image_layout, read_index, update_index
-from orlop.layout.saved import MANIFEST_FILE
+from orlop.layout.read.saved import MANIFEST_FILE
 from orlop.layout.write.archive import ArchiveTarget
 from orlop.layout.write.named import with_images
 from orlop.layout.write.pieces import iter_pieces

@@ -8,7 +8,7 @@ import pytest
 
 from orlop.errors import InvalidArchiveError, LimitExceededError, NotFoundError, UnsupportedError
 from orlop.layout import Place, list_images, open_source
-from orlop.layout.spool import open_seekable
+from orlop.layout.files.spool import open_seekable
 
 try:
     from compression import zstd

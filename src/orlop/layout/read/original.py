@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError
-from orlop.layout.documents import read_document
 from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
 from orlop.layout.names import names_of, ref_name_of
-from orlop.layout.oci import blob_path, read_index
+from orlop.layout.read.documents import read_document
+from orlop.layout.read.oci import blob_path, read_index
 from orlop.mediatype import is_index, is_manifest, is_nondistributable
 from orlop.spec.index import Index
 from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
     from orlop.digest import Digest
-    from orlop.layout.documents import Budget
     from orlop.layout.files import Files
     from orlop.layout.place import Place
+    from orlop.layout.read.documents import Budget
     from orlop.spec.descriptor import Descriptor
 
 MAX_ORIGINALS: Final = 4096

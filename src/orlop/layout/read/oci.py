@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
-from orlop.layout.documents import decoding, read_file
 from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE
 from orlop.layout.index import decode_index
 from orlop.layout.names import full_name, names_of, ref_name_of, same_name, unique
-from orlop.layout.source import LocalSource
+from orlop.layout.read.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
+from orlop.layout.read.documents import decoding, read_file
+from orlop.layout.read.source import LocalSource
 from orlop.reference import Reference
 from orlop.spec.layout import (
     CONTAINERD_NAME,

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.errors import InvalidDocumentError, NotFoundError, UnsafePathError
-from orlop.layout.files import FileExtent
+from orlop.layout.files.extents import FileExtent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self, final
 
 from orlop.errors import NotFoundError, SizeMismatchError
-from orlop.layout.documents import read_document
 from orlop.layout.files import MemoryExtent
+from orlop.layout.read.documents import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,8 +17,8 @@ from orlop.errors import (
     UnsupportedError,
 )
 from orlop.layout import Place, list_images, open_source
-from orlop.layout.documents import Budget
-from orlop.layout.open import open_all
+from orlop.layout.read.documents import Budget
+from orlop.layout.read.open import open_all
 from orlop.spec.config import ImageConfig
 from orlop.spec.document import decode_document
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.layout.files import Extent, Files
     from orlop.layout.place import Place
-    from orlop.layout.saved import SavedImage
+    from orlop.layout.read.saved import SavedImage
 
 _MEDIA_TYPES: Final = {
     Compression.NONE: OCI_LAYER,

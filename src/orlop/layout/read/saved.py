@@ -19,8 +19,8 @@ from orlop.errors import (
     InvalidReferenceError,
     UnsupportedError,
 )
-from orlop.layout.documents import decoding, read_file
 from orlop.layout.names import unique
+from orlop.layout.read.documents import decoding, read_file
 from orlop.reference import Reference
 from orlop.spec.config import ImageConfig
 from orlop.spec.json import decode_json, join
@@ -28,9 +28,9 @@ from orlop.spec.manifest import MAX_LAYERS
 from orlop.spec.members import Members
 
 if TYPE_CHECKING:
-    from orlop.layout.documents import Budget
     from orlop.layout.files import Files
     from orlop.layout.place import Place
+    from orlop.layout.read.documents import Budget
 
 MAX_SAVED_IMAGES: Final = 1024
 """Most images of one archive."""

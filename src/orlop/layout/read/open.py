@@ -7,23 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidArchiveError, InvalidReferenceError
-from orlop.layout.archive import ArchiveFiles
-from orlop.layout.dir import list_dir, open_all_dir, open_dir
-from orlop.layout.directory import DirectoryFiles
-from orlop.layout.docker import list_docker, open_all_docker, open_docker
 from orlop.layout.driver.path import LAYOUT_FILE
-from orlop.layout.oci import list_oci, open_all_oci, open_oci
+from orlop.layout.files import ArchiveFiles, DirectoryFiles, open_seekable, spool_stream
 from orlop.layout.place import Place, is_stream
-from orlop.layout.spool import open_seekable, spool_stream
+from orlop.layout.read.dir import list_dir, open_all_dir, open_dir
+from orlop.layout.read.docker import list_docker, open_all_docker, open_docker
+from orlop.layout.read.oci import list_oci, open_all_oci, open_oci
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from orlop.layout.choose import ListedImage
     from orlop.layout.files import Files
-    from orlop.layout.source import LocalSource
+    from orlop.layout.read.choose import ListedImage
+    from orlop.layout.read.source import LocalSource
 
 _OPENERS: Final = {
     "oci": open_oci,

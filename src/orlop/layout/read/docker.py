@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orlop.digest import Digest
-from orlop.layout.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
-from orlop.layout.classic import make_manifest
-from orlop.layout.documents import Budget
 from orlop.layout.names import unique
-from orlop.layout.oci import blob_path
-from orlop.layout.original import Original, read_originals
 from orlop.layout.place import position_of
-from orlop.layout.saved import read_saved
-from orlop.layout.source import LocalSource
+from orlop.layout.read.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
+from orlop.layout.read.classic import make_manifest
+from orlop.layout.read.documents import Budget
+from orlop.layout.read.oci import blob_path
+from orlop.layout.read.original import Original, read_originals
+from orlop.layout.read.saved import read_saved
+from orlop.layout.read.source import LocalSource
 from orlop.reference import Reference
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from orlop.layout.files import Files
     from orlop.layout.place import Place
-    from orlop.layout.saved import SavedImage
+    from orlop.layout.read.saved import SavedImage
     from orlop.spec.descriptor import Descriptor
 
 

@@ -17,7 +17,7 @@ from orlop.errors import (
     UnsafePathError,
     UnsupportedError,
 )
-from orlop.layout.files import FileExtent
+from orlop.layout.files.extents import FileExtent
 from orlop.tar import TarLimits, TarScanner
 from orlop.tree import Link, Put
 from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFREG

@@ -1,6 +1,6 @@
 """What a place is made of: files by name, each a run of bytes that many threads may read.
 
-`directory` and `archive` hold files; `oci`, `docker` and `dir` say what they mean.
+`directory` and `archive` hold files; `orlop.layout.read` knows what they mean.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from orlop.errors import InvalidDocumentError, NotFoundError, UnsafePathError
-from orlop.layout.directory import DirectoryFiles
+from orlop.layout.files.directory import DirectoryFiles
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidDocumentError
-from orlop.layout.choose import ListedImage
-from orlop.layout.documents import decoding, read_file
-from orlop.layout.source import LocalSource
+from orlop.layout.read.choose import ListedImage
+from orlop.layout.read.documents import decoding, read_file
+from orlop.layout.read.source import LocalSource
 from orlop.mediatype import is_index, is_manifest
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.document import decode_document

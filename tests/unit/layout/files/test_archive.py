@@ -13,8 +13,8 @@ from orlop.errors import (
     UnsafePathError,
     UnsupportedError,
 )
-from orlop.layout.archive import MAX_LINK_HOPS, ArchiveFiles
-from orlop.layout.files import read_all
+from orlop.layout.files.archive import MAX_LINK_HOPS, ArchiveFiles
+from orlop.layout.files.extents import read_all
 from orlop.tar import TarLimits
 
 
