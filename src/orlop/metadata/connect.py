@@ -14,9 +14,9 @@ import apsw
 from orlop._sys.space import has_room
 from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
-from orlop.metadata.gclabels import parse_time
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
 from orlop.metadata.translate import SHARED_MEMORY_SIZE
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,7 @@ def transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
 def _time_ns(*values: object) -> int | None:
     """What SQL knows as `time_ns(text)`: a moment in nanoseconds, NULL for what is none."""
     (text,) = values
-    return parse_time(text) if isinstance(text, str) else None
+    return parse_timestamp(text) if isinstance(text, str) else None
 
 
 def _wait(pauses: int) -> bool:

@@ -14,11 +14,11 @@ Which of them a key is, is told by the database (`role`); what follows, by `orlo
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from orlop.digest import Digest
 from orlop.errors import InvalidDigestError, InvalidError
+from orlop.timestamp import parse_timestamp
 
 GC_PREFIX: Final = "containerd.io/gc."
 GC_ROOT: Final = f"{GC_PREFIX}root"
@@ -26,11 +26,6 @@ GC_EXPIRE: Final = f"{GC_PREFIX}expire"
 GC_FLAT: Final = f"{GC_PREFIX}flat"
 
 _DIGESTS: Final = re.compile(r"b?ref\.(?:content(?:[./].*)?|snapshot\..+)", re.DOTALL)
-_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = 10**9
 
 
 def check_gc_label(key: str, value: str) -> None:
@@ -41,7 +36,7 @@ def check_gc_label(key: str, value: str) -> None:
     """
     if not key.startswith(GC_PREFIX):
         return
-    if key == GC_EXPIRE and parse_time(value) is None:
+    if key == GC_EXPIRE and parse_timestamp(value) is None:
         raise InvalidError(
             f"{value[:100]!r} is no time",
             where=key,
@@ -52,25 +47,3 @@ def check_gc_label(key: str, value: str) -> None:
             Digest(value)
         except InvalidDigestError as error:
             raise InvalidError(str(error), where=key) from error
-
-
-def parse_time(text: str) -> int | None:
-    """A moment as nanoseconds since 1970; None for what is none.
-
-    A leap second is the second after it.
-
-    Spec: RFC 3339, section 5.6.
-    """
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return None
-    date, clock, fraction, sign, hours, minutes = match.groups()
-    leap = clock.endswith(":60")
-    try:
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-        zone = timezone(-offset if sign == "-" else offset)
-        moment = datetime.fromisoformat(f"{date}T{clock[:-2]}59" if leap else f"{date}T{clock}")
-        seconds = (moment.replace(tzinfo=zone) - _EPOCH) // timedelta(seconds=1)
-    except (ValueError, OverflowError):
-        return None
-    return (seconds + leap) * _SECOND + int(((fraction or "") + "0" * 9)[:9])

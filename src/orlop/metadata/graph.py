@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
-from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, GC_ROOT, parse_time
+from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, GC_ROOT
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -138,7 +139,7 @@ def _expired(tx: Transaction, now_ns: int) -> frozenset[Node]:
     return frozenset(
         ("image", name)
         for name, value in rows
-        if (end := parse_time(value)) is not None and end <= now_ns
+        if (end := parse_timestamp(value)) is not None and end <= now_ns
     )
 
 

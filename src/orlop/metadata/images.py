@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
 from orlop.errors import AlreadyExistsError
-from orlop.metadata.gclabels import GC_EXPIRE, parse_time
+from orlop.metadata.gclabels import GC_EXPIRE
 from orlop.metadata.labels import Labels, decode_labels, labels_column
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -211,7 +212,7 @@ class Images:
 
     def _forget_end(self, name: str, now_ns: int) -> None:
         labels = Labels(self._tx)
-        end = parse_time(labels.get("image", name).get(GC_EXPIRE, ""))
+        end = parse_timestamp(labels.get("image", name).get(GC_EXPIRE, ""))
         if end is not None and end <= now_ns:
             labels.set("image", name, GC_EXPIRE, "")
 

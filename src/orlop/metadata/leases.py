@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 from orlop._sys.process import boot_id
 from orlop.errors import AlreadyExistsError, InvalidError, NotFoundError
-from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, parse_time
+from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT
 from orlop.metadata.labels import Labels, decode_labels, labels_column
 from orlop.metadata.owner import NOBODY, Owner
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -72,7 +73,7 @@ class LeaseRecord:
     @property
     def ends_at_ns(self) -> int | None:
         """When it ends at the latest, by `expires_at_ns` or its label `containerd.io/gc.expire`."""
-        ends = (self.expires_at_ns, parse_time(self.labels.get(GC_EXPIRE, "")))
+        ends = (self.expires_at_ns, parse_timestamp(self.labels.get(GC_EXPIRE, "")))
         return min((end for end in ends if end is not None), default=None)
 
 

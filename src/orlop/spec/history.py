@@ -5,21 +5,15 @@ Spec: image-spec v1.1, config.md, "history".
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
+
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orlop.spec.members import Members
-
-_TIME: Final = re.compile(
-    r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
-    r"[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,30})?"
-    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +76,6 @@ def check_time(members: Members, name: str) -> str | None:
     Spec: RFC 3339, section 5.6.
     """
     text = members.optional_string(name)
-    if text is not None and not is_time(text):
+    if text is not None and parse_timestamp(text) is None:
         raise members.invalid(name, f"{text[:100]!r} is no time of RFC 3339")
     return text
-
-
-def is_time(text: str) -> bool:
-    """Whether a text is a date and time with an offset.
-
-    Spec: RFC 3339, section 5.6.
-    """
-    return _TIME.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from orlop.metadata import (
     LeaseRecord,
     Leases,
 )
-from orlop.metadata.gclabels import check_gc_label, parse_time
+from orlop.metadata.gclabels import check_gc_label
 
 DIGEST = Digest.of(b"x")
 
@@ -119,37 +119,6 @@ def test_labels_that_are_too_long(tx):
 )
 def test_other_labels_are_taken_as_they_are(key, value):
     check_gc_label(key, value)
-
-
-@pytest.mark.parametrize(
-    ("text", "time_ns"),
-    [
-        ("1970-01-01T00:00:00Z", 0),
-        ("1969-12-31T23:59:59.5Z", -500_000_000),
-        ("1985-04-12T23:20:50.52Z", 482196050_520000000),
-        ("1996-12-19T16:39:57-08:00", 851042397_000000000),
-        ("1990-12-31T23:59:60Z", 662688000_000000000),
-        ("1990-12-31t15:59:60-08:00", 662688000_000000000),
-        ("1937-01-01 12:00:27.87+00:20", -1041337172_130000000),
-        ("2026-01-01T00:00:00.1234567899999Z", 1767225600_123456789),
-        ("9999-12-31T23:59:60Z", 253402300800_000000000),
-        ("0001-01-01T00:00:00+23:59", -62135683140_000000000),
-    ],
-)
-def test_times(text, time_ns):
-    """The examples of RFC 3339, section 5.8, and the edges."""
-    assert parse_time(text) == time_ns
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "tomorrow", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z",
-     "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00.Z",
-     "2026-01-01T00:00:00+24:00", "\uff12026-01-01T00:00:00Z", "0000-01-01T00:00:00Z",
-     "2026-01-01T00:00:61Z", " 2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z\n"],
-)  # fmt: skip
-def test_texts_that_are_no_times(text):
-    assert parse_time(text) is None
 
 
 def test_a_name_that_moves_keeps_its_labels(tx):

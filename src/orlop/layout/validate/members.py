@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from orlop.layout.validate.rule import MAX_SHOWN, shown
 from orlop.mediatype import valid
 from orlop.spec.descriptor import is_uri
-from orlop.spec.history import is_time
 from orlop.spec.json import join
 from orlop.spec.members import MAX_INT64
+from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -152,7 +152,7 @@ def uri(value: object) -> str | None:
 
 def moment(value: object) -> str | None:
     """A date and time of RFC 3339."""
-    return _text(value, is_time, "is no time of RFC 3339")
+    return _text(value, lambda text: parse_timestamp(text) is not None, "is no time of RFC 3339")
 
 
 def _text(value: object, fits: Callable[[str], bool], wrong: str) -> str | None:
