@@ -372,6 +372,18 @@ def test_an_archive_of_nothing_that_is_known(store, tmp_path):
         store.load(tmp_path / "missing.tar")
 
 
+def test_what_only_the_layout_of_a_docker_archive_names_is_loaded_too(image, store, tmp_path):
+    orlop.copy(image.source, f"docker-archive:{tmp_path}/both.tar:quay.io/one:1")
+    other = ImageBuilder().layer(file("other")).write(tmp_path / "from", "v2")
+    orlop.copy(other.source, f"oci-archive:{tmp_path}/both.tar:quay.io/two:2")
+    orlop.copy(artifact(tmp_path / "from").source, f"oci-archive:{tmp_path}/both.tar:thing")
+    loaded = {each.name: each.target.digest for each in store.load(tmp_path / "both.tar")}
+    assert loaded == {
+        "quay.io/one:1": image.manifest["digest"],
+        "quay.io/two:2": other.manifest["digest"],
+    }
+
+
 @pytest.mark.parametrize("form", ARCHIVES)
 def test_devices_and_pipes_are_written_to_and_not_replaced(form, image, tmp_path):
     assert orlop.copy(image.source, f"{form}:/dev/null").digest == image.manifest["digest"]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidArchiveError, InvalidReferenceError
-from orlop.layout.driver.path import LAYOUT_FILE
 from orlop.layout.files import ArchiveFiles, DirectoryFiles, open_seekable, spool_stream
 from orlop.layout.place import Place, is_stream
 from orlop.layout.read.dir import list_dir, open_all_dir, open_dir
 from orlop.layout.read.docker import list_docker, open_all_docker, open_docker
+from orlop.layout.read.hybrid import open_all_hybrid
 from orlop.layout.read.oci import list_oci, open_all_oci, open_oci
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def open_any(
 ) -> Iterator[tuple[Place, list[LocalSource]]]:
     """Every image of an archive or directory, and the place that it turns out to be.
 
-    An archive that is both is read as Docker does: with its original manifests where it has them.
+    An archive that is both a docker-archive and a layout has the images of both.
 
     Raises:
         InvalidArchiveError: It holds images in no form that is known.
@@ -105,11 +104,8 @@ def open_any(
     files = _open_files(Place(transport=kind, path=path), spool, stream)
     try:
         place = Place(transport=_transport_of(files, path), path=path)
-        sources = _ALL_OPENERS[place.transport](place, files)
-        if not sources and place.transport == "docker-archive" and files.size(LAYOUT_FILE):
-            place = replace(place, transport="oci-archive")  # of nothing that Docker could load
-            sources = open_all_oci(place, files)
-        yield place, sources
+        is_docker = place.transport == "docker-archive"
+        yield place, (open_all_hybrid if is_docker else _ALL_OPENERS[place.transport])(place, files)
     finally:
         files.close()
 
