@@ -27,7 +27,9 @@ _COUNTS: Final = {
 }
 """What `orlop gc` calls things, as `orlop df` does."""
 
-_KINDS: Final = {"form": "layer", "chain": "stack", "ingest": "unfinished"}
+_KINDS: Final = {"form": "layer", "chain": "stack"}
+_SHOWN_KINDS: Final = {**_KINDS, "ingest": "unfinished"}
+_KEYS: Final = {"forms": "layers", "chains": "stacks"}
 
 
 def collect(
@@ -51,13 +53,19 @@ def collect(
         with open_for_reading() if dry_run else open_store() as store:
             collected = store.collect(unfinished=unfinished, dry_run=dry_run)
     if format == "json":
-        print_json(asdict(collected))
+        print_json(_document(collected))
     elif not collected.items:
         print("nothing to free")
     elif dry_run:
         _print_items(collected)
     else:
         print_facts(_facts(collected))
+
+
+def _document(collected: Collected) -> dict[str, object]:
+    counts = asdict(replace(collected, items=()))
+    items = [{**asdict(item), "kind": _KINDS.get(item.kind, item.kind)} for item in collected.items]
+    return {**{_KEYS.get(name, name): count for name, count in counts.items()}, "items": items}
 
 
 def _facts(collected: Collected) -> list[tuple[str, str]]:
@@ -68,7 +76,11 @@ def _facts(collected: Collected) -> list[tuple[str, str]]:
 
 def _print_items(collected: Collected) -> None:
     rows = [
-        [_KINDS.get(item.kind, item.kind), human_size(item.size) if item.size else "", item.key]
+        [
+            _SHOWN_KINDS.get(item.kind, item.kind),
+            human_size(item.size) if item.size else "",
+            item.key,
+        ]
         for item in collected.items
     ]
     print_table([*rows, ["all", human_size(collected.size), ""]], ["what", "size", "name"])

@@ -22,15 +22,15 @@ def test_gc_says_what_it_freed(empty, layout):
     items = freed.pop("items")
     assert freed.pop("size") == sum(item["size"] for item in items) > 256 * 9000
     assert {(item["kind"], *item) for item in items} == {
-        (kind, "kind", "key", "size") for kind in ("blob", "form", "chain")
+        (kind, "kind", "key", "size") for kind in ("blob", "layer", "stack")
     }
     assert freed == {
         "leases": 0,
         "mounts": 0,
         "images": 0,
         "blobs": 4,
-        "forms": 2,
-        "chains": 1,
+        "layers": 2,
+        "stacks": 1,
         "ingests": 0,
         "leftovers": 0,
     }
