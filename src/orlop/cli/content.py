@@ -29,7 +29,7 @@ _PIECE: Final = 1 << 20
 
 def list_blobs(
     *,
-    filter: Annotated[tuple[str, ...], Parameter(negative="")] = (),  # noqa: A002
+    filter: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),  # noqa: A002
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
@@ -104,7 +104,7 @@ def label(digest: str, /, *labels: str, format: Format = "table") -> None:  # no
 
 def list_ingests(
     *,
-    filter: Annotated[tuple[str, ...], Parameter(negative="")] = (),  # noqa: A002
+    filter: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),  # noqa: A002
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:

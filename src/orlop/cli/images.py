@@ -29,11 +29,14 @@ _DIGITS = 12
 
 def images(
     *,
-    filter: Annotated[tuple[str, ...], Parameter(negative="")] = (),  # noqa: A002
+    filter: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),  # noqa: A002
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
     """List the images.
+
+    Filters are about name, id, platform, size, createdat, updatedat, target.digest,
+    target.mediatype, labels.KEY and annotations.KEY. A name is meant in full, as the list has it.
 
     Args:
         filter: Only those that it means, such as labels.team==sea, name~=/debian/,size>100MiB or
@@ -128,6 +131,7 @@ def _summary(image: Image) -> dict[str, object]:
         "name": image.name,
         "id": image.id,
         "platform": str(image.platform),
+        "digest": image.target.digest,
         "size": image.size,
         "labels": image.labels,
         "created_at_ns": image.created_at_ns,
@@ -151,7 +155,7 @@ def _facts(image: Image) -> list[tuple[str, str]]:
     facts = [
         ("name", image.name),
         ("id", image.id),
-        *(("note", f"{key}={value}") for key, value in image.labels.items()),
+        *(("label", f"{key}={value}") for key, value in image.labels.items()),
         *(("also", name) for name in image.names if name != image.name),
         ("digest", image.target.digest),
         ("manifest", image.manifest_digest if image.manifest_digest != image.target.digest else ""),
@@ -168,7 +172,7 @@ def _facts(image: Image) -> list[tuple[str, str]]:
             ("command", _command(run.cmd)),
             ("directory", run.working_dir),
             *(("environment", entry) for entry in run.env),
-            *(("label", f"{key}={value}") for key, value in run.labels.items()),
+            *(("config label", f"{key}={value}") for key, value in run.labels.items()),
         ]
     facts += [("layer", f"{each.digest}  {human_size(each.size)}") for each in manifest.layers]
     return [(name, value) for name, value in facts if value]

@@ -1,6 +1,7 @@
 """`orlop pull`, `images`, `inspect` and `rm`."""
 
 import json
+import re
 import time
 
 import pytest
@@ -64,7 +65,7 @@ def test_the_table_of_images(filled):
 def test_images_as_json(filled):
     (image,) = json.loads(filled.orlop("images", "--format", "json").out)
     assert set(image) == {
-        "name", "id", "platform", "size", "labels", "created_at_ns", "updated_at_ns",
+        "name", "id", "platform", "digest", "size", "labels", "created_at_ns", "updated_at_ns",
     }  # fmt: skip
     assert (image["name"], image["id"]) == (NAME, filled.id)
     assert isinstance(image["size"], int)
@@ -198,10 +199,11 @@ def test_a_name_goes_before_a_prefix(empty, tmp_path):
 def test_inspect_as_json_has_the_documents(filled, layout):
     found = json.loads(filled.orlop("inspect", "box", "--format", "json").out)
     assert set(found) == {
-        "name", "id", "target", "manifest_digest", "platform", "size", "labels", "created_at_ns",
-        "updated_at_ns", "names", "manifest", "config",
+        "name", "id", "digest", "target", "manifest_digest", "platform", "size", "labels",
+        "created_at_ns", "updated_at_ns", "names", "manifest", "config",
     }  # fmt: skip
-    assert found["target"]["digest"] == found["manifest_digest"] == layout.manifest["digest"]
+    assert found["digest"] == found["target"]["digest"]
+    assert found["digest"] == found["manifest_digest"] == layout.manifest["digest"]
     assert found["manifest"] == json.loads(layout.blob(layout.manifest).read_text())
     assert found["config"]["config"]["Cmd"] == ["sh", "-c", "true"]
     assert found["config"]["rootfs"]["diff_ids"] == layout.diff_ids
@@ -216,9 +218,14 @@ def test_inspect_for_people(filled, layout):
     assert facts["command"] == '["sh", "-c", "true"]'
     assert facts["environment"] == "A=b"
     assert facts["user"] == "1000"
-    assert facts["label"] == r"kind=box\x1b[31m"
+    assert facts["config label"] == r"kind=box\x1b[31m"
     assert out.count("layer:") == 2
     assert layout.layers[0]["digest"] in out
+
+
+def test_inspect_shows_what_label_has_set(filled):
+    assert filled.orlop("label", "box", "team=sea").code == 0
+    assert re.search("^label: +team=sea$", filled.orlop("inspect", "box").out, re.MULTILINE)
 
 
 def test_rm_takes_a_name(empty, layout):
@@ -268,7 +275,7 @@ def test_a_name_without_its_host_is_suggested(empty, layout):
 def test_inspect_shows_the_other_names(empty, layout):
     empty.pull(layout.source, "--tag", "one")
     empty.pull(layout.source, "--tag", "two")
-    assert "also:         docker.io/library/two:latest\n" in empty.orlop("inspect", "one").out
+    assert "also:          docker.io/library/two:latest\n" in empty.orlop("inspect", "one").out
     found = json.loads(empty.orlop("inspect", "one", "--format", "json").out)
     assert found["names"] == ["docker.io/library/one:latest", "docker.io/library/two:latest"]
 
