@@ -115,6 +115,7 @@ def save(
         quiet: Show no progress.
     """
     _refuse_both(platform, all_platforms=all_platforms)
+    _refuse_place(output, f"`orlop copy store:{image} {output}`")
     with open_for_reading() as store, display(quiet=quiet) as bars:
         saved = store.save(
             [image, *more],
@@ -130,8 +131,10 @@ def save(
 
 
 def load(
+    input: Annotated[  # noqa: A002
+        str, Parameter(alias="-i", allow_leading_hyphen=True, validator=refuse_empty)
+    ] = _STREAM,
     *,
-    input: Annotated[str, Parameter(alias="-i", validator=refuse_empty)] = _STREAM,  # noqa: A002
     platform: str | None = None,
     all_platforms: Annotated[bool, Parameter(negative="")] = False,
     jobs: Annotated[int, Parameter(alias="-j", validator=check_jobs)] = 3,
@@ -149,6 +152,7 @@ def load(
         quiet: Show no progress.
     """
     _refuse_both(platform, all_platforms=all_platforms)
+    _refuse_place(input, f"`orlop copy --all {input} store:`")
     if input == _STREAM:
         _refuse_terminal()
     with open_store() as store, display(quiet=quiet) as bars:
@@ -209,6 +213,14 @@ def _refuse_terminal() -> None:
 def _refuse_both(platform: str | None, *, all_platforms: bool) -> None:
     if platform is not None and all_platforms:
         raise UsageError("--platform and --all-platforms exclude each other")
+
+
+def _refuse_place(path: str, command: str) -> None:
+    """Refuse what `orlop copy` would take: a file would be called so."""
+    from orlop.layout import TRANSPORTS
+
+    if path.startswith(tuple(f"{transport}:" for transport in TRANSPORTS)):
+        raise UsageError(f"{path!r} is a place, where a path is expected", hint=f"use {command}")
 
 
 def _store_for(source: str, destination: str, stack: ExitStack) -> Store | None:

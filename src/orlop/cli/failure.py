@@ -31,13 +31,15 @@ VERIFICATION: Final = 4
 BUSY: Final = 5
 INTERRUPTED: Final = 130
 
+_MAX_CANDIDATES: Final = 10
+
 
 class UsageError(OrlopError):
     """Options that do not go together."""
 
 
 _CODES: Final = (
-    (NotFoundError, NOT_FOUND),
+    ((NotFoundError, FileNotFoundError), NOT_FOUND),
     (VerificationError, VERIFICATION),
     ((InUseError, ConflictError), BUSY),
     (
@@ -52,8 +54,8 @@ _CODES: Final = (
     ),
 )
 _HINTS: Final = {
-    errno.ENOSPC: "free some space (`orlop rm`, `orlop gc`) and run it again: it goes on from here",
-    errno.EDQUOT: "free some of the quota, and run it again: it goes on from here",
+    errno.ENOSPC: "free some space (in a store, by `orlop rm` and `orlop gc`), and run it again",
+    errno.EDQUOT: "free some of the quota, and run it again",
     errno.EACCES: "run it as the owner; if that is the store, name another with --root",
     errno.EPERM: "run it as root, or without what needs root",
     errno.EROFS: "name a store that can be written with --root",
@@ -111,10 +113,18 @@ def describe(error: BaseException) -> str:
     return str(error)
 
 
+def _hint_of_candidates(error: AmbiguousError) -> str:
+    if error.hint and error.candidates[0] in error.hint:
+        return error.hint
+    more = len(error.candidates) - _MAX_CANDIDATES
+    listed = ", ".join(error.candidates[:_MAX_CANDIDATES])
+    listed += f" and {more} more" if more > 0 else ""
+    return f"{error.hint}: {listed}" if error.hint else f"say one of {listed}"
+
+
 def _hint(error: BaseException) -> str | None:
     if isinstance(error, AmbiguousError) and error.candidates:
-        listed = ", ".join(error.candidates)
-        return f"{error.hint}: {listed}" if error.hint else f"say one of {listed}"
+        return _hint_of_candidates(error)
     if isinstance(error, InvalidImageError) and error.hint is None:
         return "what orlop made of the layers is damaged: pull the image again"
     if isinstance(error, OrlopError):

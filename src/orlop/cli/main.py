@@ -10,11 +10,12 @@ from inspect import getdoc
 from io import TextIOWrapper
 from typing import Annotated, Final
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from orlop import __version__
 from orlop.cli.commands import COMMANDS, Command, Noun
 from orlop.cli.failure import DONE, USAGE, report
+from orlop.cli.render import clean
 from orlop.cli.settings import Settings, current, refuse_empty
 
 app: Final = App(
@@ -127,7 +128,10 @@ def _explain(command: App) -> None:
 
 
 def _report_usage(error: CycloptsError) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    message = " ".join(str(error).split())
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        message = f"nothing is expected where {clean(error.unused_tokens[0])!r} is"
+    print(f"error: {message}", file=sys.stderr)
     chain = " ".join(("orlop", *(error.command_chain or ())))
     print(f"hint: see `{chain} --help`", file=sys.stderr)
     return USAGE

@@ -113,6 +113,9 @@ def test_the_time_of_members_comes_from_the_environment(image, store, tmp_path, 
         (["copy", "oci:nowhere", "oci:there:@1"], 3, "no such directory"),
         (["copy", "--all", "docker.io/library/x", "oci:there"], 1, "in a registry"),
         (["copy", "--all", "store:x", "oci:there"], 2, "is one image"),
+        (["load", "oci:there:1"], 2, "is a place"),
+        (["load", "one.tar", "two.tar"], 2, "'two.tar'"),
+        (["save", "app:1", "-o", "oci:there"], 2, "is a place"),
         (["copy", "a", "oci:b", "--platform", "linux", "--all-platforms"], 2, "exclude"),
         (["copy", "oci:a", "oci:b", "--jobs", "0"], 2, "jobs"),
         (["load", "-i", "nowhere.tar"], 3, "no such file"),
@@ -187,3 +190,18 @@ def test_pulling_all_platforms(store, tmp_path):
     store.collect()
     done = store.orlop("copy", "store:app:1", f"oci:{tmp_path}/to", "--all-platforms")
     assert (done.code, done.out.strip(), done.err) == (0, top, "")
+
+
+def test_several_images_are_listed_once(tmp_path, store):
+    for number in range(12):
+        ImageBuilder().layer(file(f"{number}")).write(tmp_path / "from", f"v{number}")
+    done = store.orlop("copy", f"oci:{tmp_path}/from", f"oci:{tmp_path}/to")
+    done.check_failure(1, "may mean any of 12 images")
+    assert done.err.count(f"oci:{tmp_path}/from:v1,") == 1
+    assert done.err.endswith(" and 2 more\n")
+
+
+def test_load_takes_a_file_without_an_option(image, store, tmp_path):
+    store.pull(image.source, "--tag", "app:1")
+    assert store.orlop("save", "app:1", "-o", tmp_path / "out.tar").code == 0
+    assert store.orlop("load", tmp_path / "out.tar").out == "docker.io/library/app:1\n"
