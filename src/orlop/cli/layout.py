@@ -187,7 +187,7 @@ def free(
     /,
     *,
     unfinished: Annotated[bool, Parameter(negative="")] = False,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(alias="-n", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
     """Remove the blobs that nothing in a layout's index needs, and what killed writers have left.
@@ -199,7 +199,7 @@ def free(
         place: A directory or an archive.
         unfinished: Also remove blobs of the last hour, which others, such as skopeo, may have
             stored and not named yet.
-        dry_run: Only say what would go.
+        dry_run: Remove nothing; say what would go, one by one.
         format: How to print: table or json.
     """
     with open_to_read(place) if dry_run else open_to_write(place) as driver:
@@ -207,9 +207,8 @@ def free(
     if format == "json":
         print_json([asdict(each) for each in removed])
     elif removed:
-        print_table(
-            [[clean(each.path), human_size(each.size)] for each in removed], ["removed", "size"]
-        )
+        rows = [[clean(each.path), human_size(each.size)] for each in removed]
+        print_table(rows, ["would go" if dry_run else "removed", "size"])
     else:
         print("nothing to free")
 

@@ -26,6 +26,7 @@ EDITORS_TIMEOUT: Final = 60
 
 _DIRECTORY: Final = "oci"
 _ARCHIVE: Final = "oci-archive"
+_COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _MAX_HINTED: Final = 10
 
 
@@ -55,6 +56,11 @@ def open_to_write(place: str, *, new: bool = False) -> AbstractContextManager[Im
         InvalidReferenceError: The place is none of a layout.
     """
     transport, path = _parse(place)
+    if new and not transport and path.name.endswith(_COMPRESSED):
+        raise InvalidReferenceError(
+            f"{place!r} would be compressed, and could not be edited",
+            hint=f"write one that ends in .tar, or {_DIRECTORY}:{place} for a directory",
+        )
     by_name = _ARCHIVE if path.suffix == ".tar" else _DIRECTORY
     form = transport or (by_name if new else None) or _form(path)
     if form == _ARCHIVE:

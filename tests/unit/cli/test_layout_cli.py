@@ -202,6 +202,17 @@ def test_put_with_what_does_not_go_together(orlop, filled, image, arguments, say
     assert blobs(filled) == before
 
 
+def test_put_of_no_file(orlop, filled, tmp_path):
+    done = orlop("put", filled, tmp_path / "nothing", "--media-type", "text/plain")
+    done.check_failure(3, f"{tmp_path}/nothing: No such file")
+
+
+@pytest.mark.parametrize("suffix", ["tar.gz", "tgz", "tar.zst"])
+def test_init_makes_no_directory_that_is_called_like_an_archive(orlop, tmp_path, suffix):
+    orlop("init", tmp_path / f"new.{suffix}").check_failure(2, "would be compressed")
+    assert not (tmp_path / f"new.{suffix}").exists()
+
+
 def test_put_refuses_what_is_no_manifest(orlop, good, filled, tmp_path):
     before = good("ls", filled)
     (tmp_path / "x").write_text("{}")
@@ -289,7 +300,8 @@ def test_gc_removes_what_no_name_needs(good, filled, image):
     make_old(filled)
     assert good("gc", filled) == "nothing to free\n"
     good("rm", filled, "box")
-    assert len(good("gc", filled, "--dry-run").splitlines()) == 1 + len(everything)
+    planned = good("gc", filled, "--dry-run").splitlines()
+    assert (planned[0].split(), len(planned)) == (["WOULD", "GO", "SIZE"], 1 + len(everything))
     assert blobs(filled) == everything
     removed = json.loads(good("gc", filled, "--format", "json"))
     assert {each["path"].rpartition("/")[2] for each in removed} == everything
