@@ -2,7 +2,14 @@
 
 from orlop.content.directory import DigestDirectory, Trash, ensure_directory
 from orlop.content.fill import fill
-from orlop.content.info import Info, IngestStatus, info_fields, status_fields
+from orlop.content.info import (
+    INFO_FIELDS,
+    STATUS_FIELDS,
+    Info,
+    IngestStatus,
+    info_fields,
+    status_fields,
+)
 from orlop.content.local import LocalContent
 from orlop.content.memory import MemoryContent
 from orlop.content.protocol import (
@@ -19,8 +26,8 @@ from orlop.content.protocol import (
 from orlop.content.verify import VerifyingReader
 
 __all__ = [
-    "MAX_READ_SIZE", "ContentStore", "DigestDirectory", "Info", "Ingest", "IngestStatus",
-    "Ingester", "LabelledContent", "LabelledIngest", "LocalContent", "Manager", "MemoryContent",
-    "Provider", "ReaderAt", "Trash", "VerifyingReader", "ensure_directory", "fill", "info_fields",
-    "status_fields",
+    "INFO_FIELDS", "MAX_READ_SIZE", "STATUS_FIELDS", "ContentStore", "DigestDirectory", "Info",
+    "Ingest", "IngestStatus", "Ingester", "LabelledContent", "LabelledIngest", "LocalContent",
+    "Manager", "MemoryContent", "Provider", "ReaderAt", "Trash", "VerifyingReader",
+    "ensure_directory", "fill", "info_fields", "status_fields",
 ]  # fmt: skip

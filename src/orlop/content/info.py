@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.filters import Time, labels_value, parse
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.filters import Adaptor, Value
+
+
+INFO_FIELDS: Final = ("digest", "size", "createdat", "updatedat", "labels.KEY")
+"""The fields of a blob that filters may ask for."""
+STATUS_FIELDS: Final = ("ref", "digest", "size", "offset", "startedat", "updatedat")
+"""The fields of an ingest that filters may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +62,7 @@ class IngestStatus:
 
 
 def info_fields(info: Info) -> Adaptor:
-    """The fields of a blob that filters may ask for.
-
-    `digest`, `size` (bytes), `createdat`, `updatedat`, and `labels.KEY`.
-    """
+    """The values of the fields of a blob, `INFO_FIELDS`; its size is in bytes."""
 
     def value(path: tuple[str, ...]) -> Value | None:
         match path:
@@ -80,10 +83,7 @@ def info_fields(info: Info) -> Adaptor:
 
 
 def status_fields(status: IngestStatus) -> Adaptor:
-    """The fields of an ingest that filters may ask for.
-
-    `ref`, `digest` and `size` (what is expected), `offset`, `startedat` and `updatedat`.
-    """
+    """The values of the fields of an ingest, `STATUS_FIELDS`; `digest` and `size` are expected."""
 
     def value(path: tuple[str, ...]) -> Value | None:
         match path:

@@ -10,7 +10,7 @@ Whatever is found is then asked all conditions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from orlop.digest import Digest
 from orlop.errors import InvalidDigestError
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from orlop.filters import Adaptor, Filter, Selector, Value
     from orlop.metadata import ImageRow, Transaction
+
+
+IMAGE_FIELDS: Final = (
+    "name", "id", "platform", "size", "createdat", "updatedat", "target.digest", "target.mediatype",
+    "labels.KEY", "annotations.KEY",
+)  # fmt: skip
+"""The fields of an image that filters may ask for."""
 
 
 class Question(TypedDict, total=False):
@@ -40,10 +47,9 @@ def find_rows(tx: Transaction, meant: Filter) -> Iterator[ImageRow]:
 
 
 def row_fields(row: ImageRow) -> Adaptor:
-    """The fields of an image that filters may ask for.
+    """The values of the fields of an image, `IMAGE_FIELDS`; its size is in bytes.
 
-    `name`, `target.digest`, `target.mediatype`, `labels.KEY`, `annotations.KEY` (the target's),
-    `size` (bytes), `createdat`, `updatedat`, `platform`, and `id`.
+    Annotations are the target's.
     """
 
     def field(path: tuple[str, ...]) -> Value | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
 from orlop.errors import AmbiguousError, InUseError, InvalidDigestError, NotFoundError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from orlop.filters import Adaptor, Value
     from orlop.metadata import Database, ImageRow, LeaseRecord, Transaction
     from orlop.metadata.leases import Kind
+
+
+LEASE_FIELDS: Final = ("id", "labels.KEY", "createdat", "expiresat")
+"""The fields of a lease that filters may ask for."""
 
 
 @final
@@ -117,7 +121,7 @@ class StoreLeases:
 
 
 def lease_fields(record: LeaseRecord) -> Adaptor:
-    """What filters may ask of a lease: `id`, `labels.KEY`, `createdat` and `expiresat`."""
+    """The values of the fields of a lease, `LEASE_FIELDS`."""
 
     def field(path: tuple[str, ...]) -> Value | None:
         match path:
