@@ -158,3 +158,44 @@ def test_two_leases_share_an_ingest(database, tmp_path):
             ingest.write(DATA[3:])
             ingest.commit()
         assert items(database) == {("ingest", "r"), ("blob", DIGEST)}
+
+
+@pytest.fixture
+def before_write(monkeypatch):
+    """Lets somebody else act just before the transaction of this number."""
+
+    def arrange(number, act):
+        write = Database.write
+        seen = []
+
+        def racing(self):
+            seen.append(self)
+            if len(seen) == number:
+                monkeypatch.setattr(Database, "write", write)
+                act()
+            return write(self)
+
+        monkeypatch.setattr(Database, "write", racing)
+
+    return arrange
+
+
+def test_what_goes_while_it_is_claimed_is_not_there(store, content, before_write):
+    store.put(DATA)
+    store.delete(DIGEST)
+    with content.ingest("r") as ingest:
+        ingest.write(DATA)
+        ingest.commit()
+    before_write(1, lambda: content.delete(DIGEST))
+    assert store.claim(DIGEST) is None
+    assert store.stat(DIGEST) is None
+
+
+def test_what_is_stored_anew_while_it_is_deleted_stays(store, database, content, before_write):
+    """Between the record and the bytes somebody else has claimed them."""
+    store.put(DATA)
+    with Lease(database) as other:
+        before_write(2, lambda: LeasedContent(content, database, other).claim(DIGEST))
+        assert store.delete(DIGEST) is True
+        assert record(database) is not None
+        assert content.read(DIGEST, len(DATA)) == DATA
