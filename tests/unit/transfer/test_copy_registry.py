@@ -42,7 +42,8 @@ def index(registry):
 def test_all_of_an_index(form, registry, index, tmp_path):
     source = str(registry.reference("all", "1"))
     copied = orlop.copy(source, f"{form}:{tmp_path}/out")
-    assert (copied.digest, copied.names, copied.notes) == (index.digest, (source,), ())
+    names = () if form == "dir" else (source,)
+    assert (copied.digest, copied.names, copied.notes) == (index.digest, names, ())
     again = orlop.copy(f"{form}:{tmp_path}/out", f"oci:{tmp_path}/again", all_platforms=True)
     assert again.digest == index.digest
 
