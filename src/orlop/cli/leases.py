@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from orlop.cli.failure import UsageError, for_each
+from orlop.cli.filters import check_filters
 from orlop.cli.names import parse_labels
-from orlop.cli.render import Format, human_age, human_time, print_facts, print_json, print_table
+from orlop.cli.render import (
+    Format,
+    human_age,
+    human_time,
+    name_kind,
+    print_facts,
+    print_json,
+    print_table,
+)
 from orlop.cli.settings import open_existing, open_for_reading, store_exists
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ _SECOND: Final = 10**9
 def create(
     *images_or_digests: str,
     id: str | None = None,  # noqa: A002
-    label: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    label: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     expires: str | None = None,
     until_boot: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -58,7 +67,7 @@ def create(
 
 def list_leases(
     *,
-    filter: Annotated[tuple[str, ...], Parameter(negative="")] = (),  # noqa: A002
+    filter: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),  # noqa: A002
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
 ) -> None:
@@ -69,14 +78,14 @@ def list_leases(
         quiet: Print names alone.
         format: How to print: table or json.
     """
+    if filter:
+        from orlop.store.leases import LEASE_FIELDS
+
+        check_filters(filter, LEASE_FIELDS)
     found: tuple[LeaseRecord, ...] = ()
     if store_exists():
         with open_for_reading() as store:
             found = store.leases.list(*filter)
-    elif filter:
-        from orlop.filters import parse
-
-        parse(*filter, now_ns=0)  # one that is wrong is so without a store, too
     if quiet:
         for lease in found:
             print(lease.id)
@@ -101,7 +110,7 @@ def inspect(lease: str, /, *, format: Format = "table") -> None:  # noqa: A002
     with open_for_reading() as store:
         record, items = store.leases.get(lease), store.leases.items(lease)
     if format == "json":
-        kept = [{"kind": kind, "key": key} for kind, key in items]
+        kept = [{"kind": name_kind(kind), "key": key} for kind, key in items]
         print_json({**_document(record), "items": kept})
         return
     print_facts(
@@ -110,7 +119,7 @@ def inspect(lease: str, /, *, format: Format = "table") -> None:  # noqa: A002
             ("created", human_time(record.created_at_ns)),
             ("ends", _end(record)),
             *(("label", f"{key}={value}") for key, value in record.labels.items()),
-            *((kind, key) for kind, key in items),
+            *((name_kind(kind), key) for kind, key in items),
         ]
     )
 

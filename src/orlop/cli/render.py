@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Format: TypeAlias = Literal["table", "json"]
 
+_KINDS = {"form": "layer", "chain": "stack"}
 _DELETE = "\x7f"
 # What JSON leaves as it is: letters, but also C1 controls and those that turn a line's direction.
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
@@ -29,6 +30,11 @@ def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
     for line in lines:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(padded).rstrip())
+
+
+def name_kind(kind: str) -> str:
+    """What commands call a kind of thing that a store keeps."""
+    return _KINDS.get(kind, kind)
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from orlop.cli.render import Format, human_size, print_facts, print_json, print_table
+from orlop.cli.render import (
+    Format,
+    human_size,
+    name_kind,
+    print_facts,
+    print_json,
+    print_table,
+)
 from orlop.cli.settings import find_places, open_for_reading, open_store, store_exists
 
 if TYPE_CHECKING:
@@ -27,8 +34,6 @@ _COUNTS: Final = {
 }
 """What `orlop gc` calls things, as `orlop df` does."""
 
-_KINDS: Final = {"form": "layer", "chain": "stack"}
-_SHOWN_KINDS: Final = {**_KINDS, "ingest": "unfinished"}
 _KEYS: Final = {"forms": "layers", "chains": "stacks"}
 
 
@@ -64,7 +69,7 @@ def collect(
 
 def _document(collected: Collected) -> dict[str, object]:
     counts = asdict(replace(collected, items=()))
-    items = [{**asdict(item), "kind": _KINDS.get(item.kind, item.kind)} for item in collected.items]
+    items = [{**asdict(item), "kind": name_kind(item.kind)} for item in collected.items]
     return {**{_KEYS.get(name, name): count for name, count in counts.items()}, "items": items}
 
 
@@ -77,7 +82,7 @@ def _facts(collected: Collected) -> list[tuple[str, str]]:
 def _print_items(collected: Collected) -> None:
     rows = [
         [
-            _SHOWN_KINDS.get(item.kind, item.kind),
+            "unfinished" if item.kind == "ingest" else name_kind(item.kind),
             human_size(item.size) if item.size else "",
             item.key,
         ]

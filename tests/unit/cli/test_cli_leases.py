@@ -88,6 +88,7 @@ def test_filters(store):
     assert lines(store, "ls", "-q", "--filter", "id==two", "--filter", "id==one") == ["one", "two"]
     assert lines(store, "ls", "-q", "--filter", "createdat<1h") == []
     store.orlop("lease", "ls", "--filter", "labels.team=sea").check_failure(2)
+    store.orlop("lease", "ls", "--filter", "expires").check_failure(2, "no field 'expires'")
 
 
 def test_inspecting(store):
@@ -97,7 +98,7 @@ def test_inspecting(store):
     assert found["labels"] == {"a": "b"}
     assert found["pid"] is None
     kinds = [item["kind"] for item in found["items"]]
-    assert kinds == ["blob", "blob", "chain"]  # The target is the manifest.
+    assert kinds == ["blob", "blob", "stack"]  # The target is the manifest.
     shown = lines(store, "inspect", name)
     assert shown[0] == "id:       mine"
     assert "label:    a=b" in shown
@@ -110,7 +111,7 @@ def test_adding(store):
     layer = json.loads(store.orlop("inspect", "box", "--format", "json").out)["config"]["rootfs"]
     lines(store, "add", name, config[7:19], layer["diff_ids"][0])
     kinds = [item["kind"] for item in document(store, "inspect", name)["items"]]
-    assert sorted(set(kinds)) == ["blob", "chain", "form"]
+    assert sorted(set(kinds)) == ["blob", "layer", "stack"]
     before = document(store, "inspect", name)
     missing = "sha256:" + "0" * 64
     for thing in ("nothing", missing):
