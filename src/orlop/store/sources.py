@@ -107,6 +107,10 @@ def _opened(storage: Storage, rows: Sequence[ImageRow]) -> OpenedImage:
 
 def _names(storage: Storage, source: str, *, every: bool) -> list[str]:
     name = source.removeprefix(STORE_PREFIX)
+    if not (every or name):
+        raise InvalidReferenceError(
+            f"{source} names no image", hint="write store:NAME, or copy all that are there"
+        )
     if not every:
         return [name]
     if name:

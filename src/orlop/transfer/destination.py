@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.errors import (
     InvalidReferenceError,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orlop.transfer.copy import Copied
     from orlop.transfer.opened import OpenedImage
     from orlop.transfer.progress import ProgressCallback
+
+_ARCHIVE_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def parse_destination(text: str) -> Place:
     if is_local(text):
         return parse_place(text)
     places = ", ".join(f"{prefix}…" for prefix in (*LOCAL_PREFIXES, "store:"))
-    if text.startswith(("/", "./", "../", "-")):
+    if text.startswith(("/", "./", "../", "-")) or text.endswith(_ARCHIVE_SUFFIXES):
         raise InvalidReferenceError(
             f"{text!r} is a path, which does not say what is to lie there",
             hint=f"write one of {places}",
