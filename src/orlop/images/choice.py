@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import NotFoundError, OrlopError
-from orlop.images.provider import read_document, read_raw
+from orlop.images.provider import ProvidedDocuments, decode_named, read_raw
 from orlop.images.walk import Visits, walk
 from orlop.mediatype import is_attestation, is_index, is_manifest
 from orlop.platform import matches, ranked
@@ -16,7 +16,7 @@ from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
     from orlop.digest import Digest
-    from orlop.images.provider import Provider
+    from orlop.images.provider import Documents, Provider
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
     from orlop.spec.index import Index
@@ -59,8 +59,19 @@ def choose(provider: Provider, target: Descriptor, platform: Platform | None = N
 
     Spec: image-spec v1.1, image-index.md ("the first matching entry SHOULD be used").
     """
+    return choose_from(ProvidedDocuments(provider), target, platform)
+
+
+def choose_from(
+    documents: Documents, target: Descriptor, platform: Platform | None = None
+) -> Choice:
+    """The image that `choose` chooses, out of documents that are verified already.
+
+    Raises:
+        OrlopError: As `choose`.
+    """
     require_document_type(target.media_type)
-    return _Search(provider, target, platform).run()
+    return _Search(documents, target, platform).run()
 
 
 def manifest(
@@ -85,7 +96,15 @@ def read_config(provider: Provider, config_descriptor: Descriptor) -> ImageConfi
         InvalidDocumentError: It is broken.
         OrlopError: As `read_raw`.
     """
-    raw = read_raw(provider, config_descriptor)
+    return decode_config(config_descriptor, read_raw(provider, config_descriptor))
+
+
+def decode_config(config_descriptor: Descriptor, raw: bytes) -> ImageConfig:
+    """The config of an image in bytes that were read; errors say its digest.
+
+    Raises:
+        OrlopError: As `read_config`.
+    """
     try:
         return ImageConfig.decode(raw, config_descriptor.media_type)
     except OrlopError as error:
@@ -112,6 +131,10 @@ def platforms(provider: Provider, descriptor: Descriptor) -> tuple[Platform, ...
     Raises:
         OrlopError: As `read_document` and `read_config`.
     """
+    return _platforms(ProvidedDocuments(provider), descriptor)
+
+
+def _platforms(documents: Documents, descriptor: Descriptor) -> tuple[Platform, ...]:
     found: dict[Platform, None] = {}
 
     def look(descriptor: Descriptor) -> tuple[Descriptor, ...]:
@@ -119,12 +142,12 @@ def platforms(provider: Provider, descriptor: Descriptor) -> tuple[Platform, ...
             return ()
         platform = descriptor.platform
         if platform is None:
-            document = read_document(provider, descriptor)
+            document = decode_named(descriptor, documents.read(descriptor))
             if not isinstance(document, Manifest):
                 return document.manifests
             if not document.is_image:
                 return ()
-            platform = read_config(provider, document.config).platform
+            platform = decode_config(document.config, documents.read(document.config)).platform
         if "unknown" not in {platform.os, platform.architecture}:
             found[platform.normalized()] = None
         return ()
@@ -150,8 +173,8 @@ def is_note(descriptor: Descriptor) -> bool:
 class _Search:
     """One choice: depth first, those that say a fitting platform before those that say none."""
 
-    def __init__(self, provider: Provider, target: Descriptor, platform: Platform | None) -> None:
-        self._provider = provider
+    def __init__(self, documents: Documents, target: Descriptor, platform: Platform | None) -> None:
+        self._documents = documents
         self._target = target
         self._platform = platform
         self._waiting: list[tuple[Descriptor, ...]] = [(target,)]
@@ -172,7 +195,7 @@ class _Search:
         """What a document settles at once; what it leaves open is kept for later."""
         descriptor = documents[-1]
         try:
-            document = read_document(self._provider, descriptor)
+            document = decode_named(descriptor, self._documents.read(descriptor))
             if isinstance(document, Manifest):
                 return self._consider(Choice(documents=documents, manifest=document))
         except NotFoundError as error:
@@ -195,7 +218,8 @@ class _Search:
         if wanted is None or len(choice.documents) == 1 or choice.descriptor.platform is not None:
             return choice
         if choice.manifest.is_image:
-            platform = read_config(self._provider, choice.manifest.config).platform
+            config = choice.manifest.config
+            platform = decode_config(config, self._documents.read(config)).platform
             if matches(wanted, platform):
                 self._told_by_config.append((platform, choice))
         return None
@@ -211,7 +235,7 @@ class _Search:
 
     def _hint(self) -> str | None:
         try:
-            there = sorted(str(each) for each in platforms(self._provider, self._target))
+            there = sorted(str(each) for each in _platforms(self._documents, self._target))
         except OrlopError:
             return None
         return f"it has images for {', '.join(there[:_TOLD])}" if there else None

@@ -6,7 +6,7 @@ shape is adapted in a few lines; whatever it gives is verified here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, final
 
 from orlop.digest import Digest
 from orlop.errors import DigestMismatchError, LimitExceededError, OrlopError, SizeMismatchError
@@ -28,6 +28,29 @@ class Provider(Protocol):
         Raises:
             NotFoundError: It is not there.
         """
+
+
+class Documents(Protocol):
+    """Documents by their descriptors, bounded and verified by whoever gives them."""
+
+    def read(self, descriptor: Descriptor, /) -> bytes:
+        """The whole of a document.
+
+        Raises:
+            NotFoundError: It is not there.
+        """
+
+
+@final
+class ProvidedDocuments:
+    """The documents of a provider, read with `read_raw`; see `Documents`."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def read(self, descriptor: Descriptor, /) -> bytes:
+        """The whole of a document."""
+        return read_raw(self._provider, descriptor)
 
 
 class Sized(Protocol):
@@ -82,7 +105,15 @@ def read_document(provider: Provider, descriptor: Descriptor) -> Manifest | Inde
             that the descriptor says.
         OrlopError: As `read_raw` and `decode_document`.
     """
-    raw = read_raw(provider, descriptor)
+    return decode_named(descriptor, read_raw(provider, descriptor))
+
+
+def decode_named(descriptor: Descriptor, raw: bytes) -> Manifest | Index:
+    """The manifest or index in bytes that were read; errors say its digest.
+
+    Raises:
+        InvalidDocumentError: As `read_document`.
+    """
     try:
         return decode_document(raw, descriptor.media_type)
     except OrlopError as error:

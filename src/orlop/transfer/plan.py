@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError, NotFoundError
+from orlop.images.choice import is_note
 from orlop.images.provider import embedded_data
+from orlop.images.walk import MAX_DEPTH
 from orlop.mediatype import is_index, is_manifest, is_nondistributable
 from orlop.spec.document import decode_document, require_document_type
 from orlop.spec.index import Index
-from orlop.transfer.select import MAX_INDEX_DEPTH, is_note, select
+from orlop.transfer.select import select
 from orlop.transfer.source import Holding
 
 if TYPE_CHECKING:
@@ -100,12 +102,12 @@ class _Survey:
         self._missing: dict[Digest, str] = {}
         self._notes: dict[str, None] = {}
 
-    def visit(self, descriptor: Descriptor, depth: int = 0, *, note: bool = False) -> None:
+    def visit(self, descriptor: Descriptor, depth: int = 1, *, note: bool = False) -> None:
         """Find what is there of a manifest or an index.
 
         Args:
             descriptor: Of the document.
-            depth: How many indexes it lies in.
+            depth: How many indexes it lies in, with itself.
             note: Whether it only tells something about an image.
 
         Raises:
@@ -115,11 +117,9 @@ class _Survey:
         if key in self._seen:
             return
         self._seen.add(key)
-        if depth > MAX_INDEX_DEPTH:
+        if depth > MAX_DEPTH:
             raise LimitExceededError(
-                f"{descriptor.digest} lies too deep in indexes",
-                limit="MAX_INDEX_DEPTH",
-                value=MAX_INDEX_DEPTH,
+                f"{descriptor.digest} lies too deep in indexes", limit="MAX_DEPTH", value=MAX_DEPTH
             )
         raw = self._read(descriptor)
         document = decode_document(raw, descriptor.media_type)

@@ -1,25 +1,23 @@
-"""Which image of an index is meant: from the top-level descriptor down to manifest and config."""
+"""Which image is meant: from the top-level descriptor down to manifest and config."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
-from orlop.errors import LimitExceededError, NotFoundError, UnsupportedError
-from orlop.mediatype import is_attestation, is_config, is_index, is_manifest
-from orlop.platform import choose, matches
+from orlop.errors import NotFoundError, UnsupportedError
+from orlop.images.choice import choose_from, decode_config
+from orlop.platform import matches
 from orlop.spec.config import ImageConfig, check_layers
-from orlop.spec.document import decode_document, require_document_type
-from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
+    from orlop.digest import Digest
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
-    from orlop.spec.index import Index
+    from orlop.spec.manifest import Manifest
     from orlop.transfer.source import ImageSource
 
-MAX_INDEX_DEPTH: Final = 8
-"""How many indexes may lie one inside the other."""
+_KEPT_SIZE: Final = 32 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class Selection:
 
 
 def select(source: ImageSource, host: Platform, wanted: Platform | None = None) -> Selection:
-    """Read the documents of the image that is meant.
+    """Read the documents of the image that is meant, as `orlop.images.choose` chooses it.
 
     Args:
         source: Where the image is.
@@ -57,61 +55,48 @@ def select(source: ImageSource, host: Platform, wanted: Platform | None = None) 
         NotFoundError: No image of an index fits the platform.
         UnsupportedError: What is there is no image that can be unpacked.
         InvalidDocumentError: A document is broken.
-        LimitExceededError: Indexes lie deeper than `MAX_INDEX_DEPTH`.
-
-    Spec: image-spec v1.1, image-index.md ("the first matching entry SHOULD be used").
+        LimitExceededError: Indexes lie too deep, or list too much.
     """
-    descriptor = target = source.resolve()
-    documents: list[tuple[Descriptor, bytes]] = []
-    while True:
-        require_document_type(descriptor.media_type)
-        raw = source.read(descriptor)
-        document = decode_document(raw, descriptor.media_type)
-        documents.append((descriptor, raw))
-        if isinstance(document, Manifest):
-            break
-        if len(documents) > MAX_INDEX_DEPTH:
-            raise LimitExceededError(
-                f"the indexes of {target.digest} lie too deep",
-                limit="MAX_INDEX_DEPTH",
-                value=MAX_INDEX_DEPTH,
-            )
-        descriptor = _choose(document, descriptor, wanted or host)
-    if not is_config(document.config.media_type):
-        kind = document.artifact_type or document.config.media_type
+    target = source.resolve()
+    documents = _KeptDocuments(source)
+    choice = choose_from(documents, target, wanted or host)
+    manifest = choice.manifest
+    if not manifest.is_image:
         raise UnsupportedError(
-            f"{descriptor.digest} is an artifact of type {kind}, not an image",
+            f"{choice.descriptor.digest} is an artifact of type {manifest.kind}, not an image",
             hint="only images have layers that can be unpacked and mounted",
         )
-    raw = source.read(document.config)
-    config = ImageConfig.decode(raw)
-    check_layers(document, config)
+    config = decode_config(manifest.config, documents.read(manifest.config))
+    check_layers(manifest, config)
     _check_platform(config, wanted, target)
-    documents.append((document.config, raw))
-    return Selection(target=target, documents=tuple(documents), manifest=document, config=config)
+    way = (*choice.documents, manifest.config)
+    return Selection(
+        target=target,
+        documents=tuple((each, documents.read(each)) for each in way),
+        manifest=manifest,
+        config=config,
+    )
 
 
-def _choose(index: Index, descriptor: Descriptor, platform: Platform) -> Descriptor:
-    candidates = [
-        child
-        for child in index.manifests
-        if (is_manifest(child.media_type) or is_index(child.media_type)) and not is_note(child)
-    ]
-    if len(candidates) == 1 and candidates[0].platform is None:
-        return candidates[0]
-    number = choose(platform, [child.platform for child in candidates])
-    if number is None:
-        there = sorted({str(child.platform) for child in candidates if child.platform})
-        raise NotFoundError(
-            f"{descriptor.digest} has no image for {platform}",
-            hint=f"choose with --platform: {', '.join(there)}" if there else None,
-        )
-    return candidates[number]
+@final
+class _KeptDocuments:
+    """The documents of a source, read once each, but for what would be too much to keep."""
 
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self._kept: dict[tuple[Digest, str, int], bytes] = {}
+        self._room = _KEPT_SIZE
 
-def is_note(child: Descriptor) -> bool:
-    """Whether a manifest only tells something about another one (a BuildKit attestation)."""
-    return is_attestation(child.media_type) or "vnd.docker.reference.type" in child.annotations
+    def read(self, descriptor: Descriptor, /) -> bytes:
+        key = descriptor.digest, descriptor.media_type, descriptor.size
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        raw = self._source.read(descriptor)
+        if len(raw) <= self._room:
+            self._room -= len(raw)
+            self._kept[key] = raw
+        return raw
 
 
 def _check_platform(config: ImageConfig, wanted: Platform | None, target: Descriptor) -> None:

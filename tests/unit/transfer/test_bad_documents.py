@@ -349,7 +349,7 @@ def test_layer_media_types(tmp_path, store, builder, media_type, says):
 def test_deep_indexes(tmp_path, store, builder):
     layout = builder.write(tmp_path / "image")
     entry = {key: layout.manifest[key] for key in ("mediaType", "digest", "size")}
-    for _ in range(20):
+    for _ in range(40):
         entry = put(layout, {"schemaVersion": 2, "manifests": [entry]}, INDEX)
     raw = layout.blob(entry).read_bytes()
     retarget(layout, raw, INDEX)

@@ -13,6 +13,7 @@ from orlop.errors import (
     NotFoundError,
     SizeMismatchError,
 )
+from orlop.images import MAX_DEPTH
 from orlop.layout import DirectoryDriver, collect, list_images, open_source, parse_place
 from orlop.layout.write import LayoutTarget
 from support.images import KIND, ImageBuilder, digest, directory, file
@@ -99,11 +100,11 @@ def name_only(path, *descriptors):
 
 
 def test_indexes_inside_each_other(image, tmp_path):
-    top = nest(image.path, image.manifest, 8)
+    top = nest(image.path, image.manifest, MAX_DEPTH - 1)
     copied = orlop.copy(image.source, f"oci:{tmp_path}/to")
     assert copied.digest == top["digest"]
-    nest(image.path, top, 10_000 - 8)
-    with pytest.raises(LimitExceededError, match="MAX_INDEX_DEPTH"):
+    nest(image.path, top, 10_000 - MAX_DEPTH)
+    with pytest.raises(LimitExceededError, match="MAX_DEPTH"):
         orlop.copy(image.source, f"oci:{tmp_path}/other")
     assert not (tmp_path / "other").exists()
 

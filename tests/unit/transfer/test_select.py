@@ -1,13 +1,16 @@
 import json
+from collections import Counter
+from importlib import import_module
 
 import pytest
 
 from orlop.digest import Digest
 from orlop.errors import LimitExceededError, NotFoundError, UnsupportedError
+from orlop.images import MAX_DEPTH
 from orlop.mediatype import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from orlop.platform import Platform
 from orlop.spec.descriptor import Descriptor
-from orlop.transfer.select import MAX_INDEX_DEPTH, select
+from orlop.transfer.select import select
 
 HOST = Platform.parse("linux/amd64")
 
@@ -20,6 +23,7 @@ class Documents:
     def __init__(self):
         self._blobs = {}
         self._top = None
+        self.reads = Counter()
 
     def put(self, media_type, document, **fields):
         """Keep a document; its descriptor."""
@@ -59,6 +63,7 @@ class Documents:
         return Descriptor.decode(self._top)
 
     def read(self, descriptor):
+        self.reads[descriptor.digest] += 1
         return self._blobs[descriptor.digest]
 
 
@@ -118,7 +123,7 @@ def test_an_index_without_the_platform_names_those_that_it_has(source):
     several(source, "linux/s390x", "linux/arm64")
     with pytest.raises(NotFoundError, match="has no image for linux/amd64") as error:
         platform_of(source)
-    assert error.value.hint == "choose with --platform: linux/arm64, linux/s390x"
+    assert error.value.hint == "it has images for linux/arm64, linux/s390x"
 
 
 def test_an_index_of_nothing(source):
@@ -137,9 +142,23 @@ def test_the_first_that_fits_is_taken(source):
     assert selection.documents[1][0].annotations == {"number": "1"}
 
 
-def test_one_without_a_platform_is_taken_when_it_is_alone(source):
+def test_configs_tell_where_the_index_does_not(source):
+    source.index(*map(source.image, ("linux/s390x", "linux/arm64", "linux/amd64")))
+    assert platform_of(source) == "linux/amd64"
+    assert platform_of(source, "linux/s390x") == "linux/s390x"
     source.index(source.image("linux/s390x"))
-    assert platform_of(source) == "linux/s390x"
+    with pytest.raises(NotFoundError, match="has no image for linux/amd64") as error:
+        platform_of(source)
+    assert error.value.hint == "it has images for linux/s390x"
+
+
+@pytest.mark.parametrize(("room", "times"), [(1 << 20, 1), (0, 2)])
+def test_each_document_is_read_once_unless_they_are_too_large(source, room, times, monkeypatch):
+    monkeypatch.setattr(import_module("orlop.transfer.select"), "_KEPT_SIZE", room)
+    several(source, "linux/arm64", "linux/amd64")
+    before = select(source, HOST)
+    assert select(source, HOST) == before
+    assert set(source.reads.values()) == {2 * times}
 
 
 def test_indexes_in_an_index(source):
@@ -181,13 +200,13 @@ def nest(source, depth):
 
 
 def test_indexes_as_deep_as_is_allowed(source):
-    nest(source, MAX_INDEX_DEPTH)
-    assert len(select(source, HOST).documents) == MAX_INDEX_DEPTH + 2
+    nest(source, MAX_DEPTH - 1)
+    assert len(select(source, HOST).documents) == MAX_DEPTH + 1
 
 
 def test_indexes_deeper_than_is_allowed(source):
-    nest(source, MAX_INDEX_DEPTH + 1)
-    with pytest.raises(LimitExceededError, match="limit MAX_INDEX_DEPTH = 8"):
+    nest(source, MAX_DEPTH)
+    with pytest.raises(LimitExceededError, match="limit MAX_DEPTH = 32"):
         select(source, HOST)
 
 
