@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from cyclopts import Parameter
 
 from orlop.cli.failure import for_each
+from orlop.cli.filters import check_filters
 from orlop.cli.names import parse_labels
 from orlop.cli.render import Format, clean, human_age, human_size, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, store_exists
+from orlop.content import INFO_FIELDS, STATUS_FIELDS
 from orlop.digest import Digest
 from orlop.errors import NotFoundError
 
@@ -41,7 +43,8 @@ def list_blobs(
         quiet: Print digests alone.
         format: How to print: table or json.
     """
-    found = _read(lambda content: content.walk(*filter), filter)
+    check_filters(filter, INFO_FIELDS)
+    found = _read(lambda content: content.walk(*filter))
     if quiet:
         for info in found:
             print(info.digest)
@@ -116,7 +119,8 @@ def list_ingests(
         quiet: Print references alone.
         format: How to print: table or json.
     """
-    found = _read(lambda content: content.statuses(*filter), filter)
+    check_filters(filter, STATUS_FIELDS)
+    found = _read(lambda content: content.statuses(*filter))
     if quiet:
         for status in found:
             print(clean(status.reference))
@@ -151,18 +155,12 @@ def abort(reference: str, /, *more: str) -> int:
         return for_each((reference, *more), content.abort)
 
 
-def _read(
-    choose: Callable[[RecordedContent], Iterable[Item]], filters: tuple[str, ...]
-) -> list[Item]:
+def _read(choose: Callable[[RecordedContent], Iterable[Item]]) -> list[Item]:
     """What the store has of something; nothing where there is no store."""
-    if store_exists():
-        with open_for_reading() as store:
-            return list(choose(store.content()))
-    if filters:
-        from orlop.filters import parse
-
-        parse(*filters, now_ns=0)  # one that is wrong is so without a store, too
-    return []
+    if not store_exists():
+        return []
+    with open_for_reading() as store:
+        return list(choose(store.content()))
 
 
 def _blob(info: Info) -> dict[str, object]:

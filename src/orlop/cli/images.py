@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from orlop.cli.failure import UsageError, for_each
+from orlop.cli.filters import check_filters
 from orlop.cli.render import (
     Format,
     human_age,
@@ -44,14 +45,14 @@ def images(
         quiet: Print IDs alone.
         format: How to print: table or json.
     """
+    if filter:
+        from orlop.images.lookup import IMAGE_FIELDS
+
+        check_filters(filter, IMAGE_FIELDS)
     found = []
     if store_exists():
         with open_for_reading() as store:
             found = store.images(*filter)
-    elif filter:
-        from orlop.filters import parse
-
-        parse(*filter, now_ns=0)  # one that is wrong is so without a store, too
     if quiet:
         for image_id in dict.fromkeys(image.id for image in found):
             print(image_id)

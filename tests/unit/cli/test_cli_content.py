@@ -118,7 +118,9 @@ def test_what_is_being_written_is_not_dropped(store):
         (["label", MISSING, "k"], 2, "is no label"),
         (["abort", "nothing"], 3, "no ingest"),
         (["ls", "--filter", "size=1"], 2, "column"),
+        (["ls", "--filter", "offset>1"], 2, "no field 'offset'"),
         (["ingests", "--filter", "size=1"], 2, "column"),
+        (["ingests", "--filter", "refs==x"], 2, "no field 'refs'"),
     ],
 )
 def test_mistakes(store, arguments, code, says):

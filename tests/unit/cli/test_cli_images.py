@@ -103,6 +103,14 @@ def test_a_filter_that_is_none_is_wrong_usage(empty, filled):
         assert "write ==" in done.err
 
 
+def test_a_field_that_is_misspelt_is_wrong_usage(empty, filled):
+    """To the library it is absent: `nmae!=box` would choose every image."""
+    for store in (empty, filled):
+        done = store.orlop("images", "--filter", "size>1", "--filter", "name,nmae!=box")
+        done.check_failure(2, "column 6: there is no field 'nmae'")
+        assert "target.digest" in done.err
+
+
 def test_quiet_images_are_ids_once_each(empty, layout):
     image_id = empty.pull(layout.source, "--tag", "one")
     empty.pull(layout.source, "--tag", "two")
