@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from orlop.layout import DirectoryDriver, open_source, parse_place, validate
+from orlop.errors import InUseError
+from orlop.layout import DirectoryDriver, collect, open_source, parse_place, validate
 from orlop.layout.driver.archive import ArchiveReader
 from support.images import KIND, ImageBuilder, digest, directory, file, symlink, tar
 from support.layouts import put_together, write_to
@@ -157,6 +158,24 @@ def test_put_reads_standard_input(good, place, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"piped")))
     assert good("put", place, "-", "--media-type", "text/plain") == digest(b"piped") + "\n"
     assert good("cat", place, digest(b"piped")) == "piped"
+
+
+def test_a_collector_waits_for_put(good, tmp_path, monkeypatch):
+    place = tmp_path / "layout"
+    good("init", place)
+    asked = []
+
+    class Piped(io.BytesIO):
+        def read(self, size=-1):
+            with pytest.raises(InUseError):
+                collect(DirectoryDriver(place), timeout=0)
+            asked.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Piped(b"piped")))
+    good("put", place, "-", "--media-type", "text/plain", "--ref", "notes")
+    assert asked
+    assert collect(DirectoryDriver(place), unfinished=True, timeout=0) == []
 
 
 def test_put_lists_anything_under_a_name(good, filled, tmp_path):

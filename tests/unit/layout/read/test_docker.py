@@ -105,6 +105,14 @@ def test_an_image_of_each_dialect_is_read(save, dialects, image, dialect):
         assert blobs == [content[name] for name in layers]
 
 
+def test_what_crane_says_of_layers_from_elsewhere_is_passed_over(save, dialects, image):
+    members, config, layers = dialects["crane"](image)
+    said = {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar", "size": 7}
+    saved = element(config, layers) | {"LayerSources": {"sha256:" + "0" * 64: said}}
+    with open_source(save(members, [saved])) as source:
+        assert len(read_everything(source)[1]) == len(layers)
+
+
 def test_a_made_manifest_says_how_its_layers_are_compressed(save, dialects, image):
     endings = {"skopeo": "tar", "crane": "tar+gzip", "bare": "tar+zstd"}
     for dialect, ending in endings.items():
