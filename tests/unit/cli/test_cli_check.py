@@ -105,6 +105,10 @@ def test_all_platforms_are_required_only_when_asked(empty, tmp_path):
     assert checked(empty)[0] == 0
     code, (found,) = checked(empty, "--all-platforms")
     assert (code, found["missing"]) == (3, [made[1].manifest["digest"]])
+    layer = made[0].layers[0]["digest"]
+    stored(empty, layer).unlink()
+    code, (found,) = checked(empty)
+    assert (code, found["missing"]) == (3, [layer])
 
 
 def test_without_a_store_there_is_nothing_to_check(empty):
