@@ -14,7 +14,6 @@ from cyclopts import Parameter
 
 from orlop.cli.failure import DONE, VERIFICATION, UsageError
 from orlop.cli.layout_places import (
-    Inventory,
     check_ref_name,
     find,
     not_found,
@@ -26,6 +25,7 @@ from orlop.cli.settings import refuse_empty
 from orlop.digest import Digest
 from orlop.errors import InvalidDigestError, NotFoundError, OrlopError
 from orlop.layout import (
+    LayoutProvider,
     collect,
     init,
     new_blob_writer,
@@ -241,13 +241,13 @@ def _rows(driver: ImageDriver, index: Index) -> Iterator[list[str]]:
     """Name, digest, platforms and size of each entry; each image is looked into once."""
     from orlop.images import platforms, usage
 
-    inventory = Inventory(driver)
+    provider = LayoutProvider(driver)
     known: dict[Digest, tuple[str, str]] = {}
     for each in index.manifests:
         if each.digest not in known:
             try:
-                found = ", ".join(map(str, platforms(inventory, each)))
-                known[each.digest] = found, human_size(usage(inventory, each))
+                found = ", ".join(map(str, platforms(provider, each)))
+                known[each.digest] = found, human_size(usage(provider, each))
             except OrlopError:
                 known[each.digest] = "?", "?"
         name = each.annotations.get(REF_NAME, "")

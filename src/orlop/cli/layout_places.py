@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,13 +11,12 @@ from orlop.errors import (
     InvalidReferenceError,
     NotFoundError,
 )
-from orlop.layout import DirectoryDriver, ImageDriver, stat_blob
+from orlop.layout import DirectoryDriver, ImageDriver
 from orlop.layout.driver.archive import ArchiveDriver, ArchiveReader
 from orlop.layout.place import TRANSPORTS, is_selector
 from orlop.spec import REF_NAME
 
 if TYPE_CHECKING:
-    from orlop.digest import Digest
     from orlop.spec import Descriptor, Index
 
 EDITORS_TIMEOUT: Final = 60
@@ -110,31 +108,6 @@ def check_ref_name(name: str) -> str:
             hint="write letters and digits, with one of -._:@+/ between them",
         )
     return name
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A blob that a layout has; `size` in bytes."""
-
-    size: int
-
-
-class Inventory:
-    """What a layout has, for the functions of `orlop.images`."""
-
-    def __init__(self, driver: ImageDriver) -> None:
-        self._driver = driver
-
-    def read(self, digest: Digest, size: int, /) -> bytes:
-        """A whole blob, verified."""
-        from orlop.layout import read_blob
-
-        return read_blob(self._driver, digest, size)
-
-    def stat(self, digest: Digest, /) -> Stored | None:
-        """What is known of a blob; None where it is not there."""
-        size = stat_blob(self._driver, digest)
-        return None if size is None else Stored(size)
 
 
 def _parse(place: str) -> tuple[str | None, Path]:

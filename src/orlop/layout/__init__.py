@@ -34,15 +34,17 @@ from orlop.layout.image import (
 )
 from orlop.layout.names import fallback_name, ref_name_of
 from orlop.layout.place import TRANSPORTS, Place, parse_place
+from orlop.layout.provider import LayoutProvider, StoredBlob
 from orlop.layout.read import ListedImage, LocalSource, LocalStream, list_images, open_source
 from orlop.layout.validate import Violation, validate
 
 __all__ = [
     "TRANSPORTS", "ArchiveDriver", "ArchiveReader", "BlobWriter", "DirectoryDriver", "ImageDriver",
-    "InitOptions", "ListedImage", "LocalSource", "LocalStream", "MemoryDriver", "Place", "Removed",
-    "TarDriver", "TarWriter", "Violation", "collect", "collecting", "delete_blob", "fallback_name",
-    "init", "list_images", "new_blob_writer", "open_blob", "open_source", "parse_place",
-    "put_manifest_descriptor_to_index", "read_blob", "read_image_layout", "read_index",
-    "ref_name_of", "remove_manifest_descriptor_from_index", "sharing", "stat_blob", "update_index",
-    "validate", "write_blob", "write_image_layout", "write_index", "write_json_blob",
+    "InitOptions", "LayoutProvider", "ListedImage", "LocalSource", "LocalStream", "MemoryDriver",
+    "Place", "Removed", "StoredBlob", "TarDriver", "TarWriter", "Violation", "collect",
+    "collecting", "delete_blob", "fallback_name", "init", "list_images", "new_blob_writer",
+    "open_blob", "open_source", "parse_place", "put_manifest_descriptor_to_index", "read_blob",
+    "read_image_layout", "read_index", "ref_name_of", "remove_manifest_descriptor_from_index",
+    "sharing", "stat_blob", "update_index", "validate", "write_blob", "write_image_layout",
+    "write_index", "write_json_blob",
 ]  # fmt: skip
