@@ -19,7 +19,7 @@ from orlop.layout.place import position_of
 from orlop.layout.read.choose import ListedImage, ambiguous, at_position, not_found, selectors_of
 from orlop.layout.read.classic import make_manifest
 from orlop.layout.read.documents import Budget
-from orlop.layout.read.oci import blob_path
+from orlop.layout.read.oci import blob_path, open_all_oci
 from orlop.layout.read.original import Original, read_originals
 from orlop.layout.read.saved import read_saved
 from orlop.layout.read.source import LocalSource
@@ -66,10 +66,33 @@ def open_all_docker(place: Place, files: Files) -> list[LocalSource]:
     Raises:
         OrlopError: As `open_docker`.
     """
+    return _sources(place, files, _read_offers(place, files))
+
+
+def open_all_hybrid(place: Place, files: Files) -> list[LocalSource]:
+    """Every image of an archive, and after them those that only the layout inside names.
+
+    Of these some may be listed and not be there: Docker lists what it has not saved. So each has
+    one image at least that is whole; artifacts that are no images are left out.
+
+    Raises:
+        OrlopError: As `open_docker`.
+    """
+    offers, originals = _read(place, files)
+    known = {original.top.digest for offer in offers for original in offer.originals}
+    others = {original.top.digest for original in originals if original.is_image} - known
+    sources = _sources(place, files, offers)
+    if others:
+        listed = open_all_oci(place, files)
+        sources += [source for source in listed if source.resolve().digest in others]
+    return sources
+
+
+def _sources(place: Place, files: Files, offers: Sequence[_Offer]) -> list[LocalSource]:
     found: dict[Digest, list[_Offer]] = {}
-    for offer in _read_offers(place, files):
+    for offer in offers:
         found.setdefault(_identity(offer), []).append(offer)
-    return [_source(place, files, _joined(offers)) for offers in found.values()]
+    return [_source(place, files, _joined(same)) for same in found.values()]
 
 
 def _source(place: Place, files: Files, offer: _Offer) -> LocalSource:
@@ -95,13 +118,19 @@ def list_docker(place: Place, files: Files) -> list[ListedImage]:
 
 
 def _read_offers(place: Place, files: Files) -> list[_Offer]:
+    return _read(place, files)[0]
+
+
+def _read(place: Place, files: Files) -> tuple[list[_Offer], list[Original]]:
+    """What `manifest.json` lists, and all manifests of the layout inside."""
     budget = Budget()
-    originals: dict[Digest, list[Original]] = {}
-    for original in read_originals(place, files, budget):
-        originals.setdefault(original.image_id, []).append(original)
+    originals = read_originals(place, files, budget)
+    by_config: dict[Digest, list[Original]] = {}
+    for original in originals:
+        by_config.setdefault(original.image_id, []).append(original)
     saved = read_saved(place, files, budget)
     elements = frozenset(image.layers for image in saved)
-    return [_offer(image, originals, elements) for image in saved]
+    return [_offer(image, by_config, elements) for image in saved], originals
 
 
 def _offer(

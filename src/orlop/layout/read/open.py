@@ -9,8 +9,12 @@ from orlop.errors import InvalidArchiveError, InvalidReferenceError
 from orlop.layout.files import ArchiveFiles, DirectoryFiles, open_seekable, spool_stream
 from orlop.layout.place import Place, is_stream
 from orlop.layout.read.dir import list_dir, open_all_dir, open_dir
-from orlop.layout.read.docker import list_docker, open_all_docker, open_docker
-from orlop.layout.read.hybrid import open_all_hybrid
+from orlop.layout.read.docker import (
+    list_docker,
+    open_all_docker,
+    open_all_hybrid,
+    open_docker,
+)
 from orlop.layout.read.oci import list_oci, open_all_oci, open_oci
 
 if TYPE_CHECKING:

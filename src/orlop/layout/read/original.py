@@ -37,6 +37,7 @@ class Original:
         top: The descriptor in `index.json`: of the manifest, or of an index with it.
         descriptor: The manifest's own.
         image_id: The digest of its config.
+        is_image: Whether that config is an image's, and no other artifact's.
         layers: Where its layers lie in the layout, the base first.
         names: The full references that `top` gives it.
         tags: What else `top` calls it, if it gives it no full reference.
@@ -46,6 +47,7 @@ class Original:
     top: Descriptor
     descriptor: Descriptor
     image_id: Digest
+    is_image: bool
     layers: tuple[str, ...]
     names: tuple[str, ...]
     tags: tuple[str, ...]
@@ -102,6 +104,7 @@ class _Reader:
             top=top,
             descriptor=descriptor,
             image_id=manifest.config.digest,
+            is_image=manifest.is_image,
             layers=tuple(map(blob_path, manifest.layers)),
             names=names_of(top),
             tags=_tags_of(top),

@@ -17,8 +17,8 @@ from orlop.errors import (
     UnsupportedError,
 )
 from orlop.layout import Place, list_images, open_source
+from orlop.layout.read import open_all, open_any
 from orlop.layout.read.documents import Budget
-from orlop.layout.read.open import open_all
 from orlop.spec.config import ImageConfig
 from orlop.spec.document import decode_document
 
@@ -344,6 +344,21 @@ def test_a_manifest_is_made_where_the_original_has_lost_its_layers(save, hybrid,
     described = [kit.describe(kit.MANIFEST, raw)]
     members, saved = hybrid(image, descriptors=described, blobs=[*image.blobs, raw])
     with open_source(save(members, [saved])) as source:
+        assert read_everything(source)[1] == image.tars
+
+
+@pytest.mark.parametrize("lost", ["layers", "blobs"])
+def test_what_docker_25_0_0_saved_comes_once_and_whole(save, hybrid, kit, image, lost):
+    """Its manifests had no layers; the images are those of `manifest.json`, and no others."""
+    document = json.loads(image.manifest)
+    document["layers"] = [] if lost == "layers" else [{**document["layers"][0], "size": 7}]
+    if lost == "blobs":
+        document["layers"][0]["digest"] = "sha256:" + "7" * 64
+    raw = kit.encode(document)
+    described = [kit.describe(kit.MANIFEST, raw)]
+    members, saved = hybrid(image, descriptors=described, blobs=[*image.blobs, raw])
+    with open_any(save(members, [saved]).path) as (_, sources):
+        (source,) = sources
         assert read_everything(source)[1] == image.tars
 
 
