@@ -176,15 +176,17 @@ def _expiry(text: str) -> float | None:
     if text == _NEVER:
         return None
     now = time.time_ns()
-    moment = read_time(text)
-    if moment is None and (age := read_time(text, now)) is not None:
-        return (now - age.ns) / _SECOND
-    if moment is None or moment.ns <= now:
+    left = 0
+    if (moment := read_time(text)) is not None:
+        left = moment.ns - now
+    elif (age := read_time(text, now)) is not None:
+        left = now - age.ns
+    if left <= 0:
         raise UsageError(
             f"{text!r} is no time to come",
             hint="write a time such as 90m or 7d, a moment such as 2030-01-31, or never",
         )
-    return (moment.ns - now) / _SECOND
+    return left / _SECOND
 
 
 def _end(lease: LeaseRecord) -> str:

@@ -12,6 +12,7 @@ from orlop.images.choice import choose, read_config
 from orlop.images.handlers import children
 from orlop.images.walk import walk
 from orlop.spec.config import chain_id
+from orlop.spec.members import MAX_INT64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,7 @@ def _describe_image(provider: Provider, choice: Choice) -> Facts:
 def _size(choice: Choice) -> int:
     manifest = choice.manifest
     parts = (*choice.documents, manifest.config, *manifest.layers)
-    return sum({part.digest: part.size for part in parts}.values())
+    return min(sum({part.digest: part.size for part in parts}.values()), MAX_INT64)
 
 
 def _read_named(provider: Provider, target: Descriptor) -> dict[Digest, frozenset[Digest]]:

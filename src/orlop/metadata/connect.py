@@ -16,6 +16,7 @@ from orlop._sys.sync import sync_directory
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.metadata.schema import APPLICATION_ID, STEPS, VERSION
 from orlop.metadata.translate import SHARED_MEMORY_SIZE
+from orlop.spec.members import MAX_INT64
 from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
@@ -147,9 +148,13 @@ def transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
 
 
 def _time_ns(*values: object) -> int | None:
-    """What SQL knows as `time_ns(text)`: a moment in nanoseconds, NULL for what is none."""
+    """What SQL knows as `time_ns(text)`: a moment in nanoseconds, NULL for what is none.
+
+    What SQLite cannot count, before 1677 and after 2262, is the first or last moment that it can.
+    """
     (text,) = values
-    return parse_timestamp(text) if isinstance(text, str) else None
+    found = parse_timestamp(text) if isinstance(text, str) else None
+    return None if found is None else min(max(found, -MAX_INT64), MAX_INT64)
 
 
 def _wait(pauses: int) -> bool:

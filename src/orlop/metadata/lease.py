@@ -11,6 +11,7 @@ from orlop._sys.process import boot_id
 from orlop.errors import NotFoundError
 from orlop.metadata.leases import PURPOSE, LeaseRecord, Leases, is_live, unreleased
 from orlop.metadata.owner import Owner
+from orlop.spec.members import MAX_INT64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,13 +40,15 @@ class Lease:
         purpose: What it is for.
         labels: What else is noted about it, and what tells the collector.
         id: Its name; a random one where None. One whose lease has ended is free again.
-        expires: Seconds after which it ends, whatever else; None for never.
+        expires: Seconds after which it ends, whatever else; None for never, as is what lies beyond
+            the year 2262.
         until: What else it ends with.
         now_ns: The clock, in nanoseconds since 1970.
 
     Raises:
         AlreadyExistsError: There is a lease of this name.
         InvalidError: The name is none, or a label is.
+        ValueError: It expires before it begins.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class Lease:
             owner=Owner.current() if until == "process" else None,
             boot_id=boot_id() if until == "boot" else "",
             created_at_ns=now,
-            expires_at_ns=None if expires is None else now + round(expires * _SECOND),
+            expires_at_ns=_end(now, expires),
             labels={**({PURPOSE: what} if what else {}), **(labels or {})},
         )
         with database.write() as tx:
@@ -183,7 +186,7 @@ class Lease:
             NotFoundError: It has ended already.
         """
         now = self._now_ns()
-        end = None if seconds is None else now + round(seconds * _SECOND)
+        end = _end(now, seconds)
         with self.database.write() as tx:
             record = Leases(tx).require_live(self.id, now)
             Leases(tx).extend(self.id, end)
@@ -235,3 +238,12 @@ class Lease:
         except OSError:
             if error is None:  # Of a full disk the block has said more.
                 raise
+
+
+def _end(now_ns: int, seconds: float | None) -> int | None:
+    """When a lease ends that is to last so long; None for never."""
+    if seconds is None or seconds * _SECOND > MAX_INT64 - now_ns:
+        return None
+    if seconds < 0:
+        raise ValueError(f"a lease cannot end {-seconds} seconds ago")
+    return now_ns + round(seconds * _SECOND)

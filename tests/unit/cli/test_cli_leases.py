@@ -61,6 +61,7 @@ def test_ends_in_a_day_unless_told_otherwise(store):
         create(store, "--expires", "90m"): now + 90 * 60 * 10**9,
         create(store, "--expires", "2100-01-01"): 4102444800 * 10**9,
         create(store, "--expires", "never"): None,
+        create(store, "--expires", "9999-12-31"): None,
         create(store, "--until-boot"): None,
         create(store, "--until-boot", "--expires", "2h"): now + 2 * HOUR,
     }
@@ -134,7 +135,7 @@ def test_extending(store):
     store.orlop("lease", "extend", "missing").check_failure(3, "no lease")
 
 
-@pytest.mark.parametrize("expires", ["yesterday", "2020-01-01", "-1h", "", "1"])
+@pytest.mark.parametrize("expires", ["yesterday", "2020-01-01", "-1h", "0s", "", "1"])
 def test_times_that_are_none(store, expires):
     done = store.orlop("lease", "create", f"--expires={expires}")
     done.check_failure(2, "no time to come")

@@ -287,6 +287,15 @@ def test_documents_may_be_broken(store, database, content):
     assert row(database).image_id == Digest.of(b"{")
 
 
+def test_documents_may_lie_about_sizes(store, database, content):
+    """More bytes than a 64-bit number counts are as many as it does."""
+    huge = replace(Descriptor.of("application/vnd.oci.image.layer.v1.tar", b"x"), size=2**63 - 1)
+    manifest = Manifest(config=TARGET, layers=(huge,))
+    put(content, manifest.raw)
+    store.create(image(target=Descriptor.of(OCI_MANIFEST, manifest.raw)))
+    assert row(database).size == 2**63 - 1
+
+
 def test_config_need_not_be_there(store, database, content):
     target, config = put_image(content, b"x")
     content.delete(config.image_id)

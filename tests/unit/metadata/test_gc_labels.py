@@ -232,6 +232,16 @@ def test_expired_images(store, end):
 
 
 @pytest.mark.parametrize(
+    ("end", "gone"), [("0001-01-01T00:00:00Z", True), ("9999-12-31T23:59:59Z", False)]
+)
+def test_ends_that_no_64_bit_number_counts(store, end, gone):
+    """Whoever writes the last moment there is means that it never ends."""
+    blob = store.blob("blob")
+    store.image("it", blob, labels={f"{GC}expire": end})
+    assert store.collect() == ({("image", "it"), ("blob", blob)} if gone else set())
+
+
+@pytest.mark.parametrize(
     "by", ["image", "blob", "lease", "bref.image", "bref.content", "bref.snapshot.x"]
 )
 def test_expired_image_that_is_kept(store, by):

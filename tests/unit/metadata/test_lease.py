@@ -153,6 +153,22 @@ def test_extending(begin, database, clock):
     assert live(database, clock) == [lease.id]
 
 
+@pytest.mark.parametrize("seconds", [None, 10**10, 1e300, float("inf")])
+def test_ends_that_nobody_counts_are_none(begin, seconds):
+    lease = begin(expires=seconds)
+    assert lease.record.expires_at_ns is None
+    lease.extend(10)
+    lease.extend(seconds)
+    assert lease.record.expires_at_ns is None
+
+
+@pytest.mark.parametrize("seconds", [-1, -1e300, float("-inf"), float("nan")])
+def test_ends_before_the_beginning(begin, database, clock, seconds):
+    with pytest.raises(ValueError, match=r"ago|NaN"):
+        begin(expires=seconds)
+    assert live(database, clock) == []
+
+
 def test_others_let_a_lease_end_at_another_time(begin, database, clock):
     lease = begin(id="mine", expires=10)
     other = Lease.resume(database, "mine", now_ns=clock)
