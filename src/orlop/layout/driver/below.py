@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import NotFoundError
+from orlop.errors import NotFoundError, UnsafePathError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ def directory_of(root: int, path: str, *, make: bool) -> Iterator[tuple[int, str
         make: Whether to make the directories that are missing, durably.
 
     Raises:
+        UnsafePathError: A directory that was to be made is something else, such as a symbolic link.
         OSError: A directory cannot be opened or made (ENOENT, EACCES), or is none (ENOTDIR), as
             a symbolic link is.
     """
@@ -48,7 +49,7 @@ def directory_of(root: int, path: str, *, make: bool) -> Iterator[tuple[int, str
         for parent in parents:
             if make:
                 _make(parent, fd)
-            below = os.open(parent, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            below = _open_below(parent, fd, path, make=make)
             os.close(fd)
             fd = below
         yield fd, name
@@ -101,6 +102,15 @@ def is_same_file(fd: int, name: str, parent: int) -> bool:
         return os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=parent, follow_symlinks=False))
     except FileNotFoundError:
         return False
+
+
+def _open_below(name: str, parent: int, path: str, *, make: bool) -> int:
+    try:
+        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except NotADirectoryError as error:
+        if not make:
+            raise
+        raise UnsafePathError(f"{name} is no directory", where=path) from error
 
 
 def _make_below(parent: str, path: str) -> None:

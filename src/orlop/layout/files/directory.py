@@ -54,6 +54,8 @@ class DirectoryFiles:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise NotFoundError(f"{self._path} can hold no {name}") from error
+            if error.errno == errno.ENXIO:  # What opening a socket fails with.
+                raise self._no_file(name) from error
             error.filename = f"{self._path}/{name}"
             raise
         return self._extent(name, fd)
@@ -105,7 +107,10 @@ class DirectoryFiles:
         if stat.S_ISREG(status.st_mode):
             return FileExtent(fd, 0, status.st_size)
         os.close(fd)
-        raise UnsafePathError("is no regular file", where=f"{self._path}/{name}")
+        raise self._no_file(name)
+
+    def _no_file(self, name: str) -> UnsafePathError:
+        return UnsafePathError("is no regular file", where=f"{self._path}/{name}")
 
 
 def _is_link(name: str, parent: int) -> bool:

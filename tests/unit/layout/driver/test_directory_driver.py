@@ -162,14 +162,14 @@ def test_links_are_not_followed(driver, root, tmp_path, name):
         assert read_blob(driver, DIGEST) == HELLO
         assert (tmp_path / "elsewhere").read_bytes() == HELLO
     else:
-        with pytest.raises(NotADirectoryError):
+        with pytest.raises(UnsafePathError, match=f"{name.rpartition('/')[2]} is no directory"):
             write_blob(driver, HELLO)
     assert driver.unfinished() == []
 
 
 def test_a_directory_that_cannot_be_made(driver, root):
     (root / "blobs" / "sha512").write_text("in the way")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(UnsafePathError, match="sha512 is no directory"):
         write_blob(driver, HELLO, "sha512")
     assert driver.unfinished() == []
 

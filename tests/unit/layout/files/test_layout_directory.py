@@ -1,4 +1,5 @@
 import os
+import stat
 
 import pytest
 
@@ -66,7 +67,8 @@ def test_a_directory_that_is_a_symbolic_link_is_refused(files, tmp_path):
 
 def test_what_is_no_regular_file_is_refused(files, tmp_path):
     os.mkfifo(tmp_path / "root" / "fifo")
-    for name in ("fifo", "a"):
+    os.mknod(tmp_path / "root" / "socket", stat.S_IFSOCK | 0o600)
+    for name in ("fifo", "socket", "a"):
         with pytest.raises(UnsafePathError, match="no regular file"):
             files.open(name)
 
