@@ -194,6 +194,12 @@ def test_pulling_all_platforms(store, tmp_path):
     assert (done.code, done.out.strip(), done.err) == (0, top, "")
 
 
+def test_a_pipe_without_an_archive(store):
+    done = store.command("load", stdin=subprocess.DEVNULL)
+    done.check_failure(1, "- is empty")
+    assert "has failed" in done.err
+
+
 def test_several_images_are_listed_once(tmp_path, store):
     for number in range(12):
         ImageBuilder().layer(file(f"{number}")).write(tmp_path / "from", f"v{number}")

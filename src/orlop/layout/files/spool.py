@@ -75,7 +75,7 @@ def spool_stream(
         limit: Most bytes to write there.
 
     Raises:
-        InvalidArchiveError: Its compression is broken.
+        InvalidArchiveError: It is empty, or its compression is broken.
         LimitExceededError: It becomes larger than `limit`.
         UnsupportedError: It is compressed by an unknown method.
         OSError: It cannot be read, or the spool not be written (ENOSPC).
@@ -116,6 +116,10 @@ def _spool(read: Callable[[int], bytes], path: Path, directory: Path, limit: int
             raise LimitExceededError(
                 f"{path}: {error}", limit=error.limit, value=error.value
             ) from error
+        if not os.fstat(output.fileno()).st_size:
+            raise InvalidArchiveError(
+                f"{path} is empty", hint="see whether what was to write it has failed"
+            )
         return os.dup(output.fileno())
 
 
