@@ -28,7 +28,7 @@ class BlobStream(Protocol):
 
     @property
     def offset(self) -> int:
-        """Where in the blob the stream begins; not behind the offset that was asked for."""
+        """Where in the blob the stream begins, in bytes; 0 where a server refuses ranges."""
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end."""

@@ -11,12 +11,12 @@ from orlop.transfer.planned import PlannedSource
 from orlop.transfer.progress import Progress, ProgressCallback, Reporter, Stage
 from orlop.transfer.pull import Pull, PullOptions
 from orlop.transfer.select import Selection, select
-from orlop.transfer.source import BlobStream, ImageSource
+from orlop.transfer.source import ImageSource
 from orlop.transfer.stored import StoreSource
 from orlop.transfer.target import BlobTarget, ImageTarget
 
 __all__ = [
-    "DEFAULT_JOBS", "LOCAL_PREFIXES", "MAX_JOBS", "BlobStream", "BlobTarget", "Copied",
+    "DEFAULT_JOBS", "LOCAL_PREFIXES", "MAX_JOBS", "BlobTarget", "Copied",
     "CopyOptions", "ImageSource", "ImageTarget", "Item", "OpenedImage", "Plan", "PlannedSource",
     "Progress", "ProgressCallback", "Pull", "PullOptions", "Reporter", "Selection", "SourceOptions",
     "Stage", "StoreSource", "copy", "copy_opened", "is_local", "make_plan", "open_archive",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orlop.digest import Digest
+    from orlop.images import BlobStream
     from orlop.metadata import Lease
     from orlop.metadata.content import LeasedContent, LeasedIngest
     from orlop.parallel import Cancellation
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from orlop.storage.forms import FormKind, FormStore
     from orlop.storage.places import Places
     from orlop.transfer.progress import Reporter
-    from orlop.transfer.source import BlobStream, ImageSource
+    from orlop.transfer.source import ImageSource
 
 CHUNK_SIZE: Final = 1 << 20
 """Stored bytes that are taken at a time."""

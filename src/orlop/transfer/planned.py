@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, final
 from orlop.transfer.source import Holding
 
 if TYPE_CHECKING:
+    from orlop.images import BlobStream
     from orlop.spec.descriptor import Descriptor
     from orlop.transfer.plan import Plan
-    from orlop.transfer.source import BlobStream, ImageSource
+    from orlop.transfer.source import ImageSource
 
 
 @final

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
+    from orlop.images import BlobStream
     from orlop.spec.descriptor import Descriptor
-
-
-class BlobStream(Protocol):
-    """The stored bytes of one blob, in order, not verified."""
-
-    @property
-    def offset(self) -> int:
-        """Where in the blob the stream begins, in bytes; 0 where a server refuses ranges."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 class ImageSource(Protocol):
