@@ -1,7 +1,8 @@
 #!/bin/sh
-# The main job, step by step: pull an image into a store, look at it, mount it, run something of it.
+# The main job, step by step: pull an image into a store, look at it, mount it, run something of it,
+# and copy it into an OCI layout.
 #
-#     first-steps.sh IMAGE        the store is in ./demo, or where ORLOP_ROOT and ORLOP_RUN say
+#     first-steps.sh IMAGE        the layout is in ./demo; so is the store, or where ORLOP_ROOT and ORLOP_RUN say
 set -eu
 
 image=$1
@@ -29,11 +30,14 @@ else
     echo "(its /bin/busybox is not there, or does not run on this machine)"
     step orlop cat "$id" /etc/os-release || true
 fi
+layout=$PWD/demo/layout
+step orlop copy "store:$id" "oci:$layout:first"
+step orlop layout ls "$layout"
 step orlop df
 
 cat <<EOF
 
-The store is in $ORLOP_ROOT. The same with any other image:
+The store is in $ORLOP_ROOT, the layout in $layout. The same with any other image:
 
     make run IMAGE=docker.io/library/alpine:latest
     make run IMAGE=oci:DIRECTORY:TAG
