@@ -48,6 +48,14 @@ def beside(tmp_path):
     }
 
 
+def wait_for_first_bytes(tmp_path, process):
+    """Until the copy has begun to write beside what it will be, or is over."""
+    while process.poll() is None:
+        if any(tmp_path.glob(".out.orlop-new")) or any(tmp_path.glob("out/.orlop-*")):
+            return
+        time.sleep(0.002)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_copy_that_is_killed_leaves_what_was_there(form, tmp_path, orlop_process):
     old, new = image_of(tmp_path, "v1"), image_of(tmp_path, "v2", 30 << 20)
@@ -58,7 +66,8 @@ def test_a_copy_that_is_killed_leaves_what_was_there(form, tmp_path, orlop_proce
     delays = random.Random(7)
     for _ in range(4):
         process = orlop_process.start("copy", new.source, place)
-        time.sleep(0.25 + delays.random() * 0.25)
+        wait_for_first_bytes(tmp_path, process)
+        time.sleep(delays.random() * 0.05)
         process.kill()
         outcome(process)
         assert digest_at(place) in {before, new.manifest["digest"]}
@@ -79,7 +88,7 @@ def test_control_c_leaves_nothing_beside(form, tmp_path, orlop_process):
     new = image_of(tmp_path, "v2", 30 << 20)
     place = FORMS[form].format(tmp_path)
     process = orlop_process.start("copy", new.source, place)
-    time.sleep(0.4)
+    wait_for_first_bytes(tmp_path, process)
     process.send_signal(signal.SIGINT)
     done = outcome(process)
     assert done.code in {0, 130, -signal.SIGINT}, done  # the last: when all was done
