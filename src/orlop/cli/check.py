@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -13,6 +14,10 @@ from orlop.cli.settings import open_for_reading, store_exists
 if TYPE_CHECKING:
     from orlop.store.check import ImageCheck
 
+_HINTS: Final = {
+    NOT_FOUND: "what is missing comes with another `orlop pull`, also with --all-platforms",
+    VERIFICATION: "damaged images have to go (`orlop rm`, `orlop gc`) before they are pulled again",
+}
 _WORDS: Final = {DONE: "whole", NOT_FOUND: "incomplete", VERIFICATION: "damaged"}
 
 
@@ -42,7 +47,10 @@ def check(
         print_json([_document(each) for each in found])
     else:
         print_table([row for each in found for row in _rows(each)], ["name", "is", "what", "why"])
-    return max(map(_code, found), default=DONE)
+    code = max(map(_code, found), default=DONE)
+    if code in _HINTS:
+        print(f"hint: {_HINTS[code]}", file=sys.stderr)
+    return code
 
 
 def _code(found: ImageCheck) -> int:

@@ -46,6 +46,7 @@ def test_what_is_missing_comes_back_with_a_pull(boxed, layout, part):
         "layer": layout.layers[1]["digest"],
     }[part]
     stored(boxed, digest).unlink()
+    assert "`orlop pull`" in boxed.orlop("image", "check").err
     code, (found,) = checked(boxed, "box")
     assert (code, found["is"], found["missing"], found["damaged"]) == (
         3,
@@ -70,6 +71,7 @@ def test_what_is_damaged_comes_back_after_rm_and_gc(boxed, layout, number, chang
     (damage,) = found["damaged"]
     assert damage["digest"].endswith(blob.name)
     assert "expected" in damage["why"]
+    assert "`orlop gc`" in boxed.orlop("image", "check").err
     boxed.orlop("rm", "box")
     boxed.collect()
     boxed.pull(layout.source, "--tag", "box")
