@@ -65,7 +65,7 @@ def images(
         [
             image.name,
             image.id.encoded[:_DIGITS],
-            str(image.platform),
+            str(image.platform or ""),
             human_size(image.size),
             human_age(image.updated_at_ns, now),
         ]
@@ -131,7 +131,7 @@ def _summary(image: Image) -> dict[str, object]:
     return {
         "name": image.name,
         "id": image.id,
-        "platform": str(image.platform),
+        "platform": str(image.platform) if image.platform else None,
         "digest": image.target.digest,
         "size": image.size,
         "labels": image.labels,
@@ -160,7 +160,7 @@ def _facts(image: Image) -> list[tuple[str, str]]:
         *(("also", name) for name in image.names if name != image.name),
         ("digest", image.target.digest),
         ("manifest", image.manifest_digest if image.manifest_digest != image.target.digest else ""),
-        ("platform", str(image.platform)),
+        ("platform", str(image.platform or "")),
         ("created", config.created or ""),
         ("pulled", human_time(image.updated_at_ns)),
         ("size", human_size(image.size)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -83,8 +84,14 @@ class Image:
         return self._record.updated_at_ns
 
     @property
-    def platform(self) -> Platform:
-        """What it runs on; as its config has it where no specifier can say that."""
+    def platform(self) -> Platform | None:
+        """What it runs on; as its config has it where no specifier can say that.
+
+        None where that is not known: what the name stands for is no image, or was not here when it
+        got the name.
+        """
+        if not self._record.platform:
+            return None
         try:
             return Platform.parse(self._record.platform)
         except InvalidPlatformError:
@@ -108,10 +115,18 @@ class Image:
 
         Raises:
             NotFoundError: It is missing from the store.
+            UnsupportedError: The name stands for something else than an image.
             VerificationError: It is damaged.
         """
+        from orlop.images.choice import choose
+        from orlop.spec.document import require_document_type
         from orlop.spec.manifest import Manifest
 
+        if self._record.manifest_digest is None:  # What it stands for may have come later.
+            require_document_type(self.target.media_type)
+            self.read_target()
+            host = Platform.of_machine(os.uname().machine)
+            return choose(self._storage.content, self.target, host).manifest
         return Manifest.decode(self._document(self.manifest_digest))
 
     @cached_property
@@ -120,12 +135,13 @@ class Image:
 
         Raises:
             NotFoundError: It is missing from the store.
+            UnsupportedError: The name stands for something else than an image.
             VerificationError: It is damaged.
         """
-        from orlop.spec.config import ImageConfig
+        from orlop.images.choice import decode_config
 
         config = self.manifest.config
-        return ImageConfig.decode(self._document(config.digest))
+        return decode_config(config, self._document(config.digest))
 
     def read_target(self) -> bytes:
         """What the name was resolved to, an index or a manifest, byte for byte.
