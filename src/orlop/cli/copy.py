@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -16,10 +16,11 @@ from orlop.cli.pull import check_jobs
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import clean
 from orlop.cli.settings import open_for_reading, open_store, refuse_empty
+from orlop.errors import OrlopError
 from orlop.store.archives import ArchiveFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from orlop.store import Store
     from orlop.transfer import Copied
@@ -67,6 +68,7 @@ def copy(
         _refuse_terminal()
     with ExitStack() as stack:
         output = archive_output() if _is_stream(destination) else None
+        stack.enter_context(_read_whole())
         store = _store_for(source, destination, stack)
         bars = stack.enter_context(display(quiet=quiet))
         copied = (copy_all if every else copy_one)(
@@ -116,7 +118,7 @@ def save(
     """
     _refuse_both(platform, all_platforms=all_platforms)
     _refuse_place(output, f"`orlop copy store:{image} {output}`")
-    with open_for_reading() as store, display(quiet=quiet) as bars:
+    with _read_whole(), open_for_reading() as store, display(quiet=quiet) as bars:
         saved = store.save(
             [image, *more],
             archive_output() if output == _STREAM else output,
@@ -186,6 +188,17 @@ def archive_output() -> BinaryIO:
         )
     sys.stdout.flush()
     return sys.stdout.buffer
+
+
+@contextmanager
+def _read_whole() -> Iterator[None]:
+    """Fail where the reader of an archive has gone: unlike a list, half of one is of no use."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise OrlopError(
+            "the archive is cut short: its reader has gone", hint="see why that has failed"
+        ) from None
 
 
 def source_date_epoch() -> int:

@@ -213,3 +213,17 @@ def test_load_takes_a_file_without_an_option(image, store, tmp_path):
     store.pull(image.source, "--tag", "app:1")
     assert store.orlop("save", "app:1", "-o", tmp_path / "out.tar").code == 0
     assert store.orlop("load", tmp_path / "out.tar").out == "docker.io/library/app:1\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["save", "app:1"], ["copy", "store:app:1", "oci-archive:-"]], ids=["save", "copy"]
+)
+def test_an_archive_whose_reader_goes_away_is_no_success(image, store, words):
+    store.pull(image.source, "--tag", "app:1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run(store, words, stdout=writer)
+    finally:
+        os.close(writer)
+    done.check_failure(1, "its reader has gone")
