@@ -8,6 +8,8 @@ import os
 import random
 import subprocess
 import sys
+import time
+from itertools import count
 
 import pytest
 
@@ -21,6 +23,7 @@ from support.stores import StoreUnderTest
 
 PROCESSES = 16
 SECONDS = float(os.environ.get("ORLOP_STRESS_SECONDS", "60"))
+KILLING_SECONDS = SECONDS / 4
 
 pytestmark = pytest.mark.slow
 
@@ -58,35 +61,81 @@ def test_a_crowd_loses_nothing_and_leaves_nothing(tmp_path, images):
         assert opened.leases.list() == ()
 
 
+def test_those_of_a_crowd_that_are_killed_lose_nothing_and_leave_nothing(tmp_path, images):
+    """Of the killed it is not known what they did last: what is named is whole, and is all."""
+    store = StoreUnderTest(tmp_path)
+    ends = run_crowd_and_kill(tmp_path, store, images)
+    by_id = {image_id(each): each for each in images.values()}
+    found = {record["name"]: by_id[record["id"]] for record in store.images()}
+    for name, image in ((name, image) for end in ends for name, image in end["own"].items()):
+        assert found[name] == images[image]
+    store.collect("--unfinished")
+    check_content(store, found.values())
+    for name, image in found.items():
+        assert images[store.orlop("cat", name, "/which").out] == image
+    copied = layout.DirectoryDriver(tmp_path / "copied")
+    layout.collect(copied, unfinished=True)
+    assert list(layout.validate(copied)) == []
+    assert copied.unfinished() == []
+    store.orlop("rm", *found)
+    store.collect("--unfinished")
+    assert store.files() == {"format.json"}
+
+
 def run_crowd(place, store, images):
     """Let the processes work, and give the models that they end with."""
-    members = []
-    for number in range(PROCESSES):
-        order = place / f"order-{number}.json"
-        order.write_text(
-            json.dumps(
-                {
-                    "number": number,
-                    "seed": number,
-                    "seconds": SECONDS,
-                    "root": str(store.root),
-                    "run": str(store.run),
-                    "layout": str(place / "copied"),
-                    "sources": {name: each.source for name, each in images.items()},
-                    "ids": {name: image_id(each) for name, each in images.items()},
-                }
-            )
-        )
-        command = [sys.executable, crowd.__file__, order]
-        members.append(
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
+    members = [start(place, store, images, number, SECONDS) for number in range(PROCESSES)]
     try:
         return [end_of(member) for member in members]
     finally:
-        for member in members:
-            member.kill()
-            member.communicate()
+        stop(members)
+
+
+def run_crowd_and_kill(place, store, images):
+    """Let the processes work, and kill one after the other at any moment; the last ones' models."""
+    chance, numbers = random.Random(5), count()
+    end = time.monotonic() + KILLING_SECONDS
+
+    def begin():
+        return start(place, store, images, next(numbers), max(1, end - time.monotonic()))
+
+    members = [begin() for _ in range(PROCESSES)]
+    try:
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0, 0.3))
+            at = chance.randrange(PROCESSES)
+            stop([members[at]])
+            members[at] = begin()
+        return [end_of(member) for member in members]
+    finally:
+        stop(members)
+
+
+def start(place, store, images, number, seconds):
+    """A process that works for so long."""
+    order = place / f"order-{number}.json"
+    order.write_text(
+        json.dumps(
+            {
+                "number": number,
+                "seed": number,
+                "seconds": seconds,
+                "root": str(store.root),
+                "run": str(store.run),
+                "layout": str(place / "copied"),
+                "sources": {name: each.source for name, each in images.items()},
+                "ids": {name: image_id(each) for name, each in images.items()},
+            }
+        )
+    )
+    command = [sys.executable, crowd.__file__, order]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stop(members):
+    for member in members:
+        member.kill()
+        member.communicate()
 
 
 def end_of(member):

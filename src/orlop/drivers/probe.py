@@ -7,12 +7,15 @@ a few with loop devices, and leaves nothing behind.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orlop._sys.handle import Fd
 from orlop._sys.mount import FsContext
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers.erofs import mount_erofs
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from orlop.drivers.mounts import Place
 
 PROBE_PREFIX: Final = ".probe-"
-"""How the names of the directories begin in which something is tried."""
+"""How the names of the directories begin in which something is tried.
+
+Whoever tries holds a shared flock on the directory above, so that what was killed can be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,7 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     Raises:
         OSError: Nothing can be written there.
     """
-    with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=directory) as name:
+    with _trial(directory) as name:
         image, device = Path(name, "image"), Path(name, "device")
         image.write_bytes(tiny_image())
         device.write_bytes(CONTENT)
@@ -143,6 +148,25 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     if found != CONTENT:
         return Capability(works=False, reason="a file read through the mount was not what it is")
     return Capability(works=True, reason="mounted and read")
+
+
+@contextmanager
+def _trial(directory: Place) -> Iterator[str]:
+    """A temporary directory, and a shared lock on the one that it lies in as long as it does."""
+    with Fd(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
+        fcntl.flock(parent.fileno(), fcntl.LOCK_SH)
+        with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=directory) as name:
+            yield name
+
+
+def are_trials_over(directory: Place) -> bool:
+    """Whether nothing is tried in a directory just now: what trials there were have been killed."""
+    with Fd(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
+        try:
+            fcntl.flock(parent.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _probe_privilege() -> Capability:

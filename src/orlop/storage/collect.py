@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orlop._sys.process import boot_id
 from orlop._sys.sync import syncfs
 from orlop.content import DigestDirectory
-from orlop.drivers.probe import PROBE_PREFIX
+from orlop.drivers.probe import PROBE_PREFIX, are_trials_over
 from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.storage.storage import Storage
-
-_TRIAL_TIME: Final = 3600.0
-"""Seconds after which a trial's directory is one that nobody removed."""
 
 
 def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
@@ -81,17 +78,8 @@ def _abandoned(storage: Storage) -> list[Path]:
         leases = {record.id for record in Leases(tx).list()}
         leases -= {record.id for record in ended_leases(tx, time.time_ns())}
     paths = (storage.places.staging / name for name in names if lease_of(name) not in leases)
-    return [path for path in paths if not _is_fresh_trial(path)]
-
-
-def _is_fresh_trial(path: Path) -> bool:
-    """Whether this may be what `orlop.drivers.probe` mounts just now, which has no lease."""
-    if not path.name.startswith(PROBE_PREFIX):
-        return False
-    try:
-        return time.time() - path.lstat().st_mtime < _TRIAL_TIME
-    except FileNotFoundError:
-        return False
+    over = are_trials_over(storage.places.staging)
+    return [path for path in paths if over or not path.name.startswith(PROBE_PREFIX)]
 
 
 def mark_durable(storage: Storage) -> int:

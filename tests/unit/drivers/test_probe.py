@@ -5,6 +5,7 @@ import re
 import pytest
 
 from orlop.drivers import Capabilities, Capability, probe, probe_erofs
+from orlop.drivers.probe import _trial, are_trials_over
 
 NAMES = [
     "mount", "user_namespaces", "erofs", "erofs_file", "erofs_loop", "overlay", "overlay_lowers",
@@ -26,6 +27,14 @@ def test_it_leaves_nothing_behind(tmp_path):
     probe(tmp_path)
     assert os.listdir(tmp_path) == []
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_whether_something_is_tried_just_now_can_be_told(tmp_path):
+    assert are_trials_over(tmp_path)
+    with _trial(tmp_path) as name:
+        assert os.listdir(tmp_path) == [os.path.basename(name)]
+        assert not are_trials_over(tmp_path)
+    assert are_trials_over(tmp_path)
 
 
 def test_it_agrees_with_itself(tmp_path):

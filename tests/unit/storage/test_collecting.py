@@ -1,7 +1,7 @@
 """`storage.collect` and `storage.usage`: what goes, what stays, and what it occupies."""
 
+import fcntl
 import os
-import time
 
 import pytest
 
@@ -85,13 +85,16 @@ def test_staging_of_a_living_lease_stays_and_of_a_dead_one_goes(storage, places)
         assert list(places.staging.iterdir()) == [path]
 
 
-def test_trials_of_mounting_stay_while_they_may_run(storage, places):
-    fresh, old = places.staging / ".probe-fresh", places.staging / ".probe-old"
-    for path in (fresh, old):
-        path.mkdir()
-    os.utime(old, (time.time() - 7200, time.time() - 7200))
+def test_trials_of_mounting_stay_while_they_run(storage, places):
+    trial = places.staging / ".probe-1"
+    trial.mkdir()
+    running = os.open(places.staging, os.O_RDONLY)
+    fcntl.flock(running, fcntl.LOCK_SH)
     collect(storage)
-    assert list(places.staging.iterdir()) == [fresh]
+    assert list(places.staging.iterdir()) == [trial]
+    os.close(running)
+    collect(storage)
+    assert list(places.staging.iterdir()) == []
 
 
 def test_what_is_derived_is_durable_after_a_collection(store, storage, layout):
