@@ -96,8 +96,8 @@ def iter_paths(root: int, prefix: str, skip: str) -> Iterator[str]:
         pending += sorted(filter(lambda name: _leads(name, prefix), below), reverse=True)
 
 
-def is_same_file(fd: int, name: str, parent: int) -> bool:
-    """Whether the name still means the open file."""
+def is_same_file(fd: int, name: str, parent: int | None = None) -> bool:
+    """Whether the name, a path where no parent is given, still means the open file."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=parent, follow_symlinks=False))
     except FileNotFoundError:

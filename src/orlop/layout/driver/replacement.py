@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 from orlop._sys.handle import Fd
 from orlop._sys.sync import start_writeback, sync_directory
 from orlop.errors import InUseError, InvalidArchiveError, NotFoundError, UnsafePathError
+from orlop.layout.driver.below import is_same_file
 from orlop.layout.driver.waiting import lock_within
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Replacement:
                 if not lock_within(file.fileno(), fcntl.LOCK_EX, timeout):
                     hint = "try again when that is done"
                     raise InUseError(f"{self._path} is being edited", hint=hint)
-                if _is_at(file.fileno(), self._new):
+                if is_same_file(file.fileno(), self._new):
                     return file
             except BaseException:
                 file.close()
@@ -139,10 +140,3 @@ class Replacement:
         if copied != body.size:
             raise InvalidArchiveError("the archive was cut short meanwhile", where=self._path)
         return copied
-
-
-def _is_at(fd: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return False

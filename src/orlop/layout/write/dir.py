@@ -21,6 +21,7 @@ from orlop._sys.handle import Fd
 from orlop._sys.rename import exchange
 from orlop._sys.sync import sync_directory
 from orlop.errors import AlreadyExistsError, NotFoundError, UnsupportedError
+from orlop.layout.driver.below import is_same_file
 from orlop.layout.read.dir import is_dir_place, name_in_dir
 from orlop.layout.write.output import GrowingFile
 from orlop.layout.write.pieces import copy_verified
@@ -121,7 +122,7 @@ class DirTarget:
             raise AlreadyExistsError(f"{self._path} exists and is no directory") from None
         if names and not is_dir_place(Path(self._path)):
             raise AlreadyExistsError(
-                f"{self._path} exists, and is no dir: that could be replaced",
+                f"{self._path} exists, and holds something else than a dir: image",
                 hint="choose another directory",
             )
 
@@ -137,7 +138,7 @@ class DirTarget:
                 os.unlink(entry.path)
 
     def _clear(self, held: Fd) -> None:
-        if _is_at(held, self._new):
+        if is_same_file(held.fileno(), self._new):
             shutil.rmtree(self._new)
 
     def _replace(self) -> None:
@@ -175,16 +176,9 @@ def _occupied(path: str) -> Fd:
             continue
         try:
             fcntl.flock(held.fileno(), fcntl.LOCK_EX)
-            if _is_at(held, path):
+            if is_same_file(held.fileno(), path):
                 return held
         except BaseException:
             held.close()
             raise
         held.close()
-
-
-def _is_at(held: Fd, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(held.fileno()), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return False
