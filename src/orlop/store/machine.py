@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,5 +54,5 @@ def _state_of(places: Places) -> str:
 
 
 def _nearest_directory(path: Path) -> Path:
-    """The directory itself, or the nearest one above it that exists."""
-    return next(each for each in (path, *path.parents) if each.is_dir())
+    """The directory itself, or the nearest one above it that exists, and may be seen."""
+    return next(each for each in (path, *path.parents) if os.path.isdir(each))

@@ -60,10 +60,14 @@ def test_store_of_somebody_else(place):
         layout = ImageBuilder().layer(file("a", b"a")).write(other / "app")
         owner.pull(layout.source)
         before = owner.files()
-        for command in [*READING, ["pull", layout.source], ["rm", "app"], ["gc"], ["info"]]:
+        for command in [*READING, ["pull", layout.source], ["rm", "app"], ["gc"]]:
             done = as_nobody(owner.orlop, *command)
             done.check_failure(1, "Permission denied")
             assert "hint: " in done.err
+        info = as_nobody(owner.orlop, "info")  # What the machine can do is told all the same.
+        assert (info.code, info.err) == (0, "")
+        assert f"unusable: {owner.root}" in info.out
+        assert "overlay" in info.out
         assert owner.files() == before
 
 
