@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 VERSION: Final = b"Directory Transport Version: 1.1\n"
 
+# What skopeo and this module write; all else is somebody's own.
+_PART: Final = re.compile(
+    r"version|(?:.+\.)?manifest\.json|(?:.+\.)?signature-[0-9]+|(?:[a-z0-9]+-)?[a-f0-9]{32,}",
+    re.ASCII,
+)
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -122,8 +128,14 @@ class DirTarget:
             raise AlreadyExistsError(f"{self._path} exists and is no directory") from None
         if names and not is_dir_place(Path(self._path)):
             raise AlreadyExistsError(
-                f"{self._path} exists, and holds something else than a dir: image",
+                f"{self._path} exists, and holds something else than one image of dir:",
                 hint="choose another directory",
+            )
+        others = [name for name in names if _PART.fullmatch(name) is None]
+        if others:
+            raise AlreadyExistsError(
+                f"{self._path} also holds {min(others)!r}, which is no part of an image",
+                hint="take it out, or choose another directory",
             )
 
     def _occupy(self) -> None:
