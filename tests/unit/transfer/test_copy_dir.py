@@ -59,6 +59,20 @@ def test_the_one_that_is_there_is_replaced(images, tmp_path):
     assert names(tmp_path) == ["from", "out"]
 
 
+def test_nothing_is_lost_that_is_no_part_of_an_image(images, tmp_path):
+    orlop.copy(images[0].source, f"dir:{tmp_path}/out")
+    (tmp_path / "out/signature-1").write_bytes(b"skopeo's")
+    (tmp_path / "out/notes").write_bytes(b"mine")
+    with pytest.raises(AlreadyExistsError, match="'notes', which is no part"):
+        orlop.copy(images[1].source, f"dir:{tmp_path}/out")
+    assert (tmp_path / "out/notes").read_bytes() == b"mine"
+    (tmp_path / "out/notes").unlink()
+    assert (
+        orlop.copy(images[1].source, f"dir:{tmp_path}/out").digest == images[1].manifest["digest"]
+    )
+    assert not (tmp_path / "out/signature-1").exists()
+
+
 def test_an_empty_directory_is_taken(images, tmp_path):
     (tmp_path / "out").mkdir()
     orlop.copy(images[0].source, f"dir:{tmp_path}/out")
