@@ -382,6 +382,8 @@ def test_what_only_the_layout_of_a_docker_archive_names_is_loaded_too(image, sto
         "quay.io/one:1": image.manifest["digest"],
         "quay.io/two:2": other.manifest["digest"],
     }
+    copied = orlop.copy_all(f"docker-archive:{tmp_path}/both.tar", f"oci:{tmp_path}/to")
+    assert {name: each.digest for each in copied for name in each.names} == loaded
 
 
 @pytest.mark.parametrize("form", ARCHIVES)

@@ -61,19 +61,11 @@ def open_docker(place: Place, files: Files) -> LocalSource:
 
 
 def open_all_docker(place: Place, files: Files) -> list[LocalSource]:
-    """Every image of an archive, in the order of `manifest.json`; those of one digest are one.
+    """Every image of an archive, those of one digest once, in the order of `manifest.json`.
 
-    Raises:
-        OrlopError: As `open_docker`.
-    """
-    return _sources(place, files, _read_offers(place, files))
-
-
-def open_all_hybrid(place: Place, files: Files) -> list[LocalSource]:
-    """Every image of an archive, and after them those that only the layout inside names.
-
-    Of these some may be listed and not be there: Docker lists what it has not saved. So each has
-    one image at least that is whole; artifacts that are no images are left out.
+    After them come those that only the layout inside names. Of these some may be listed and not be
+    there: Docker lists what it has not saved. So each has one image at least that is whole;
+    artifacts that are no images are left out.
 
     Raises:
         OrlopError: As `open_docker`.

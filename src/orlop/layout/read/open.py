@@ -9,12 +9,7 @@ from orlop.errors import InvalidArchiveError, InvalidReferenceError
 from orlop.layout.files import ArchiveFiles, DirectoryFiles, open_seekable, spool_stream
 from orlop.layout.place import Place, is_stream
 from orlop.layout.read.dir import list_dir, open_all_dir, open_dir
-from orlop.layout.read.docker import (
-    list_docker,
-    open_all_docker,
-    open_all_hybrid,
-    open_docker,
-)
+from orlop.layout.read.docker import list_docker, open_all_docker, open_docker
 from orlop.layout.read.oci import list_oci, open_all_oci, open_oci
 
 if TYPE_CHECKING:
@@ -108,8 +103,7 @@ def open_any(
     files = _open_files(Place(transport=kind, path=path), spool, stream)
     try:
         place = Place(transport=_transport_of(files, path), path=path)
-        is_docker = place.transport == "docker-archive"
-        yield place, (open_all_hybrid if is_docker else _ALL_OPENERS[place.transport])(place, files)
+        yield place, _ALL_OPENERS[place.transport](place, files)
     finally:
         files.close()
 
