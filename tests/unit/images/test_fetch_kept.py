@@ -3,7 +3,9 @@
 import pytest
 
 from orlop.content import MemoryContent
+from orlop.errors import LimitExceededError
 from orlop.images import (
+    MAX_DEPTH,
     ImageRecord,
     ImageStore,
     check,
@@ -122,6 +124,15 @@ def test_a_record_keeps_all_that_its_documents_name(content, database, when):
     images.delete("it")
     collect(database, content)
     assert list(content.iter_digests()) == []
+
+
+def test_a_record_of_indexes_that_lie_too_deep(database):
+    """It keeps what it can; that nobody reads so deep is for those to say who do."""
+    shelf = Shelf()
+    target = shelf.nest(MAX_DEPTH + 1)
+    ImageStore(database, shelf.content).create(ImageRecord(name="deep", target=target))
+    with pytest.raises(LimitExceededError, match="too deep"):
+        check(shelf.content, target)
 
 
 def test_labels_say_which_children_a_record_keeps(content, database):
