@@ -71,6 +71,8 @@ def test_labels_are_set_listed_and_taken_away(store):
     assert lines(store, "label", digest, "team=sea", "odd=a\x1bb") == []
     assert lines(store, "label", digest) == ["odd=a\\x1bb", "team=sea"]
     assert lines(store, "ls", "-q", "--filter", "labels.team==sea") == [digest]
+    (listed,) = document(store, "ls", "--filter", "labels.team")
+    assert listed["labels"] == {"odd": "a\x1bb", "team": "sea"}
     assert document(store, "label", digest, "team=", "more=1") == {"more": "1", "odd": "a\x1bb"}
 
 

@@ -234,6 +234,8 @@ def test_inspect_for_people(filled, layout):
 def test_inspect_shows_what_label_has_set(filled):
     assert filled.orlop("label", "box", "team=sea").code == 0
     assert re.search("^label: +team=sea$", filled.orlop("inspect", "box").out, re.MULTILINE)
+    (listed,) = json.loads(filled.orlop("images", "--format", "json").out)
+    assert listed["labels"] == {"team": "sea"}
 
 
 def test_rm_takes_a_name(empty, layout):
