@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from orlop.layout.index import with_descriptor, without_ref_name
 from orlop.layout.names import full_name, same_name, unique
 from orlop.reference import Reference
 from orlop.spec.layout import CONTAINERD_NAME, REF_NAME
@@ -59,14 +60,14 @@ def with_images(index: Index, images: Sequence[NamedImage]) -> tuple[Index, list
     naming = _Naming(index, images)
     for image in images:
         naming.add(image)
-    return naming.index, naming.notes
+    return naming.entries.index(index), naming.notes
 
 
 class _Naming:
-    """An index to which images are added."""
+    """The entries of an index, to which images are added."""
 
     def __init__(self, index: Index, images: Sequence[NamedImage]) -> None:
-        self.index = index
+        self.entries = _Entries(index.manifests)
         self.notes: list[str] = []
         self._tags: dict[str, Digest] = {}
         for image in images:
@@ -80,21 +81,20 @@ class _Naming:
             self._put_name(plain, name)
         for tag in image.tags:
             self._put_tag(plain, tag)
-        if all(found.digest != plain.digest for found in self.index.manifests):
-            self.index = with_descriptor(self.index, plain)
+        if not self.entries.digests[plain.digest]:
+            self.entries.put(plain)
 
     def _put_name(self, plain: Descriptor, name: str) -> None:
         ref_name = Reference.parse(name).tag or name
         if self._belongs_to_another(ref_name, plain, name):
             self.notes.append(f"the ref.name of {name} is all of it: its tag is another image's")
             ref_name = name
-        self.index = without_ref_name(self.index, name)
-        named = _called(plain, {CONTAINERD_NAME: name, REF_NAME: ref_name})
-        self.index = with_descriptor(self.index, named)
+        self.entries.drop(name)
+        self.entries.put(_called(plain, {CONTAINERD_NAME: name, REF_NAME: ref_name}))
 
     def _put_tag(self, plain: Descriptor, tag: str) -> None:
         if self._tags[tag] == plain.digest:
-            self.index = with_descriptor(self.index, _called(plain, {REF_NAME: tag}))
+            self.entries.put(_called(plain, {REF_NAME: tag}))
         else:
             self.notes.append(f"{plain.digest} is not called {tag}: another of these images is")
 
@@ -102,10 +102,54 @@ class _Naming:
         if self._tags.get(tag, plain.digest) != plain.digest:
             return True
         return any(
-            found.annotations.get(REF_NAME) == tag
-            and not same_name(found.annotations.get(CONTAINERD_NAME, name), name)
-            for found in self.index.manifests
+            not same_name(found.annotations.get(CONTAINERD_NAME, name), name)
+            for found in self.entries.called(tag)
         )
+
+
+class _Entries:
+    """The descriptors of an index in their order, each found by its ref.name at once.
+
+    An image can have as many names as an index has entries: none is looked for among all.
+
+    Attributes:
+        digests: How many entries there are of each digest.
+    """
+
+    def __init__(self, manifests: Sequence[Descriptor]) -> None:
+        self.digests: Counter[Digest] = Counter()
+        self._entries: dict[int, Descriptor] = {}
+        self._places: dict[str, list[int]] = {}
+        self._numbers = count()
+        self._before = manifests
+        for each in manifests:
+            self._append(each)
+
+    def called(self, ref_name: str) -> list[Descriptor]:
+        """Those of a ref.name."""
+        return [self._entries[at] for at in self._places.get(ref_name, ())]
+
+    def drop(self, ref_name: str) -> None:
+        """Take those of a ref.name away."""
+        for at in self._places.pop(ref_name, ()):
+            self.digests[self._entries.pop(at).digest] -= 1
+
+    def put(self, descriptor: Descriptor) -> None:
+        """Append a descriptor, to which its ref.name moves."""
+        if name := descriptor.annotations.get(REF_NAME):
+            self.drop(name)
+        self._append(descriptor)
+
+    def index(self, before: Index) -> Index:
+        """The index with these entries; itself where nothing has changed."""
+        manifests = tuple(self._entries.values())
+        return before if manifests == self._before else replace(before, manifests=manifests)
+
+    def _append(self, descriptor: Descriptor) -> None:
+        at = next(self._numbers)
+        self._entries[at] = descriptor
+        self._places.setdefault(descriptor.annotations.get(REF_NAME, ""), []).append(at)
+        self.digests[descriptor.digest] += 1
 
 
 def _without_names(descriptor: Descriptor) -> Descriptor:

@@ -116,3 +116,12 @@ def test_tags_become_full_names_where_a_form_has_no_others():
     image = NamedImage(target=target(b"a"), tags=("v1", "v2"), fallback="localhost/place:v1")
     assert image.full_names == ("localhost/place:v1", "localhost/place:v2")
     assert NamedImage(target=target(b"a"), fallback="localhost/place:v1").full_names == ()
+
+
+def test_one_of_many_names_is_not_looked_for_among_all():
+    """An archive of a megabyte can give an image so many; each against each would take minutes."""
+    names = tuple(f"docker.io/library/a:t{number}" for number in range(20_000))
+    index, notes = with_images(EMPTY, [NamedImage(target=target(b"a"), names=names)])
+    assert [each.annotations[CONTAINERD_NAME] for each in index.manifests] == list(names)
+    assert notes == []
+    assert with_images(index, [NamedImage(target=target(b"a"), names=names)]) == (index, [])
