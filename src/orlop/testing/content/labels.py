@@ -122,6 +122,9 @@ class LabelledContentContract(ContractBase):
             ingest.write(HELLO)
             with pytest.raises(failure):
                 ingest.commit(labels={"good": "one", **labels})
+            ingest.seal()
+            with pytest.raises(failure):
+                ingest.publish({"good": "one", **labels})
             assert store.stat(DIGEST) is None
             ingest.commit(labels={"k": "x" * (MAX_LABEL_SIZE - 1)})
         before = store.stat(DIGEST)
