@@ -1,12 +1,15 @@
 """Small images that would take for ever to copy if each way to a manifest were followed."""
 
+import io
 import json
+import tarfile
 
 import pytest
 
 import orlop
 from orlop.errors import LimitExceededError, NotFoundError
-from support.images import KIND, ImageBuilder, digest, directory
+from orlop.spec.index import MAX_MANIFESTS
+from support.images import KIND, ImageBuilder, digest, directory, file
 
 WIDTH = 40
 DEPTH = 7
@@ -57,3 +60,21 @@ def test_what_is_copied_at_once_has_a_limit_together(layout, tmp_path, monkeypat
         orlop.copy_all(f"oci:{layout.path}", f"oci:{tmp_path}/copy")
     assert not (tmp_path / "copy").exists()
     orlop.copy(f"oci:{layout.path}:other", f"oci:{tmp_path}/copy")
+
+
+@pytest.mark.parametrize("to", ["oci", "oci-archive", "docker-archive"])
+def test_no_more_names_are_written_than_can_be_read_again(layout, to, tmp_path):
+    archive = tmp_path / "many.tar"
+    orlop.copy(layout.source, f"docker-archive:{archive}")
+    with tarfile.open(archive) as tar:
+        members = {each.name: tar.extractfile(each).read() for each in tar if each.isfile()}
+    saved = json.loads(members["manifest.json"])
+    saved[0]["RepoTags"] = [f"box:t{number}" for number in range(MAX_MANIFESTS + 1)]
+    members["manifest.json"] = json.dumps(saved).encode()
+    with tarfile.open(archive, "w") as tar:
+        for name, data in members.items():
+            info, _ = file(name, data)
+            tar.addfile(info, io.BytesIO(data))
+    with pytest.raises(LimitExceededError, match="MAX_MANIFESTS"):
+        orlop.copy(f"docker-archive:{archive}", f"{to}:{tmp_path}/copy")
+    assert not (tmp_path / "copy").is_file()

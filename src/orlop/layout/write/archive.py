@@ -23,6 +23,7 @@ from orlop.layout.driver.path import INDEX_FILE, LAYOUT_FILE, blob_path
 from orlop.layout.driver.spool import directory_member, file_member, parents_of
 from orlop.layout.driver.stage import BLOB_MODE
 from orlop.layout.image import INDEX_MODE, LAYOUT_MODE
+from orlop.layout.index import encode_index
 from orlop.layout.read.saved import MANIFEST_FILE
 from orlop.layout.write.docker import docker_named, encode_saved
 from orlop.layout.write.named import with_images
@@ -173,7 +174,7 @@ class ArchiveTarget:
             saved = encode_saved(self._images, self._documents, self._docker)
             self._small[MANIFEST_FILE] = (saved, INDEX_MODE)
         index, self._notes = with_images(Index(manifests=()), self._images)
-        self._small[INDEX_FILE] = (index.encode(), INDEX_MODE)
+        self._small[INDEX_FILE] = (encode_index(index), INDEX_MODE)
         self._small[LAYOUT_FILE] = (ImageLayout().encode(), LAYOUT_MODE)
 
     def _write_until(self, path: str | None) -> None:

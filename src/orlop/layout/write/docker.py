@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class _Element:
     manifest: Manifest
-    names: list[str] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
 
     def encode(self) -> dict[str, object]:
         return {
             "Config": blob_path(self.manifest.config.digest),
-            "RepoTags": self.names or None,
+            "RepoTags": list(self.names) or None,
             "Layers": [blob_path(layer.digest) for layer in self.manifest.layers],
         }
 
@@ -62,8 +62,7 @@ def encode_saved(
         descriptor = _choose(image.target, documents, platform)
         if descriptor.digest not in elements:
             elements[descriptor.digest] = _Element(_read(descriptor, documents))
-        names = elements[descriptor.digest].names
-        names += [name for name in image.names if name not in names]
+        elements[descriptor.digest].names |= dict.fromkeys(image.names)
     saved = [element.encode() for element in elements.values()]
     return json.dumps(saved, separators=(",", ":")).encode()
 
