@@ -67,6 +67,12 @@ def test_a_blob_counts_once(shelf):
     )
 
 
+def test_a_blob_counts_once_for_one_platform_too(shelf):
+    image = shelf.image("linux/amd64", b"same", b"same")
+    (config, layer, _) = packed(shelf, image)
+    assert size(shelf.content, image, AMD64) == total(image, config, layer)
+
+
 def test_a_negative_size_is_no_size(shelf, image):
     target = replace(shelf.index(), size=-1, media_type=OCI_LAYER)
     with pytest.raises(InvalidError, match="has a size of -1 bytes"):

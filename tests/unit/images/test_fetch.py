@@ -125,6 +125,13 @@ def test_embedded_content_is_not_asked_for(target):
     assert target.read(EMPTY.digest, 2) == b"{}"
 
 
+def test_embedded_content_replaces_what_was_left(target):
+    with target.ingest(str(EMPTY.digest), digest=EMPTY.digest, size=2) as ingest:
+        ingest.write(b"{")
+    fetch(MemorySource(MemoryContent()), target, EMPTY)
+    assert target.read(EMPTY.digest, 2) == b"{}"
+
+
 def test_embedded_content_that_is_something_else_is(shelf, target):
     shelf.put(BLOB)
     source = MemorySource(shelf.content)
