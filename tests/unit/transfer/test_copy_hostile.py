@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from importlib import import_module
 
 import pytest
 
@@ -78,3 +79,12 @@ def test_no_more_names_are_written_than_can_be_read_again(layout, to, tmp_path):
     with pytest.raises(LimitExceededError, match="MAX_MANIFESTS"):
         orlop.copy(f"docker-archive:{archive}", f"{to}:{tmp_path}/copy")
     assert not (tmp_path / "copy").is_file()
+
+
+@pytest.mark.parametrize("limit", ["MAX_SAVED_IMAGES", "MAX_DOCUMENT_SIZE"])
+def test_no_more_images_are_saved_than_can_be_read_again(layout, limit, tmp_path, monkeypatch):
+    ImageBuilder().layer(directory("usr")).write(layout.path, "other")
+    monkeypatch.setattr(import_module("orlop.layout.write.docker"), limit, 1)
+    with pytest.raises(LimitExceededError, match=limit):
+        orlop.copy_all(f"oci:{layout.path}", f"docker-archive:{tmp_path}/copy.tar")
+    assert not (tmp_path / "copy.tar").exists()

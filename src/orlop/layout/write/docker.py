@@ -10,11 +10,13 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orlop.errors import UnsupportedError
+from orlop.errors import LimitExceededError, UnsupportedError
 from orlop.layout.driver.path import blob_path
+from orlop.layout.read.saved import MAX_SAVED_IMAGES
 from orlop.mediatype import is_index, is_manifest
 from orlop.platform import choose
 from orlop.spec.index import Index
+from orlop.spec.json import MAX_DOCUMENT_SIZE
 from orlop.spec.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def encode_saved(
 
     Raises:
         UnsupportedError: One of them is no image, but another artifact.
+        LimitExceededError: There are more than can be read again.
     """
     elements: dict[Digest, _Element] = {}
     for image in images:
@@ -64,7 +67,21 @@ def encode_saved(
             elements[descriptor.digest] = _Element(_read(descriptor, documents))
         elements[descriptor.digest].names |= dict.fromkeys(image.names)
     saved = [element.encode() for element in elements.values()]
-    return json.dumps(saved, separators=(",", ":")).encode()
+    raw = json.dumps(saved, separators=(",", ":")).encode()
+    _check_limit(f"a list of {len(saved)} images", len(saved), "MAX_SAVED_IMAGES", MAX_SAVED_IMAGES)
+    _check_limit(f"a list of {len(raw)} bytes", len(raw), "MAX_DOCUMENT_SIZE", MAX_DOCUMENT_SIZE)
+    return raw
+
+
+def _check_limit(what: str, number: int, limit: str, most: int) -> None:
+    """Let nothing be written that could not be read again."""
+    if number > most:
+        raise LimitExceededError(
+            f"{what} is too much for a docker-archive",
+            limit=limit,
+            value=most,
+            hint="write an oci-archive, or several",
+        )
 
 
 def _read(descriptor: Descriptor, documents: Mapping[Digest, bytes]) -> Manifest:
