@@ -11,6 +11,7 @@ RECORD = {
     "text": "25MB",
     "until": "2024-10-04T00:00:00Z",
     "word": "ten",
+    "empty": "",
 }
 
 
@@ -32,6 +33,10 @@ def holds(text, record=RECORD):
         ("size!=10MiB", False),
         ("size!=11MiB", True),
         ("size~=^1048", True),
+        ("empty", False),
+        ('empty==""', False),
+        ('empty!=""', False),
+        ("empty!=x", True),
         ("size", True),
         ("createdat<7d", False),
         ("createdat>7d", True),
