@@ -49,11 +49,20 @@ def beside(tmp_path):
 
 
 def wait_for_first_bytes(tmp_path, process):
-    """Until the copy has begun to write beside what it will be, or is over."""
+    """Until the copy has written something beside what it will be, or is over."""
     while process.poll() is None:
-        if any(tmp_path.glob(".out.orlop-new")) or any(tmp_path.glob("out/.orlop-*")):
+        begun = [*tmp_path.glob(".out.orlop-new*"), *tmp_path.glob("out/.orlop-*")]
+        inside = [each for directory in begun for each in directory.glob("*")]
+        if any(size_of(each) for each in begun + inside if not each.is_dir()):
             return
         time.sleep(0.002)
+
+
+def size_of(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -85,7 +94,7 @@ def test_a_copy_that_is_killed_leaves_what_was_there(form, tmp_path, orlop_proce
 
 @pytest.mark.parametrize("form", FORMS)
 def test_control_c_leaves_nothing_beside(form, tmp_path, orlop_process):
-    new = image_of(tmp_path, "v2", 30 << 20)
+    new = image_of(tmp_path, "v2", 12 << 20)
     place = FORMS[form].format(tmp_path)
     process = orlop_process.start("copy", new.source, place)
     wait_for_first_bytes(tmp_path, process)
