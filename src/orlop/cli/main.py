@@ -68,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Those of the process where None.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    _open_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show
     # A merged tree has a hundred thousand objects and no cycles: looking for some, over and over
@@ -94,6 +95,18 @@ def main(arguments: list[str] | None = None) -> int:
         _finish_output()
         return report(error)
     return result if isinstance(result, int) else DONE
+
+
+def _open_streams() -> None:
+    """Have all three streams, so that no file gets the number of one; a closed one is of no use."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if fd != number:
+                os.dup2(fd, number)
+                os.close(fd)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for good
 
 
 def _finish_output() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -244,3 +245,24 @@ def test_ctrl_c_stays_ignored_where_whoever_started_it_has_it_so():
     done = interrupt_while_loading("signal.signal(signal.SIGINT, signal.SIG_IGN)")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == f"{orlop.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "told"),
+    [
+        (["images"], ">&-", 1, "Bad file descriptor"),
+        (["save", "box"], ">&-", 1, "Bad file descriptor"),
+        (["load"], "<&-", 1, "is empty"),
+        (["images", "-q"], "<&- 2>&-", 0, ""),
+        (["inspect", "missing"], "2>&-", 3, ""),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_fault_of_the_program(filled, arguments, closed, code, told):
+    command = shlex.join([sys.executable, "-c", MAIN, *filled.options, *arguments])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
