@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Place = str | os.PathLike[str]
 
 PRIVILEGE_HINT: Final = "run as root, or have the image written out as a directory"
+_PAUSES: Final = (0.001, 0.004, 0.016)
+"""Seconds between tries to unmount: whoever asks what a mount is uses it for an instant."""
 UNMOUNTABLE_HINT: Final = "see `orlop info`, or have the image written out as a directory"
 
 
@@ -152,17 +155,20 @@ def unmount(target: Place, *, mount_id: int, lazy: bool = False) -> None:
         UnsupportedError: This process has no right to unmount.
         OSError: The kernel failed otherwise.
     """
-    if not is_mounted(target, mount_id=mount_id):
-        raise _not_there(target, mount_id)
-    try:
-        kernel.umount(target, detach=lazy)
-    except OSError as error:
-        if error.errno == errno.EINVAL:
-            raise _not_there(target, mount_id) from error
-        if error.errno != errno.EBUSY:
-            raise explained(error, "unmount", target) from error
-    else:
-        return
+    for pause in (*_PAUSES, None):
+        if not is_mounted(target, mount_id=mount_id):
+            raise _not_there(target, mount_id)
+        try:
+            kernel.umount(target, detach=lazy)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise _not_there(target, mount_id) from error
+            if error.errno != errno.EBUSY:
+                raise explained(error, "unmount", target) from error
+        else:
+            return
+        if pause is not None:
+            time.sleep(pause)
     users = ", ".join(holders_of(target)) or "a process or mount that is not visible from here"
     raise InUseError(
         f"{os.fspath(target)} cannot be unmounted: in use by {users}",

@@ -5,7 +5,8 @@ its holders has a row too. The row is there before the mount and after it, so th
 is killed in between leaves at most a row of nothing, which the next one drops. Nothing is ever
 unmounted that does not have the unique mount id of its row.
 
-The target's lock is held while a mount is made or taken away.
+The target's lock is held while a mount is made, copied or taken away. Whoever makes a mount as a
+copy of another tries the other one's lock, too, and does not wait for it.
 """
 
 from __future__ import annotations
@@ -258,19 +259,27 @@ class MountTable:
         return record
 
     def _detached(self, image: ImageRow, mountable: Mountable) -> MountHandle:
-        """A new mount of the image: a clone of one that is there, since each real one costs."""
+        """A new mount of the image: a copy of one that is there, since each real one costs."""
         for record, _ in self.entries():
             if (
                 record.chain_id == image.chain_id
                 and record.driver == mountable.driver
                 and record.mount_namespace == mount_namespace()
-                and self._is_there(record)
+                and (copy := self._copy(record)) is not None
             ):
-                try:
-                    return mount_bind(record.target)
-                except (OSError, NotFoundError):
-                    break
+                return copy
         return mountable.mount()
+
+    def _copy(self, record: MountRecord) -> MountHandle | None:
+        """A copy of a mount; None where it is not there, or comes or goes just now.
+
+        Without its lock it could go in between: the copy would be one of the directory below.
+        """
+        try:
+            with FileLock(self._places.mount_lock(Path(record.target)), timeout=0):
+                return mount_bind(record.target) if self._is_there(record) else None
+        except (InUseError, NotFoundError, OSError):
+            return None
 
     def _make_place(self, target: Path) -> None:
         """Make a mount point of orlop's own; a mapped root must be able to pass."""

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+from orlop._sys.lock import FileLock
 
 WORK = """
 import os, random, sys
@@ -82,3 +85,13 @@ def test_killed_processes_leave_nothing_that_gc_does_not_take(command, tmp_path,
     assert command.orlop("rm", "box").code == 0
     command.collect()
     assert command.files() == {"format.json"}
+
+
+def test_no_mount_is_copied_that_comes_or_goes_just_now(image, tmp_path, store):
+    """The copy would be one of the directory below; nor is the one that comes waited for."""
+    place = tmp_path / "place"
+    place.mkdir()
+    with image.mount() as shared:
+        lock = store.storage.places.mount_lock(Path(shared))
+        with FileLock(lock), image.mount(place) as rootfs:
+            assert (rootfs / "etc/hostname").read_text() == "second\n"

@@ -13,7 +13,7 @@ def test_a_missing_target(command, image, tmp_path):
     with pytest.raises(FileNotFoundError, match="no directory to mount at"):
         image.mount(tmp_path / "missing")
     done = command.orlop("mount", "box", tmp_path / "missing")
-    done.check_failure(1, f"{tmp_path / 'missing'}: no directory to mount at")
+    done.check_failure(3, f"{tmp_path / 'missing'}: no directory to mount at")
 
 
 def test_a_file(image, tmp_path, store):
