@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
 from orlop._sys.sync import sync_directory
-from orlop.digest import Digest
+from orlop.digest import Digest, plain_digest
 from orlop.errors import InvalidDigestError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -162,12 +162,18 @@ class DigestDirectory:
         """The digest of every entry in order; names that are none are passed over."""
         for algorithm in _names(self._path):
             for encoded in _names(os.path.join(self._path, algorithm)):
-                try:
-                    digest = Digest(f"{algorithm}:{encoded}")
-                except InvalidDigestError:
-                    continue
-                if digest.computable:
+                text = f"{algorithm}:{encoded}"
+                digest = plain_digest(text) or _computable(text)
+                if digest is not None:
                     yield digest
+
+
+def _computable(text: str) -> Digest | None:
+    try:
+        digest = Digest(text)
+    except InvalidDigestError:
+        return None
+    return digest if digest.computable else None
 
 
 def _names(path: str) -> list[str]:
