@@ -1,6 +1,6 @@
 """What a pull tells about itself, and what becomes of it when nobody wants to hear that."""
 
-import os
+import random
 import threading
 
 import pytest
@@ -18,10 +18,13 @@ def store(tmp_path):
 
 @pytest.fixture
 def layout(tmp_path):
+    """An image whose layers share no lock, so that none waits for another: the same each time."""
     builder = ImageBuilder()
     for number in range(3):
-        builder.layer(file(f"file-{number}", os.urandom(2_500_000)))
-    return builder.write(tmp_path / "layout", tag="box")
+        builder.layer(file(f"file-{number}", random.Random(number).randbytes(2_500_000)))
+    layout = builder.write(tmp_path / "layout", tag="box")
+    assert len({diff_id[:9] for diff_id in layout.diff_ids}) == 3
+    return layout
 
 
 def steps_of(store, source, **options):
