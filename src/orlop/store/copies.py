@@ -42,9 +42,8 @@ def copy(
         orlop.copy("docker.io/library/debian:12", "oci-archive:debian.tar")
         orlop.copy("store:debian:12", "oci:layout:12")
 
-    Success means that it is whole and durable there, and named. What is there already is not
-    copied again. All that the source holds of the image is copied, so that its digest stays what it
-    is; where it cannot, the result's `notes` say why.
+    Success means that it is whole, durable and named there. What is there is not copied again. All
+    that the source holds is, so that the digest stays; where it cannot, `notes` say why.
 
     Args:
         source: `store:NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
@@ -69,10 +68,9 @@ def copy(
         AlreadyExistsError: Something that may not be replaced is at the destination.
         UnsupportedError: The destination cannot hold such an image, or is in a registry.
         VerificationError: Something is not what its descriptor says; nothing was named.
-        InvalidError: A document or an archive is broken; nothing was named.
-        LimitExceededError: Something is too large; nothing was named.
-        RegistryError: The registry refuses, or cannot be reached.
-        OSError: Something could not be read or written; nothing was named.
+        InvalidError, LimitExceededError: A document or an archive is broken, or something too
+            large; nothing was named.
+        OSError, RegistryError: Something could not be read or written; nothing was named.
     """
     how = copy_options(
         platform=platform,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orlop.store.archives import ArchiveFormat
     from orlop.store.leases import StoreLeases
     from orlop.store.machine import Machine
-    from orlop.transfer import Copied, ProgressCallback, SourceOptions
+    from orlop.transfer import Copied, ProgressCallback, PullOptions, SourceOptions
 
 
 def open_store(
@@ -146,25 +146,12 @@ class Store:
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
-        from orlop.transfer import (
-            DEFAULT_JOBS,
-            PullOptions,
-            Reporter,
-            SourceOptions,
-            open_image,
-        )
+        from orlop.transfer import Reporter, SourceOptions, open_image
 
-        wanted = Platform.parse(platform) if isinstance(platform, str) else platform
         name = None if tag is None else name_of(tag)
-        if driver == "overlay":  # whose directories only root can make
-            self._mountables.check_right(driver)
         how = Bringing(
-            pull=PullOptions(
-                driver=driver or self._mountables.best_driver(),
-                jobs=DEFAULT_JOBS if jobs is None else jobs,
-                limits=limits,
-            ),
-            platform=wanted,
+            pull=self._pull_options(driver, jobs, limits),
+            platform=Platform.parse(platform) if isinstance(platform, str) else platform,
             all_platforms=all_platforms,
             report=Reporter(progress),
         )
@@ -490,6 +477,19 @@ class Store:
                 hint=self._hint_for(os.fspath(target)),
             )
         return mounts.unmount(record, lazy=lazy)
+
+    def _pull_options(
+        self, driver: Driver | None, jobs: int | None, limits: LayerLimits | None
+    ) -> PullOptions:
+        from orlop.transfer import DEFAULT_JOBS, PullOptions
+
+        if driver == "overlay":  # whose directories only root can make
+            self._mountables.check_right(driver)
+        return PullOptions(
+            driver=driver or self._mountables.best_driver(),
+            jobs=DEFAULT_JOBS if jobs is None else jobs,
+            limits=limits,
+        )
 
     @property
     def _mountables(self) -> Mountables:

@@ -10,7 +10,7 @@ import orlop
 from orlop.content import MemoryContent
 from orlop.digest import Digest
 from orlop.layout import DirectoryDriver, read_index
-from orlop.layout.validate import validate
+from orlop.layout.validation import validate
 from support.images import ImageBuilder, file, tar
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -193,7 +193,7 @@ def test_a_blob_of_many_unknown_types_is_read_once():
 
 
 def test_too_many_blobs_are_refused(monkeypatch):
-    monkeypatch.setattr(import_module("orlop.layout.collect"), "MAX_REACHABLE", 3)
+    monkeypatch.setattr(import_module("orlop.layout.collection"), "MAX_REACHABLE", 3)
     driver = with_junk()
     with pytest.raises(LimitExceededError, match="MAX_REACHABLE"):
         collect(driver)

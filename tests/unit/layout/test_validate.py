@@ -265,7 +265,7 @@ def test_a_file_without_end_is_not_read(path):
 
 
 def test_many_findings_of_one_layer_are_counted():
-    limit = import_module("orlop.layout.validate.layers").MAX_LAYER_FINDINGS
+    limit = import_module("orlop.layout.validation.layers").MAX_LAYER_FINDINGS
     layer = tar(*(file("same") for _ in range(limit + 50)))
     found = list(validate(put_together(layers=[layer])))
     assert len(found) == limit + 1
@@ -274,7 +274,7 @@ def test_many_findings_of_one_layer_are_counted():
 
 
 def test_a_layer_over_its_limits_is_hashed_to_the_end(monkeypatch):
-    layers = import_module("orlop.layout.validate.layers")
+    layers = import_module("orlop.layout.validation.layers")
     monkeypatch.setattr(layers, "LAYER_LIMITS", layers.TarLimits(max_entries=2))
     layer = tar(*(file(str(number)) for number in range(5)))
     (found,) = validate(put_together(layers=[layer]))
@@ -283,13 +283,13 @@ def test_a_layer_over_its_limits_is_hashed_to_the_end(monkeypatch):
 
 
 def test_too_many_blobs(monkeypatch):
-    monkeypatch.setattr(import_module("orlop.layout.validate.blobs"), "MAX_BLOBS", 3)
+    monkeypatch.setattr(import_module("orlop.layout.validation.blobs"), "MAX_BLOBS", 3)
     with pytest.raises(LimitExceededError, match="MAX_BLOBS"):
         list(validate(put_together()))
 
 
 def test_too_many_violations(monkeypatch):
-    monkeypatch.setattr(import_module("orlop.layout.validate.walk"), "MAX_VIOLATIONS", 3)
+    monkeypatch.setattr(import_module("orlop.layout.validation.walk"), "MAX_VIOLATIONS", 3)
     driver = put_together({"index": lambda index: {**index, "manifests": [0] * 4}})
     with pytest.raises(LimitExceededError, match="MAX_VIOLATIONS"):
         list(validate(driver))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orlop.layout.validate import RULES, validate
+from orlop.layout.validation import RULES, validate
 from support.images import KIND, compress, digest, directory, file, symlink, tar
 from support.layouts import put_together
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeAlias
 
-from orlop.layout.validate.rule import MAX_SHOWN, shown
+from orlop.layout.validation.rule import MAX_SHOWN, shown
 from orlop.mediatype import valid
 from orlop.spec.descriptor import is_uri
 from orlop.spec.json import join
@@ -20,7 +20,7 @@ from orlop.timestamp import parse_timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from orlop.layout.validate.rule import Finding
+    from orlop.layout.validation.rule import Finding
 
     Object: TypeAlias = dict[str, object]
     Form: TypeAlias = Callable[[object], str | None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.digest import Digest, fits_grammar
 from orlop.errors import InvalidDigestError
-from orlop.layout.validate.members import (
+from orlop.layout.validation.members import (
     array,
     each,
     mapping,
@@ -25,15 +25,15 @@ from orlop.layout.validate.members import (
     values,
     within,
 )
-from orlop.layout.validate.rule import Rule, shown
+from orlop.layout.validation.rule import Rule, shown
 from orlop.spec.json import join
 from orlop.spec.layout import REF_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orlop.layout.validate.members import Check, Form, Object
-    from orlop.layout.validate.rule import Finding
+    from orlop.layout.validation.members import Check, Form, Object
+    from orlop.layout.validation.rule import Finding
 
 _PROPERTIES: Final = 'descriptor.md, "Properties"'
 _DIGESTS: Final = 'descriptor.md, "Digests"'

@@ -3,8 +3,8 @@
 `rules` lists them; `walk` goes through the layout.
 """
 
-from orlop.layout.validate.rule import Rule, Severity, Violation
-from orlop.layout.validate.rules import RULES
-from orlop.layout.validate.walk import validate
+from orlop.layout.validation.rule import Rule, Severity, Violation
+from orlop.layout.validation.rules import RULES
+from orlop.layout.validation.walk import validate
 
 __all__ = ["RULES", "Rule", "Severity", "Violation", "validate"]

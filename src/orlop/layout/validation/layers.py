@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from orlop.compression import Compression, Decompressor
 from orlop.digest import digest_of, new_hash
 from orlop.errors import InvalidLayerError, OrlopError
-from orlop.layout.validate.rule import Rule, shown
+from orlop.layout.validation.rule import Rule, shown
 from orlop.mediatype import (
     OCI_LAYER,
     OCI_LAYER_GZIP,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from orlop.digest import Digest
-    from orlop.layout.validate.rule import Finding
+    from orlop.layout.validation.rule import Finding
     from orlop.tree import Entry
 
 MAX_LAYER_FINDINGS: Final = 100

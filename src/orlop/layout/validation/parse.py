@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidDocumentError, LimitExceededError, OrlopError
-from orlop.layout.validate.found import AGREED, READABLE, UNIQUE
+from orlop.layout.validation.found import AGREED, READABLE, UNIQUE
 from orlop.mediatype import is_config, is_index
 from orlop.spec.config import ImageConfig
 from orlop.spec.index import Index
@@ -17,8 +17,8 @@ from orlop.spec.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orlop.layout.validate.members import Object
-    from orlop.layout.validate.rule import Rule, Violation
+    from orlop.layout.validation.members import Object
+    from orlop.layout.validation.rule import Rule, Violation
 
 _ANNOTATIONS: Final = (".annotations", ".Labels")
 

@@ -10,11 +10,11 @@ from orlop.layout.blobs import stat_blob
 from orlop.layout.driver.access import open_file
 from orlop.layout.driver.path import BLOBS, blob_path
 from orlop.layout.driver.protocol import Enumerable
-from orlop.layout.validate.content import BLOB, Blob
-from orlop.layout.validate.descriptors import as_digest
-from orlop.layout.validate.found import READABLE
-from orlop.layout.validate.layers import LAYER, Layer, LayerPass
-from orlop.layout.validate.rule import broken
+from orlop.layout.validation.content import BLOB, Blob
+from orlop.layout.validation.descriptors import as_digest
+from orlop.layout.validation.found import READABLE
+from orlop.layout.validation.layers import LAYER, Layer, LayerPass
+from orlop.layout.validation.rule import broken
 from orlop.spec.json import MAX_DOCUMENT_SIZE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.layout.driver.protocol import ImageDriver
-    from orlop.layout.validate.rule import Violation
+    from orlop.layout.validation.rule import Violation
 
 MAX_BLOBS: Final = 1_000_000
 """Files below `blobs` that are looked at in one layout."""

@@ -13,11 +13,11 @@ from orlop.errors import LimitExceededError, NotFoundError, UnsafePathError
 from orlop.layout.driver.access import open_file, read_up_to
 from orlop.layout.driver.path import BLOBS, INDEX_FILE, LAYOUT_FILE, blob_path
 from orlop.layout.driver.protocol import Structured
-from orlop.layout.validate import documents
-from orlop.layout.validate.blobs import Blobs
-from orlop.layout.validate.content import STACK, TARGET, Build, Stack, Target
-from orlop.layout.validate.descriptors import DESCRIPTOR, as_digest
-from orlop.layout.validate.found import (
+from orlop.layout.validation import documents
+from orlop.layout.validation.blobs import Blobs
+from orlop.layout.validation.content import STACK, TARGET, Build, Stack, Target
+from orlop.layout.validation.descriptors import DESCRIPTOR, as_digest
+from orlop.layout.validation.found import (
     BLOBS_EXISTS,
     CONFIG_OBJECT,
     INDEX_EXISTS,
@@ -28,10 +28,10 @@ from orlop.layout.validate.found import (
     NESTED,
     READABLE,
 )
-from orlop.layout.validate.layers import compression_of
-from orlop.layout.validate.members import items
-from orlop.layout.validate.parse import decode_strictly, parse
-from orlop.layout.validate.rule import Violation, broken
+from orlop.layout.validation.layers import compression_of
+from orlop.layout.validation.members import items
+from orlop.layout.validation.parse import decode_strictly, parse
+from orlop.layout.validation.rule import Violation, broken
 from orlop.mediatype import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.layout.driver.protocol import ImageDriver
-    from orlop.layout.validate.members import Object
-    from orlop.layout.validate.rule import Rule
+    from orlop.layout.validation.members import Object
+    from orlop.layout.validation.rule import Rule
 
 MAX_VIOLATIONS: Final = 100_000
 """Violations of one layout that are told; an index of 16 MiB can have millions."""

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final
 from orlop.compression import Compression
 from orlop.digest import fits_grammar
 from orlop.layout.driver.path import BLOBS
-from orlop.layout.validate.descriptors import as_digest
-from orlop.layout.validate.layers import compression_of
-from orlop.layout.validate.members import size
-from orlop.layout.validate.rule import Rule, shown
+from orlop.layout.validation.descriptors import as_digest
+from orlop.layout.validation.layers import compression_of
+from orlop.layout.validation.members import size
+from orlop.layout.validation.rule import Rule, shown
 from orlop.spec.manifest import MAX_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orlop.digest import Digest
-    from orlop.layout.validate.layers import Layer
-    from orlop.layout.validate.members import Object
-    from orlop.layout.validate.rule import Finding
+    from orlop.layout.validation.layers import Layer
+    from orlop.layout.validation.members import Object
+    from orlop.layout.validation.rule import Finding
 
 _BLOBS: Final = 'image-layout.md, "Blobs"'
 _PROPERTIES: Final = 'descriptor.md, "Properties"'

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop.layout.validate.descriptors import annotated, digest_text, registered
-from orlop.layout.validate.members import (
+from orlop.layout.validation.descriptors import annotated, digest_text, registered
+from orlop.layout.validation.members import (
     array,
     boolean,
     each,
@@ -27,7 +27,7 @@ from orlop.layout.validate.members import (
     values,
     within,
 )
-from orlop.layout.validate.rule import Rule, shown
+from orlop.layout.validation.rule import Rule, shown
 from orlop.mediatype import (
     OCI_EMPTY,
     OCI_INDEX,
@@ -44,8 +44,8 @@ from orlop.spec.layout import LAYOUT_VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orlop.layout.validate.members import Object
-    from orlop.layout.validate.rule import Finding
+    from orlop.layout.validation.members import Object
+    from orlop.layout.validation.rule import Finding
 
     Rules: TypeAlias = tuple[Rule[Object], ...]
 

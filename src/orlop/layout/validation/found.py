@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orlop.layout.validate.rule import found
+from orlop.layout.validation.rule import found
 
 LAYOUT_EXISTS: Final = found('image-layout.md, "Content"', "oci-layout exists")
 LAYOUT_OBJECT: Final = found('image-layout.md, "Content"', "oci-layout is a JSON object")
