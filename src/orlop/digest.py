@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self, final
 from orlop.errors import InvalidDigestError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from hashlib import _Hash as Hash
 
 # algorithm ::= component (separator component)*; encoded ::= [a-zA-Z0-9=_-]+
@@ -127,3 +128,28 @@ def digest_of(state: Hash) -> Digest:
 def empty_digest(algorithm: str = "sha256") -> Digest:
     """The digest of no bytes at all."""
     return Digest.of(b"", algorithm)
+
+
+def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
+    """The chainID of the stack up to each of these layers, the base first.
+
+    Spec: image-spec v1.1, config.md, "Layer ChainID".
+    """
+    found: list[Digest] = []
+    for diff_id in diff_ids:
+        found.append(chain_on(found[-1] if found else None, diff_id))
+    return tuple(found)
+
+
+def chain_id(diff_ids: Iterable[Digest]) -> Digest | None:
+    """The chainID of the whole stack, or None where it has no layer."""
+    found = chain_ids(diff_ids)
+    return found[-1] if found else None
+
+
+def chain_on(parent: Digest | None, diff_id: Digest) -> Digest:
+    """The chainID of a layer that stands on the stack with the chainID `parent`, or on nothing.
+
+    Spec: image-spec v1.1, config.md, "Layer ChainID".
+    """
+    return diff_id if parent is None else Digest.of(f"{parent} {diff_id}".encode())

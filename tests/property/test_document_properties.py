@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orlop import mediatype
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_ids
 from orlop.errors import InvalidDocumentError, OrlopError
 from orlop.platform import Platform
-from orlop.spec.config import ImageConfig, chain_ids
+from orlop.spec.config import ImageConfig
 from orlop.spec.container import ContainerConfig
 from orlop.spec.descriptor import Descriptor, decode_plain
 from orlop.spec.document import decode_document

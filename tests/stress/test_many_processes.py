@@ -15,8 +15,7 @@ import pytest
 
 import orlop
 from orlop import layout
-from orlop.digest import Digest
-from orlop.spec.config import chain_ids
+from orlop.digest import Digest, chain_ids
 from support import crowd
 from support.images import ImageBuilder, directory, file
 from support.stores import StoreUnderTest

@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orlop.digest import Digest, empty_digest
+from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import LimitExceededError, OrlopError
 from orlop.images.choice import choose, read_config
 from orlop.images.handlers import children
 from orlop.images.walk import walk
-from orlop.spec.config import chain_id
 from orlop.spec.members import MAX_INT64
 
 if TYPE_CHECKING:

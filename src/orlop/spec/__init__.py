@@ -1,6 +1,7 @@
 """The documents of the image specification, read strictly and written deterministically."""
 
-from orlop.spec.config import ImageConfig, chain_id, chain_ids, check_layers
+from orlop.digest import chain_id, chain_ids
+from orlop.spec.config import ImageConfig, check_layers
 from orlop.spec.container import ContainerConfig
 from orlop.spec.descriptor import EMPTY, Descriptor
 from orlop.spec.document import decode_document

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_ids
 from orlop.errors import InvalidDocumentError, UnsupportedError
 from orlop.mediatype import OCI_CONFIG, is_config
 from orlop.spec.container import ContainerConfig
@@ -20,7 +20,7 @@ from orlop.spec.members import Members, as_digest
 from orlop.spec.platform import decode_platform, encode_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from orlop.platform import Platform
     from orlop.spec.manifest import Manifest
@@ -128,23 +128,6 @@ class ImageConfig:
     def descriptor(self, media_type: str = OCI_CONFIG) -> Descriptor:
         """The descriptor of these bytes."""
         return Descriptor.of(media_type, self.raw)
-
-
-def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
-    """The chainID of the stack up to each of these layers, the base first.
-
-    Spec: image-spec v1.1, config.md, "Layer ChainID".
-    """
-    found: list[Digest] = []
-    for diff_id in diff_ids:
-        found.append(Digest.of(f"{found[-1]} {diff_id}".encode()) if found else diff_id)
-    return tuple(found)
-
-
-def chain_id(diff_ids: Iterable[Digest]) -> Digest | None:
-    """The chainID of the whole stack, or None where it has no layer."""
-    found = chain_ids(diff_ids)
-    return found[-1] if found else None
 
 
 def check_layers(manifest: Manifest, config: ImageConfig) -> None:

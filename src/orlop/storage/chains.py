@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from orlop._sys.process import boot_id
-from orlop.digest import Digest, empty_digest
+from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import OrlopError
 from orlop.metadata.derived import Chains, DerivedRecord
-from orlop.spec.config import chain_id
 from orlop.storage.forms import is_whole
 from orlop.storage.staging import publish, staging_directory
 from orlop.tree import Merger, Node

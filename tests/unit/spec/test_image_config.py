@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_id, chain_ids
 from orlop.errors import InvalidDocumentError, LimitExceededError, UnsupportedError
 from orlop.mediatype import DOCKER_CONFIG, OCI_CONFIG, OCI_EMPTY, OCI_LAYER_GZIP
 from orlop.platform import Platform
-from orlop.spec.config import MAX_HISTORY, ImageConfig, chain_id, chain_ids, check_layers
+from orlop.spec.config import MAX_HISTORY, ImageConfig, check_layers
 from orlop.spec.container import ContainerConfig
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.history import History

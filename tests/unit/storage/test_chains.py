@@ -3,11 +3,10 @@ import os
 
 import pytest
 
-from orlop.digest import Digest, empty_digest
+from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import NotFoundError
 from orlop.fsimage.erofs import ErofsReader
 from orlop.metadata import Chains
-from orlop.spec.config import chain_id
 from orlop.storage import chains as module
 from orlop.storage.chains import INDEX, ROOTFS, Stack, index_uuid
 from support.images import directory, file, tar
