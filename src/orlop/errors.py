@@ -17,7 +17,7 @@
     ├── AlreadyExistsError
     ├── ConflictError               somebody else was faster
     ├── AmbiguousError              a prefix or name that means several things; candidates
-    ├── InUseError
+    ├── InUseError               users: who needs it
     ├── LimitExceededError          limit (its name), value (what it is)
     ├── UnsafePathError             where
     ├── UnsupportedError
@@ -167,7 +167,19 @@ class AmbiguousError(OrlopError, LookupError):
 
 
 class InUseError(OrlopError):
-    """Something cannot be changed or removed while others need it."""
+    """Something cannot be changed or removed while others need it.
+
+    Args:
+        message: What is in use.
+        users: Who needs it, where that is known, such as `container 3f2a…`.
+        hint: What to do next.
+    """
+
+    users: tuple[str, ...]
+
+    def __init__(self, message: str, *, users: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.users = tuple(users)
 
 
 class LimitExceededError(OrlopError):

@@ -10,6 +10,7 @@ from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import LimitExceededError, OrlopError
 from orlop.images.choice import choose, read_config
 from orlop.images.handlers import children
+from orlop.images.sources import layer_sources
 from orlop.images.walk import walk
 from orlop.spec.members import MAX_INT64
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from orlop.images.choice import Choice
     from orlop.images.provider import Provider
+    from orlop.metadata.layers import LayerSource
     from orlop.platform import Platform
     from orlop.spec.descriptor import Descriptor
 
@@ -30,6 +32,7 @@ class Facts:
         manifest_digest: The manifest of the image, where it is there.
         image_id: Digest of the config; of the target where that is not known.
         diff_ids: The layers' diffIDs, the base first; None where the config is not there.
+        sources: What the layers come in, one for each; none where the config is not there.
         platform: What it runs on; empty where unknown.
         size: Bytes of its documents and layers; of the target where they are not known.
         named: What each document names that is there and leads to it, or to another image of its
@@ -39,6 +42,7 @@ class Facts:
     manifest_digest: Digest | None = None
     image_id: Digest
     diff_ids: tuple[Digest, ...] | None = None
+    sources: tuple[LayerSource, ...] = ()
     platform: str = ""
     size: int
     named: Mapping[Digest, frozenset[Digest]] = field(default_factory=dict)
@@ -71,11 +75,14 @@ def _describe_image(provider: Provider, choice: Choice) -> Facts:
         config = read_config(provider, choice.manifest.config)
     except OrlopError:
         config = None
+    diff_ids = None if config is None else config.diff_ids
+    sources = layer_sources(choice.manifest.layers)
     said = choice.descriptor.platform if config is None else config.platform
     return Facts(
         manifest_digest=choice.descriptor.digest,
         image_id=choice.manifest.config.digest,
-        diff_ids=None if config is None else config.diff_ids,
+        diff_ids=diff_ids,
+        sources=sources if diff_ids is not None and len(sources) == len(diff_ids) else (),
         platform="" if said is None else str(said),
         size=_size(choice),
     )

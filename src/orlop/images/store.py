@@ -190,7 +190,7 @@ def _keep(tx: Transaction, facts: Facts) -> None:
         if record is not None and named.isdisjoint(record.labels.values()):
             Blobs(tx).link(document, named)
     if facts.chain_id is not None and facts.diff_ids:
-        Chains(tx).put_layers(facts.chain_id, facts.diff_ids)
+        Chains(tx).put_layers(facts.chain_id, facts.diff_ids, facts.sources)
 
 
 def _require(tx: Transaction, name: str) -> ImageRow:

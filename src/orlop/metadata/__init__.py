@@ -5,13 +5,18 @@ from orlop.metadata.database import Database, Transaction
 from orlop.metadata.derived import Chains, DerivedRecord, Forms
 from orlop.metadata.images import ImageRow, Images
 from orlop.metadata.labels import LabelKind, Labels
+from orlop.metadata.layers import LayerRow, Layers, LayerSource
 from orlop.metadata.lease import Lease, Until
 from orlop.metadata.leases import LeaseRecord, Leases
-from orlop.metadata.mounts import MountHolder, MountRecord, Mounts
+from orlop.metadata.mounts import MountHolder, MountRecord, Mounts, MountSubject
+from orlop.metadata.objects import BigData, BigDatum, Names, ObjectKind
 from orlop.metadata.owner import Owner
+from orlop.metadata.stored import ContainerRow, Containers, StoredImageRow, StoredImages
 
 __all__ = [
-    "BlobRecord", "Blobs", "Chains", "Database", "DerivedRecord", "Forms",
-    "ImageRow", "Images", "LabelKind", "Labels", "Lease", "LeaseRecord", "Leases",
-    "MountHolder", "MountRecord", "Mounts", "Owner", "Transaction", "Until",
+    "BigData", "BigDatum", "BlobRecord", "Blobs", "Chains", "ContainerRow", "Containers",
+    "Database", "DerivedRecord", "Forms", "ImageRow", "Images", "LabelKind", "Labels", "LayerRow",
+    "LayerSource", "Layers", "Lease", "LeaseRecord", "Leases", "MountHolder", "MountRecord",
+    "MountSubject", "Mounts", "Names", "ObjectKind", "Owner", "StoredImageRow", "StoredImages",
+    "Transaction", "Until",
 ]  # fmt: skip

@@ -122,9 +122,28 @@ def migrate(connection: apsw.Connection, path: str) -> None:
         if is_current(connection, path):
             return
         for step in STEPS[_number(connection, "user_version") :]:
-            connection.execute(step)
+            if isinstance(step, str):
+                connection.execute(step)
+            else:
+                step(connection)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+@contextmanager
+def synced(connection: apsw.Connection, *, durable: bool) -> Iterator[None]:
+    """Let transactions be on the disk when they end, or when the next durable one does.
+
+    Spec: SQLite, "PRAGMA synchronous": in WAL mode NORMAL loses transactions, and no consistency.
+    """
+    if durable:
+        yield
+        return
+    connection.execute("PRAGMA synchronous=NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous=FULL")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 import apsw
 
 from orlop.errors import InUseError, InvalidError, UnsupportedError
-from orlop.metadata.connect import BUSY_TIMEOUT, connect, inspect, prepare, transaction
+from orlop.metadata.connect import BUSY_TIMEOUT, connect, inspect, prepare, synced, transaction
 from orlop.metadata.translate import translate
 
 if TYPE_CHECKING:
@@ -145,8 +145,12 @@ class Database:
             yield Transaction(connection, self.path)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
         """A transaction that alone writes: durable when its block ends, undone by an exception.
+
+        Args:
+            durable: False for what means nothing after a crash of the machine, such as mounts: it
+                may then be undone by one, but not in part, and not what was committed before.
 
         Raises:
             InUseError: Others wrote for longer than `BUSY_TIMEOUT`.
@@ -157,6 +161,7 @@ class Database:
         with (
             self._my_turn(),
             self._connection() as connection,
+            synced(connection, durable=durable),
             transaction(connection, "BEGIN IMMEDIATE"),
         ):
             yield Transaction(connection, self.path)

@@ -25,7 +25,9 @@ from orlop.metadata.collected import Collected, Item
 from orlop.metadata.derived import Chains, Forms
 from orlop.metadata.graph import NODE_KINDS, is_kept, mark, read_graph
 from orlop.metadata.images import Images
+from orlop.metadata.layers import Layers
 from orlop.metadata.leases import Leases, is_live
+from orlop.metadata.objects import BigData, Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -249,6 +251,10 @@ def _forget(tx: Transaction, node: Node) -> None:
         Images(tx).delete(key)
     elif kind == "blob":
         Blobs(tx).delete(Digest(key))
+    elif kind == "layer":
+        Layers(tx).delete(key)
+        Names(tx).clear("layer", key)
+        BigData(tx).clear("layer", key)
     elif kind == "form":
         Forms(tx).delete(Digest(key))
     else:

@@ -1,17 +1,23 @@
 """What keeps what: the marking of the collector.
 
     image ──► its target, manifest and config (blobs), its chain
-    mount ──► its chain
+    stored image ──► the same, and its top layer, held
+    container ──► its layer, held; its manifest and config
+    mount ──► its chain; its layer, held
     lease ──► what it lists; if it is flat, without what its blobs name
     blob  ──► the blobs that it names
-    chain ──► the forms of its layers
+    chain ──► its topmost layer, the forms of its layers
+    layer ──► its parent
+    layer, held ──► the layer; its parent, held; its form, and the blobs that it is unpacked from;
+              if it has a directory, its chain and its parent's, which that directory stands on
 
     label gc.ref.… of an image, a blob or a lease ──► the blob, image or chain that it names
     the blob, image or chain that a label gc.bref.… names ──► the image or blob that has the label
 
-Roots are images that have not expired, mounts, leases, and blobs with the label gc.root. `mark`
-goes down from them over a snapshot of everything. `is_kept` goes up from one thing, as a
-transaction sees it now; the collector asks it before it forgets anything.
+Roots are images that have not expired, stored images, containers, layers that are pinned (held),
+mounts, leases, and blobs with the label gc.root. `mark` goes down from them over a snapshot of
+everything. `is_kept` goes up from one thing, as a transaction sees it now; the collector asks it
+before it forgets anything.
 """
 
 from __future__ import annotations
@@ -29,12 +35,13 @@ if TYPE_CHECKING:
 
     from orlop.metadata.database import Transaction
 
-NodeKind = Literal["image", "chain", "form", "blob"]
-"""What is marked: an image by name, a stack by chainID, a layer's forms by diffID, a blob."""
+NodeKind = Literal["image", "layer", "held", "chain", "form", "blob"]
+"""What is marked: an image by name, a layer by ID, that with all that it needs, a stack by chainID,
+forms by diffID, a blob."""
 
 Node = tuple[NodeKind, str]
 
-NODE_KINDS: Final[tuple[NodeKind, ...]] = ("image", "chain", "form", "blob")
+NODE_KINDS: Final[tuple[NodeKind, ...]] = ("image", "layer", "held", "chain", "form", "blob")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,8 @@ def read_graph(
             chain(
                 images - _expired(tx, now_ns),
                 (node for flat, node in items if not flat),
-                (("chain", key) for id, key in tx.rows(_MOUNTED) if id not in unmounted),  # noqa: A001
+                ((kind, key) for id, kind, key in tx.rows(_MOUNTED) if id not in unmounted),  # noqa: A001
+                _nodes(tx, _STORED_ROOTS),
                 _nodes(tx, _LABELLED_ROOTS, (GC_ROOT,)),
             )
         ),
@@ -153,9 +161,29 @@ _RECORDED: Final = """
     UNION ALL SELECT DISTINCT 'form', diff_id FROM forms
     UNION ALL SELECT 'chain', chain_id FROM chains
     UNION ALL SELECT 'chain', chain_id FROM chain_layers
+    UNION ALL SELECT 'layer', id FROM layers
 """
 
-_MOUNTED: Final = "SELECT id, chain_id FROM mounts WHERE chain_id IS NOT NULL"
+_MOUNTED: Final = """
+    SELECT id, 'chain', chain_id FROM mounts WHERE chain_id IS NOT NULL
+    UNION ALL SELECT id, 'held', layer FROM mounts WHERE layer IS NOT NULL
+"""
+
+_STORED_ROOTS: Final = """
+    SELECT 'held', id FROM layers WHERE pinned <> 0
+    UNION ALL SELECT 'held', layer FROM containers
+    UNION ALL SELECT 'blob', manifest_digest FROM containers WHERE manifest_digest IS NOT NULL
+    UNION ALL SELECT 'blob', config_digest FROM containers WHERE config_digest IS NOT NULL
+    UNION ALL SELECT 'held', layer FROM stored_images WHERE made AND layer IS NOT NULL
+    UNION ALL SELECT 'chain', chain_id FROM stored_images JOIN layers ON layers.id = layer
+        WHERE made AND chain_id IS NOT NULL
+    UNION ALL SELECT 'blob', target_digest FROM stored_images
+        WHERE made AND target_digest IS NOT NULL
+    UNION ALL SELECT 'blob', manifest_digest FROM stored_images
+        WHERE made AND manifest_digest IS NOT NULL
+    UNION ALL SELECT 'blob', config_digest FROM stored_images
+        WHERE made AND config_digest IS NOT NULL
+"""
 
 # A label's role is such as `keeps blob` or `follows chain`: what is after the space is a kind.
 _REFERENCES: Final = """
@@ -166,6 +194,19 @@ _REFERENCES: Final = """
         WHERE manifest_digest IS NOT NULL
     UNION ALL SELECT 'image', name, 'blob', image_id FROM images
     UNION ALL SELECT 'image', name, 'chain', chain_id FROM images WHERE chain_id IS NOT NULL
+    UNION ALL SELECT 'chain', chain_id, 'layer', id FROM layers
+        WHERE chain_id IS NOT NULL AND id = substr(chain_id, instr(chain_id, ':') + 1)
+    UNION ALL SELECT 'layer', id, 'layer', parent FROM layers WHERE parent IS NOT NULL
+    UNION ALL SELECT 'held', id, 'held', parent FROM layers WHERE parent IS NOT NULL
+    UNION ALL SELECT 'held', id, 'layer', id FROM layers
+    UNION ALL SELECT 'held', id, 'form', diff_id FROM layers WHERE diff_id IS NOT NULL
+    UNION ALL SELECT 'held', id, 'blob', diff_id FROM layers WHERE diff_id IS NOT NULL
+    UNION ALL SELECT 'held', id, 'blob', source FROM layers WHERE source IS NOT NULL
+    UNION ALL SELECT 'held', id, 'chain', chain_id FROM layers
+        WHERE form IS NOT NULL AND chain_id IS NOT NULL
+    UNION ALL SELECT 'held', layers.id, 'chain', below.chain_id
+        FROM layers JOIN layers AS below ON below.id = layers.parent
+        WHERE layers.form IS NOT NULL AND below.chain_id IS NOT NULL
     UNION ALL SELECT 'image', image, substr(role, 7), value FROM image_labels
         WHERE role GLOB 'keeps *'
     UNION ALL SELECT 'blob', blob, substr(role, 7), value FROM blob_labels
@@ -189,6 +230,19 @@ KEPT: Final = f"""
         SELECT :kind, :key
         UNION SELECT 'chain', chain_id FROM above JOIN chain_layers ON diff_id = node
             WHERE what = 'form'
+        UNION SELECT 'held', id FROM above JOIN layers ON diff_id = node
+            WHERE what IN ('form', 'blob')
+        UNION SELECT 'held', id FROM above JOIN layers ON source = node WHERE what = 'blob'
+        UNION SELECT 'held', node FROM above WHERE what = 'layer'
+        UNION SELECT what, id FROM above JOIN layers ON parent = node
+            WHERE what IN ('layer', 'held')
+        UNION SELECT 'held', id FROM above JOIN layers ON chain_id = node
+            WHERE what = 'chain' AND form IS NOT NULL
+        UNION SELECT 'held', layers.id FROM above
+            JOIN layers AS below ON below.chain_id = node JOIN layers ON layers.parent = below.id
+            WHERE what = 'chain' AND layers.form IS NOT NULL
+        UNION SELECT 'chain', chain_id FROM above JOIN layers ON id = node
+            WHERE what = 'layer' AND id = substr(chain_id, instr(chain_id, ':') + 1)
         UNION SELECT 'blob', parent FROM above JOIN edges ON child = node WHERE what = 'blob'
         UNION SELECT 'image', name FROM above JOIN images ON target_digest = node
             WHERE what = 'blob'
@@ -217,13 +271,26 @@ KEPT: Final = f"""
             WHEN 'image' THEN NOT EXISTS (
                 SELECT 1 FROM image_labels
                 WHERE image = node AND key = '{GC_EXPIRE}' AND time_ns(value) <= :now)
+            WHEN 'layer' THEN FALSE
+            WHEN 'held' THEN
+                EXISTS (SELECT 1 FROM layers WHERE id = node AND pinned <> 0)
+                OR EXISTS (SELECT 1 FROM containers WHERE layer = node)
+                OR EXISTS (SELECT 1 FROM stored_images WHERE layer = node AND made)
+                OR EXISTS (SELECT 1 FROM mounts WHERE layer = node)
             WHEN 'chain' THEN
                 EXISTS (SELECT 1 FROM mounts WHERE chain_id = node)
+                OR EXISTS (SELECT 1 FROM layers JOIN stored_images ON layer = layers.id
+                           WHERE chain_id = node AND made)
                 OR EXISTS (SELECT 1 FROM lease_items WHERE kind = 'chain' AND key = node)
             WHEN 'form' THEN
                 EXISTS (SELECT 1 FROM lease_items WHERE kind = 'form' AND key = node)
             ELSE
                 EXISTS (SELECT 1 FROM blob_labels WHERE blob = node AND key = '{GC_ROOT}')
+                OR EXISTS (SELECT 1 FROM containers WHERE manifest_digest = node)
+                OR EXISTS (SELECT 1 FROM containers WHERE config_digest = node)
+                OR EXISTS (SELECT 1 FROM stored_images WHERE made AND target_digest = node)
+                OR EXISTS (SELECT 1 FROM stored_images WHERE made AND manifest_digest = node)
+                OR EXISTS (SELECT 1 FROM stored_images WHERE made AND config_digest = node)
                 OR EXISTS (
                     SELECT 1 FROM lease_items AS item WHERE kind = 'blob' AND item.key = node
                     AND (what = :kind AND node = :key OR NOT EXISTS (

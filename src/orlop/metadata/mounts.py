@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orlop.metadata.database import Row, Transaction
+    from orlop.metadata.images import ImageRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class MountRecord:
 
     Attributes:
         id: Its name, unique.
-        chain_id: The stack of layers that is mounted.
+        chain_id: The stack of layers that is mounted, where it is nothing but a stack.
         image_name: The name of the image that was mounted.
         image_id: Its ID.
         target: The mount point, absolute.
@@ -33,6 +34,9 @@ class MountRecord:
         mount_namespace: The mount namespace in which it exists, by inode number.
         mount_id: The kernel's unique ID of the mount; 0 where the kernel has none.
         created_at_ns: When it was made, in nanoseconds since 1970.
+        layer: The layer that is mounted, where it is one with a directory of its own.
+        below: The mount that this one stands on, and keeps, if any.
+        writable: Whether it takes writes.
     """
 
     id: str
@@ -45,6 +49,9 @@ class MountRecord:
     mount_namespace: int
     mount_id: int = 0
     created_at_ns: int
+    layer: str | None = None
+    below: str | None = None
+    writable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +75,30 @@ class MountHolder:
         return self.owner is None or self.owner.is_live(self.created_at_ns, now_ns)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountSubject:
+    """What is mounted.
+
+    Attributes:
+        chain_id: The stack of layers.
+        image_name: What the image is called, for whoever lists mounts; None where it is no image.
+        image_id: Its ID.
+    """
+
+    chain_id: Digest
+    image_name: str | None = None
+    image_id: Digest | None = None
+
+    @classmethod
+    def of(cls, image: ImageRow) -> MountSubject:
+        """An image that has been unpacked."""
+        assert image.chain_id is not None
+        return cls(chain_id=image.chain_id, image_name=image.name, image_id=image.image_id)
+
+
 _COLUMNS: Final = (
     "id, chain_id, image_name, image_id, target, driver, boot_id, mount_namespace,"
-    " mount_id, created_at_ns"
+    " mount_id, created_at_ns, layer, below, writable"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM mounts"  # noqa: S608
 _HOLDER_COLUMNS: Final = "id, mount, pid, pid_start, pid_namespace, boot_id, created_at_ns"
@@ -106,6 +134,24 @@ class Mounts:
         """All mounts, in the order of their names."""
         return map(_record, self._tx.rows(f"{_SELECT} ORDER BY id"))
 
+    def of_chain(self, chain_id: Digest, boot_id: str) -> Iterator[MountRecord]:
+        """The mounts of a stack in a boot, in the order of their names."""
+        sql = f"{_SELECT} WHERE chain_id = ? AND boot_id = ? ORDER BY id"
+        return map(_record, self._tx.rows(sql, (chain_id, boot_id)))
+
+    def of_layer(self, layer: str, boot_id: str) -> Iterator[MountRecord]:
+        """The mounts of a layer in a boot, the first one first."""
+        sql = f"{_SELECT} WHERE layer = ? AND boot_id = ? ORDER BY created_at_ns, id"
+        return map(_record, self._tx.rows(sql, (layer, boot_id)))
+
+    def of_layers(self) -> Iterator[MountRecord]:
+        """The mounts of all layers, in the order of their names."""
+        return map(_record, self._tx.rows(f"{_SELECT} WHERE layer IS NOT NULL ORDER BY id"))
+
+    def is_below(self, id: str) -> bool:  # noqa: A002
+        """Whether another mount stands on one."""
+        return self._tx.row("SELECT 1 FROM mounts WHERE below = ? LIMIT 1", (id,)) is not None
+
     def put(self, record: MountRecord) -> None:
         """Record a mount, in place of the one of its name.
 
@@ -114,7 +160,7 @@ class Mounts:
         """
         self._tx.execute("DELETE FROM mounts WHERE id = ?", (record.id,))
         self._tx.execute(
-            f"INSERT INTO mounts ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            f"INSERT INTO mounts ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
             (
                 record.id,
                 record.chain_id,
@@ -126,6 +172,9 @@ class Mounts:
                 record.mount_namespace,
                 record.mount_id,
                 record.created_at_ns,
+                record.layer,
+                record.below,
+                int(record.writable),
             ),
         )
 
@@ -171,6 +220,9 @@ def _record(row: Row) -> MountRecord:
         mount_namespace=row[7],
         mount_id=row[8],
         created_at_ns=row[9],
+        layer=row[10],
+        below=row[11],
+        writable=bool(row[12]),
     )
 
 

@@ -5,7 +5,14 @@ A step is never changed once it was released: what is wrong in one is put right 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from orlop.digest import Digest, chain_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apsw import Connection
 
 APPLICATION_ID: Final = 0x4F52_4C50
 """`ORLP`: what the header of every database of orlop says it is."""
@@ -175,8 +182,137 @@ _LABELS: Final = "".join(
     )
 )
 
-STEPS: Final = (_FETCHED, _DERIVED, _LABELS)
-"""What leads from version n to version n + 1."""
+_STORED: Final = """
+CREATE TABLE layers (
+    id            TEXT NOT NULL PRIMARY KEY,
+    parent        TEXT,
+    diff_id       TEXT,
+    diff_size     INTEGER,
+    chain_id      TEXT,
+    source        TEXT,
+    source_size   INTEGER,
+    compression   TEXT NOT NULL,
+    form          TEXT,
+    read_only     INTEGER NOT NULL,
+    pinned        INTEGER NOT NULL,
+    metadata      TEXT NOT NULL,
+    flags         TEXT NOT NULL,
+    mount_label   TEXT NOT NULL,
+    id_mapping    TEXT,
+    created_at_ns INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX layers_by_parent ON layers (parent);
+CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL;
+CREATE INDEX layers_by_chain ON layers (chain_id) WHERE chain_id IS NOT NULL;
+CREATE INDEX layers_by_source ON layers (source) WHERE source IS NOT NULL;
+CREATE INDEX layers_pinned ON layers (pinned) WHERE pinned <> 0;
+CREATE INDEX layers_written ON layers (form) WHERE form IS NOT NULL;
+
+CREATE TABLE stored_images (
+    id              TEXT NOT NULL PRIMARY KEY,
+    layer           TEXT,
+    digest          TEXT,
+    made            INTEGER NOT NULL,
+    target          TEXT,
+    target_digest   TEXT,
+    manifest_digest TEXT,
+    config_digest   TEXT,
+    platform        TEXT NOT NULL,
+    size            INTEGER NOT NULL,
+    metadata        TEXT NOT NULL,
+    flags           TEXT NOT NULL,
+    created_at_ns   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stored_images_by_layer ON stored_images (layer) WHERE layer IS NOT NULL;
+CREATE INDEX stored_images_by_digest ON stored_images (digest) WHERE digest IS NOT NULL;
+CREATE INDEX stored_images_by_target ON stored_images (target_digest)
+    WHERE target_digest IS NOT NULL;
+CREATE INDEX stored_images_by_manifest ON stored_images (manifest_digest)
+    WHERE manifest_digest IS NOT NULL;
+CREATE INDEX stored_images_by_config ON stored_images (config_digest)
+    WHERE config_digest IS NOT NULL;
+
+CREATE TABLE containers (
+    id              TEXT NOT NULL PRIMARY KEY,
+    image           TEXT NOT NULL,
+    layer           TEXT NOT NULL,
+    manifest_digest TEXT,
+    config_digest   TEXT,
+    metadata        TEXT NOT NULL,
+    flags           TEXT NOT NULL,
+    created_at_ns   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX containers_by_image ON containers (image);
+CREATE INDEX containers_by_layer ON containers (layer);
+CREATE INDEX containers_by_manifest ON containers (manifest_digest)
+    WHERE manifest_digest IS NOT NULL;
+CREATE INDEX containers_by_config ON containers (config_digest) WHERE config_digest IS NOT NULL;
+
+CREATE TABLE object_names (
+    kind    TEXT NOT NULL CHECK (kind IN ('layer', 'image', 'container')),
+    name    TEXT NOT NULL,
+    id      TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX object_names_by_id ON object_names (kind, id, ordinal);
+
+CREATE TABLE name_history (
+    id      TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    PRIMARY KEY (id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE big_data (
+    kind   TEXT NOT NULL CHECK (kind IN ('layer', 'image', 'container')),
+    id     TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    file   TEXT NOT NULL,
+    size   INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (kind, id, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX big_data_by_digest ON big_data (digest);
+
+ALTER TABLE mounts ADD COLUMN layer TEXT;
+ALTER TABLE mounts ADD COLUMN below TEXT;
+ALTER TABLE mounts ADD COLUMN writable INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX mounts_by_layer ON mounts (layer) WHERE layer IS NOT NULL;
+CREATE INDEX mounts_by_below ON mounts (below) WHERE below IS NOT NULL;
+
+CREATE TRIGGER image_takes_name AFTER INSERT ON images BEGIN
+    DELETE FROM object_names WHERE kind = 'image' AND name = new.name;
+END;
+"""
+
+
+def _record_pulled(connection: Connection) -> None:
+    """Record the layers of the stacks that are known: they were no records of their own before."""
+    stacks: dict[str, list[Digest]] = {}
+    for chain_id, diff_id in connection.execute(_STACKS):
+        stacks.setdefault(chain_id, []).append(Digest(diff_id))
+    for diff_ids in stacks.values():
+        parent = None
+        for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True):
+            connection.execute(_PULLED, (chain_id.encoded, parent, diff_id, chain_id))
+            parent = chain_id.encoded
+
+
+_STACKS: Final = "SELECT chain_id, diff_id FROM chain_layers ORDER BY chain_id, ordinal"
+_PULLED: Final = (
+    "INSERT OR IGNORE INTO layers (id, parent, diff_id, chain_id, compression, read_only, pinned,"
+    " metadata, flags, mount_label, created_at_ns) VALUES (?,?,?,?,'',1,0,'','{}','',0)"
+)
+
+STEPS: Final[tuple[str | Callable[[Connection], None], ...]] = (
+    _FETCHED,
+    _DERIVED,
+    _LABELS,
+    _STORED,
+    _record_pulled,
+)
+"""What leads from version n to version n + 1: SQL, or what SQL cannot say."""
 
 VERSION: Final = len(STEPS)
 """The version that this code reads and writes."""

@@ -23,18 +23,21 @@ from orlop._sys.process import boot_id, mount_namespace, seen_mount_namespaces
 from orlop.digest import Digest
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
-from orlop.metadata import MountHolder, MountRecord, Mounts, Owner
+from orlop.metadata import MountHolder, MountRecord, Mounts, MountSubject, Owner
 from orlop.storage.mountable import DRIVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orlop.drivers import MountHandle
-    from orlop.metadata import Database, ImageRow
+    from orlop.metadata import Database
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.places import Places
 
-_LOCK_TIMEOUT: Final = 60.0
+LOCK_TIMEOUT: Final = 60.0
+"""Seconds to wait for whoever mounts or unmounts at the same place."""
+NOT_MOUNTED: Final = 0
+"""What stands for the mount id of a directory that is shown as it is."""
 _NAME_LENGTH: Final = 16
 
 
@@ -54,6 +57,8 @@ class MountTable:
         """The mounts of this boot with their holders, as recorded."""
         with self._database.read() as tx:
             mounts = [record for record in Mounts(tx).list() if record.boot_id == boot_id()]
+            # What stands on others goes before them.
+            mounts.sort(key=lambda record: record.layer is None)
             return [(record, Mounts(tx).holders(record.id)) for record in mounts]
 
     def present(self) -> list[tuple[MountRecord, tuple[MountHolder, ...]]]:
@@ -63,14 +68,14 @@ class MountTable:
         """
         here = mount_namespace()
         return [
-            (record, tuple(self._live_holders(record)))
+            (record, tuple(self.live_holders(record)))
             for record, _ in self.entries()
-            if record.mount_namespace != here or self._is_there(record)
+            if record.mount_namespace != here or self.is_there(record)
         ]
 
     def hold(
         self,
-        image: ImageRow,
+        subject: MountSubject,
         mountable: Mountable,
         target: Path | None,
         *,
@@ -79,7 +84,7 @@ class MountTable:
         """Mount an image, or hold its mount together with others.
 
         Args:
-            image: What is mounted.
+            subject: What is mounted.
             mountable: From what.
             target: Where; None for a place of orlop's own, which all who mount it so share.
             owner: The process that the hold ends with; None where it ends by `unmount` alone.
@@ -93,23 +98,54 @@ class MountTable:
             UnsupportedError: No right to mount, or a kernel that cannot.
             OSError: The target is missing or no directory, or mounting failed.
         """
-        shared = target is None
-        target = self.own_place(image, mountable.driver) if target is None else target.resolve()
+        if target is None:
+            return self.share(subject, mountable.driver, lambda: mountable, owner=owner)
+        target = target.resolve()
         with self._lock(target):
             found = self._living(target)
-            if found is None:
-                if not shared and not target.is_dir():
-                    code = errno.ENOTDIR if target.exists() else errno.ENOENT
-                    raise OSError(code, "no directory to mount at", str(target))
-                record = self._mount(image, mountable, target, shared=shared)
-            elif shared and found.chain_id == image.chain_id:
-                record = found
-            else:
-                raise AlreadyExistsError(
-                    f"{found.image_name} is mounted at {target} already",
-                    hint=f"unmount it first: orlop umount {target}",
-                )
+            if found is not None:
+                raise self._taken(found)
+            if not target.is_dir():
+                code = errno.ENOTDIR if target.exists() else errno.ENOENT
+                raise OSError(code, "no directory to mount at", str(target))
+            record = self._mount(subject, mountable, target, shared=False)
             return record, self._add_holder(record, owner)
+
+    def share(
+        self,
+        subject: MountSubject,
+        driver: Driver,
+        make: Callable[[], Mountable],
+        *,
+        owner: Owner | None,
+    ) -> tuple[MountRecord, str]:
+        """Hold the mount of a stack at orlop's own place, together with all others who do.
+
+        Args:
+            subject: What is mounted.
+            driver: What mounts it.
+            make: Gives what it is mounted from, where it is not mounted yet.
+            owner: As for `hold`.
+
+        Raises:
+            OrlopError: As `hold`, or as `make`.
+            OSError: Mounting failed.
+        """
+        target = self.own_place(subject, driver)
+        with self._lock(target):
+            record = self._living(target)
+            if record is None:
+                record = self._mount(subject, make(), target, shared=True)
+            elif record.chain_id != subject.chain_id:
+                raise self._taken(record)
+            return record, self._add_holder(record, owner)
+
+    @staticmethod
+    def _taken(record: MountRecord) -> AlreadyExistsError:
+        return AlreadyExistsError(
+            f"{record.image_name} is mounted at {record.target} already",
+            hint=f"unmount it first: orlop umount {record.target}",
+        )
 
     def release(self, record: MountRecord, holder: str, *, lazy: bool = False) -> None:
         """Give up a hold; the last one takes the mount away.
@@ -119,13 +155,30 @@ class MountTable:
             OSError: Unmounting failed.
         """
         with self._lock(Path(record.target)):
-            others = [other for other in self._live_holders(record) if other.id != holder]
-            if not others:
-                self._take_away(record, lazy=lazy)
-            with self._database.write() as tx:
+            others = [other for other in self.live_holders(record) if other.id != holder]
+            needed = bool(others) or self._is_below(record)
+            if not needed:
+                self.take_away(record, lazy=lazy)
+            with self._database.write(durable=False) as tx:
                 Mounts(tx).release(holder)
-                if not others:
+                if not needed:
                     Mounts(tx).delete(record.id)
+
+    def drop_unused(self, id: str) -> None:  # noqa: A002
+        """Take a mount away that nobody holds and no other mount stands on; else do nothing."""
+        with self._database.read() as tx:
+            record = Mounts(tx).get(id)
+        if record is None:
+            return
+        with self._lock(Path(record.target)):
+            if self.live_holders(record) or self._is_below(record):
+                return
+            try:
+                self.take_away(record, lazy=False)
+            except InUseError:
+                return  # The next collection takes it.
+            with self._database.write(durable=False) as tx:
+                Mounts(tx).delete(record.id)
 
     def unmount(self, record: MountRecord, *, lazy: bool = False) -> bool:
         """Release one hold that nobody in particular has; whether the mount is gone now.
@@ -135,20 +188,20 @@ class MountTable:
             OSError: Unmounting failed.
         """
         with self._lock(Path(record.target)):
-            holders = self._live_holders(record)
+            holders = self.live_holders(record)
             free = [holder for holder in holders if holder.owner is None]
             if holders and not free:
                 pids = ", ".join(str(holder.owner.pid) for holder in holders if holder.owner)
                 raise InUseError(
                     f"{record.target} is held by process {pids}", hint="end it, and try again"
                 )
-            last = len(holders) <= 1
+            last = len(holders) <= 1 and not self._is_below(record)
             if last:
-                self._take_away(record, lazy=lazy)
-            with self._database.write() as tx:
+                self.take_away(record, lazy=lazy)
+            with self._database.write(durable=False) as tx:
                 if last:
                     Mounts(tx).delete(record.id)
-                else:
+                elif free:
                     Mounts(tx).release(free[0].id)
             return last
 
@@ -159,16 +212,18 @@ class MountTable:
 
     def stale(self) -> list[MountRecord]:
         """The mounts that `clean` would take away, if they are not in use."""
-        here = mount_namespace()
-        return [
-            record
-            for record, holders in self.entries()
-            if (
-                not (self._live_holders(record) and self._is_there(record))
-                if record.mount_namespace == here
-                else _is_beyond(record, holders)
-            )
-        ]
+        here, found, kept = mount_namespace(), [], set[str]()
+        for record, holders in self.entries():
+            if record.mount_namespace != here:
+                gone = _is_beyond(record, holders)
+            else:
+                held = bool(self.live_holders(record)) or record.id in kept
+                gone = not (held and self.is_there(record))
+            if gone:
+                found.append(record)
+            elif record.below is not None:
+                kept.add(record.below)
+        return found
 
     def clean(self) -> list[MountRecord]:
         """Take away the mounts whose holders are all gone, and forget those that are; which.
@@ -180,36 +235,41 @@ class MountTable:
         for record, holders in self.entries():
             if record.mount_namespace != mount_namespace():
                 if _is_beyond(record, holders):
-                    with self._database.write() as tx:
+                    with self._database.write(durable=False) as tx:
                         Mounts(tx).delete(record.id)
                     cleaned.append(record)
                 continue
-            with self._lock(Path(record.target)):
-                if self._live_holders(record) and self._is_there(record):
+            with self._lock_of(record):
+                held = self.live_holders(record) or self._is_below(record)
+                if held and self.is_there(record):
                     continue
                 try:
-                    self._take_away(record, lazy=False)
+                    self.take_away(record, lazy=False)
                 except InUseError:
                     continue
-                with self._database.write() as tx:
+                with self._database.write(durable=False) as tx:
                     Mounts(tx).delete(record.id)
                 cleaned.append(record)
         return cleaned
 
-    def own_place(self, image: ImageRow, driver: Driver) -> Path:
-        """Where an image is mounted when nobody says where; several stores may share `RUN`."""
-        assert image.chain_id is not None
+    def _lock_of(self, record: MountRecord) -> FileLock:
+        if record.layer is None:
+            return self._lock(Path(record.target))
+        return FileLock(self._places.layer_lock(record.layer), timeout=LOCK_TIMEOUT)
+
+    def own_place(self, subject: MountSubject, driver: Driver) -> Path:
+        """Where a stack is mounted when nobody says where; several stores may share `RUN`."""
         root = os.fsencode(os.path.realpath(self._places.root))
-        name = Digest.of(root + image.chain_id.encode()).encoded[:_NAME_LENGTH]
+        name = Digest.of(root + subject.chain_id.encode()).encoded[:_NAME_LENGTH]
         return self._places.mounts / f"{name}-{driver}"
 
-    def find_own(self, image: ImageRow) -> MountRecord | None:
-        """A mount of an image at a place of orlop's own, or None."""
-        places = (self.own_place(image, driver) for driver in DRIVERS)
+    def find_own(self, subject: MountSubject) -> MountRecord | None:
+        """A mount of a stack at a place of orlop's own, or None."""
+        places = (self.own_place(subject, driver) for driver in DRIVERS)
         return next((found for place in places if (found := self.find(place))), None)
 
     def _lock(self, target: Path) -> FileLock:
-        return FileLock(self._places.mount_lock(target), timeout=_LOCK_TIMEOUT)
+        return FileLock(self._places.mount_lock(target), timeout=LOCK_TIMEOUT)
 
     def _living(self, target: Path) -> MountRecord | None:
         """The mount that is recorded at a target, if it is there; else its row is dropped.
@@ -219,26 +279,33 @@ class MountTable:
         record = self.find(target)
         if record is None:
             return None
-        if self._is_there(record):
-            if target.parent == self._places.mounts or self._live_holders(record):
+        if self.is_there(record):
+            if target.parent == self._places.mounts or self.live_holders(record):
                 return record
-            self._take_away(record, lazy=False)
-        with self._database.write() as tx:
+            self.take_away(record, lazy=False)
+        with self._database.write(durable=False) as tx:
             Mounts(tx).delete(record.id)
         return None
 
-    def _is_there(self, record: MountRecord) -> bool:
+    def _is_below(self, record: MountRecord) -> bool:
+        with self._database.read() as tx:
+            return Mounts(tx).is_below(record.id)
+
+    def is_there(self, record: MountRecord) -> bool:
+        """Whether a mount of this mount namespace is there; a bare directory is where it exists."""
+        if record.mount_id == NOT_MOUNTED:
+            return os.path.isdir(record.target)
         return is_mounted(record.target, mount_id=record.mount_id)
 
     def _mount(
-        self, image: ImageRow, mountable: Mountable, target: Path, *, shared: bool
+        self, subject: MountSubject, mountable: Mountable, target: Path, *, shared: bool
     ) -> MountRecord:
-        with self._detached(image, mountable) as handle:
+        with self._detached(subject, mountable) as handle:
             record = MountRecord(
                 id=os.urandom(16).hex(),
-                chain_id=image.chain_id,
-                image_name=image.name,
-                image_id=image.image_id,
+                chain_id=subject.chain_id,
+                image_name=subject.image_name,
+                image_id=subject.image_id,
                 target=str(target),
                 driver=mountable.driver,
                 boot_id=boot_id(),
@@ -246,24 +313,25 @@ class MountTable:
                 mount_id=handle.mount_id,
                 created_at_ns=time.time_ns(),
             )
-            with self._database.write() as tx:
+            with self._database.write(durable=False) as tx:
                 Mounts(tx).put(record)
             try:
                 if shared:
-                    self._make_place(target)
+                    self.make_place(target)
                 handle.attach(target)
             except BaseException:
-                with self._database.write() as tx:
+                with self._database.write(durable=False) as tx:
                     Mounts(tx).delete(record.id)
                 raise
         return record
 
-    def _detached(self, image: ImageRow, mountable: Mountable) -> MountHandle:
+    def _detached(self, subject: MountSubject, mountable: Mountable) -> MountHandle:
         """A new mount of the image: a copy of one that is there, since each real one costs."""
-        for record, _ in self.entries():
+        with self._database.read() as tx:
+            records = list(Mounts(tx).of_chain(subject.chain_id, boot_id()))
+        for record in records:
             if (
-                record.chain_id == image.chain_id
-                and record.driver == mountable.driver
+                record.driver == mountable.driver
                 and record.mount_namespace == mount_namespace()
                 and (copy := self._copy(record)) is not None
             ):
@@ -277,11 +345,11 @@ class MountTable:
         """
         try:
             with FileLock(self._places.mount_lock(Path(record.target)), timeout=0):
-                return mount_bind(record.target) if self._is_there(record) else None
+                return mount_bind(record.target) if self.is_there(record) else None
         except (InUseError, NotFoundError, OSError):
             return None
 
-    def _make_place(self, target: Path) -> None:
+    def make_place(self, target: Path) -> None:
         """Make a mount point of orlop's own; a mapped root must be able to pass."""
         self._places.run.parent.mkdir(parents=True, exist_ok=True)
         for path in (self._places.run, self._places.mounts, target):
@@ -295,16 +363,25 @@ class MountTable:
         holder = MountHolder(
             id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=time.time_ns()
         )
-        with self._database.write() as tx:
+        with self._database.write(durable=False) as tx:
             Mounts(tx).hold(holder)
         return holder.id
 
-    def _live_holders(self, record: MountRecord) -> list[MountHolder]:
+    def live_holders(self, record: MountRecord) -> list[MountHolder]:
+        """The holders of a mount that still count."""
         now = time.time_ns()
         with self._database.read() as tx:
             return [holder for holder in Mounts(tx).holders(record.id) if holder.is_live(now)]
 
-    def _take_away(self, record: MountRecord, *, lazy: bool) -> None:
+    def take_away(self, record: MountRecord, *, lazy: bool) -> None:
+        """Unmount what a record says, if it is there, and remove a place of orlop's own.
+
+        Raises:
+            InUseError: Files below it are open.
+            OSError: Unmounting failed.
+        """
+        if record.mount_id == NOT_MOUNTED:
+            return
         try:
             unmount(record.target, mount_id=record.mount_id, lazy=lazy)
         except NotFoundError:

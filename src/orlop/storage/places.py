@@ -7,16 +7,22 @@
       ingest/<id>/                content on its way in
       forms/<algorithm>/<hex>/    derived from one layer, by diffID; see `orlop.storage.forms`
       chains/<algorithm>/<hex>/   derived from a stack, by chainID; see `orlop.storage.chains`
+      layers/<id>/                written to; see `orlop.storage.layers.directory`
+      images/<id>/                big data and a directory of an image's own
+      containers/<id>/            likewise
       staging/<lease>-<pid>-<n>/  a form or chain being built, under the lease in its name
       locks/<nn>                  who builds, by the first two digits of a digest
       locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
+      locks/layer-<nn>            who mounts, changes or removes a layer, likewise by its ID's
       reserve                     room for removing things when the disk is full
       trash/                      what is being removed
     RUN/                          0711
-      mounts/<chain>-<driver>/    mount points, nothing else
+      mounts/<name>-<driver>/     mount points, nothing else
+      containers/<id>/            what containers keep until the next boot; images/<id>/ likewise
 
-Lock rules: one thread holds at most one of `locks/`, takes it before an ingest, and takes neither
-while a database transaction is open.
+Lock rules: one thread holds at most one of each kind of `locks/`, a layer's before a mount's and a
+mount's before a builder's, takes all of them before an ingest, and none while a database
+transaction is open.
 """
 
 from __future__ import annotations
@@ -36,13 +42,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from orlop.metadata.objects import ObjectKind
+
 FORMAT_VERSION: Final = 1
 KNOWN_FEATURES: Final = frozenset[str]()
 """Feature flags that this version understands; a store that has others is refused."""
 
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536
-_FOLDERS: Final = ("blobs", "ingest", "forms", "chains", "staging", "locks", "trash")
+_FOLDERS: Final = (
+    "blobs", "ingest", "forms", "chains", "layers", "images", "containers", "staging", "locks",
+    "trash",
+)  # fmt: skip
 _OWN_NAMES: Final = frozenset({*_FOLDERS, "format.json", "reserve", "lost+found"})
 
 
@@ -101,6 +112,18 @@ class Places:
         """The directory of what is derived from a stack of layers."""
         return self.root / "chains" / chain_id.algorithm / chain_id.encoded
 
+    def layer(self, id: str) -> Path:  # noqa: A002
+        """The directory of a layer that is written to."""
+        return self.root / "layers" / id
+
+    def object(self, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+        """The directory of a layer, an image or a container."""
+        return self.root / f"{kind}s" / id
+
+    def run_directory(self, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+        """What an image or a container keeps until the next boot."""
+        return self.run / f"{kind}s" / id
+
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""
         return self.root / "locks" / digest.encoded[:2].lower()
@@ -109,6 +132,10 @@ class Places:
         """The lock file of whoever mounts or unmounts at a target; builds never wait for these."""
         name = Digest.of(os.fsencode(target)).encoded[:2]
         return self.root / "locks" / f"mount-{name}"
+
+    def layer_lock(self, id: str) -> Path:  # noqa: A002
+        """The lock file of whoever mounts, changes or removes a layer."""
+        return self.root / "locks" / f"layer-{Digest.of(id.encode()).encoded[:2]}"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from orlop.compression import Decompressor
-from orlop.digest import Digest, digest_of
+from orlop.digest import Digest, digest_of, empty_digest, new_hash
 from orlop.errors import DigestMismatchError
 from orlop.tar import TarScanner
 from orlop.tree import ChangesetEncoder
@@ -65,7 +65,7 @@ class LayerUnpacker:
     the next call.
 
     Args:
-        diff_id: What the uncompressed bytes must hash to.
+        diff_id: What the uncompressed bytes must hash to; None where that is to be found out.
         sink: Where they go.
         decompression: Limits on what they may grow to.
         tar: Limits on what the archive may hold.
@@ -73,7 +73,7 @@ class LayerUnpacker:
 
     def __init__(
         self,
-        diff_id: Digest,
+        diff_id: Digest | None,
         sink: LayerSink,
         *,
         decompression: DecompressionLimits,
@@ -82,8 +82,9 @@ class LayerUnpacker:
         self._diff_id = diff_id
         self._sink = sink
         self._decompressor = Decompressor(limits=decompression)
-        self._scanner = TarScanner(diff_id, limits=tar)
-        self._hash = diff_id.hasher()
+        # The changeset does not keep whose it is.
+        self._scanner = TarScanner(diff_id or empty_digest(), limits=tar)
+        self._hash = new_hash("sha256") if diff_id is None else diff_id.hasher()
         self._encoder = ChangesetEncoder()
         self._size = 0
         self._error: BaseException | None = None
@@ -116,7 +117,7 @@ class LayerUnpacker:
         self.close()
         self._raise_error()
         diff_id = digest_of(self._hash)
-        if diff_id != self._diff_id:
+        if self._diff_id not in {None, diff_id}:
             raise DigestMismatchError(
                 "the uncompressed layer is not what the image's config names",
                 expected=self._diff_id,

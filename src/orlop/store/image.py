@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from orlop.errors import InvalidPlatformError, NotFoundError
-from orlop.metadata import Images, Lease
+from orlop.metadata import Images, Lease, MountSubject
 from orlop.metadata.owner import Owner
 from orlop.platform import Platform
 from orlop.storage.places import writing_to
@@ -205,7 +205,7 @@ class Image:
                     raise self._storage.mountables.refuse_target(mountable)
                 return Mount(self._storage, mountable.paths[0], None, "")
             record, holder = self._storage.mounts.hold(
-                self._record,
+                MountSubject.of(self._record),
                 mountable,
                 None if target is None else Path(target),
                 owner=None if keep else Owner.current(),
@@ -290,7 +290,7 @@ class Image:
         """What the image is mounted from, made now if need be."""
         mountables = self._storage.mountables
         if driver is None:
-            mounted = self._storage.mounts.find_own(self._record)
+            mounted = self._storage.mounts.find_own(MountSubject.of(self._record))
             wanted = cast("Driver", mounted.driver) if mounted else None
             found = mountables.find(self._stack, wanted) or mountables.find(self._stack)
             if found is not None:

@@ -11,7 +11,7 @@ from orlop.errors import AmbiguousError, InUseError, InvalidDigestError, NotFoun
 from orlop.filters import Time, labels_value, parse
 from orlop.metadata import Blobs, Chains, Forms, Lease, Leases
 from orlop.metadata.leases import is_live
-from orlop.store.lookup import find_image
+from orlop.storage.lookup import find_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from orlop.errors import AmbiguousError, InvalidReferenceError, NotFoundError
 from orlop.filters import check_labels
 from orlop.metadata import Images, Labels
 from orlop.reference import Reference
-from orlop.store.lookup import find_image, find_name
+from orlop.storage.lookup import find_image, find_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

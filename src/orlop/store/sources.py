@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidReferenceError, UnsupportedError
 from orlop.metadata import Images, Lease
-from orlop.store.lookup import find_image
+from orlop.storage.lookup import find_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, overload
 
 from orlop.errors import NotFoundError
-from orlop.metadata import Images, Lease
+from orlop.metadata import Images, Lease, MountSubject
 from orlop.platform import Platform
+from orlop.storage.lookup import find_image
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.bring import Bringing, bring_in
 from orlop.store.image import Image
-from orlop.store.lookup import find_image
 from orlop.store.mount import MountInfo
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
 from orlop.store.where import find_places
@@ -497,7 +497,9 @@ class Store:
 
     def _own_mount(self, name_or_id: str) -> MountRecord | None:
         image = self._find(name_or_id)
-        return None if image is None else self._storage.mounts.find_own(image)
+        if image is None or image.chain_id is None:
+            return None
+        return self._storage.mounts.find_own(MountSubject.of(image))
 
     def _find(self, name_or_id: str) -> ImageRow | None:
         try:

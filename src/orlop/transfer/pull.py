@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError
+from orlop.images.sources import layer_sources
 from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_layer
 from orlop.metadata import Chains, ImageRow, Images, Lease
 from orlop.metadata.content import LeasedContent
@@ -206,7 +207,9 @@ class Pull:
         ]
         with self._storage.database.write() as tx:
             self._lease.require_in(tx)
-            Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
+            Chains(tx).put_layers(
+                stack.chain_id, stack.diff_ids, layer_sources(selection.manifest.layers)
+            )
             for record in records:
                 Images(tx).put(record)
             return [Images(tx).get(record.name) or record for record in records]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orlop.content import DigestDirectory, LocalContent, MemoryContent
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_id
 from orlop.metadata import (
     BlobRecord,
     Blobs,
@@ -122,7 +122,7 @@ def test_nothing_to_do_costs_no_query_for_each(database, content, monkeypatch):
     def queries(images):
         for number in range(images):
             layers = [digest(f"layer {number} {ordinal}") for ordinal in range(3)]
-            chain = digest(f"chain {number}")
+            chain = chain_id(layers)
             derive(database, chain, *layers)
             forms.digests |= set(layers)
             chains.digests.add(chain)
@@ -437,7 +437,7 @@ def test_killed_at_any_moment(tmp_path):
 CROWD = """
 import sys
 from orlop.content import LocalContent
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_id
 from orlop.metadata import *
 from orlop.metadata.content import LeasedContent
 from orlop.metadata.gc import collect

@@ -1,0 +1,1 @@
+"""Layers: made, mounted, compared, changed, and told what they are called."""

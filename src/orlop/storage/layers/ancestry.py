@@ -1,0 +1,125 @@
+"""A layer and all below it, wherever they lie, and what a mount of them is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orlop.errors import InvalidError
+from orlop.metadata import Layers
+from orlop.storage.chains import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orlop.digest import Digest
+    from orlop.metadata import LayerRow, Transaction
+    from orlop.storage.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A layer, and the store that it lies in.
+
+    Attributes:
+        row: Its record.
+        storage: The store: the one that was asked, or an additional one of it.
+    """
+
+    row: LayerRow
+    storage: Storage
+
+    @property
+    def directory(self) -> Path | None:
+        """Its directory of writes; None where it never gets one."""
+        return None if self.row.form is None else directory_of(self.storage, self.row)
+
+    @property
+    def written(self) -> bool:
+        """Whether anything may have been written to it."""
+        return self.directory is not None and self.directory.is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a layer's mount consists of, or stands on.
+
+    Attributes:
+        directories: Directories in overlay's form, the topmost first.
+        base: What lies below them: a stack of tars, a whole tree, or nothing.
+    """
+
+    directories: tuple[Path, ...]
+    base: Stack | Path | None
+
+
+def directory_of(storage: Storage, row: LayerRow) -> Path:
+    """Where a layer's writes go: `layers/<id>/diff`, or `tree`."""
+    return storage.places.layer(row.id) / ("tree" if row.form == "tree" else "diff")
+
+
+def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
+    """A layer and all below it, the topmost first.
+
+    Raises:
+        InvalidError: One of them is missing: the store is damaged.
+    """
+    found: list[Located] = []
+    wanted: str | None = id
+    for store in (storage, *storage.additional):
+        if wanted is None:
+            break
+        with store.database.read() as tx:
+            rows = Layers(tx).ancestry(wanted)
+        found += (Located(row, store) for row in rows)
+        wanted = found[-1].row.parent if found else wanted
+    if wanted is not None:
+        raise InvalidError(
+            f"layer {wanted} is missing, and {id} stands on it",
+            hint="run `orlop check`; additional stores must be named where layers stand on theirs",
+        )
+    return found
+
+
+def ground_of(layers: Sequence[Located]) -> Ground:
+    """What layers consist of, the topmost first, as far as anything of the lower ones shows."""
+    directories: list[Path] = []
+    for at, each in enumerate(layers):
+        directory = each.directory
+        if directory is not None and directory.is_dir():
+            if each.row.form == "tree":
+                return Ground(tuple(directories), directory)
+            directories.append(directory)
+        if each.row.diff_id is not None:
+            return Ground(tuple(directories), stack_of(layers[at:]))
+    return Ground(tuple(directories), None)
+
+
+def stack_of(layers: Sequence[Located]) -> Stack:
+    """The stack of tars that these layers are, the topmost first.
+
+    Raises:
+        InvalidError: One below another tar is something else, which no step of orlop leaves.
+    """
+    diff_ids: list[Digest] = []
+    for each in reversed(layers):
+        if each.row.diff_id is not None:
+            diff_ids.append(each.row.diff_id)
+        elif each.written:
+            raise InvalidError(
+                f"layer {each.row.id} is a directory below a tar", hint="run `orlop check`"
+            )
+    return Stack.of(diff_ids)
+
+
+def row_of(tx: Transaction, id: str) -> LayerRow:  # noqa: A002
+    """The record of a layer that was there a moment ago.
+
+    Raises:
+        InvalidError: It is gone.
+    """
+    row = Layers(tx).get(id)
+    if row is None:
+        raise InvalidError(f"layer {id} has just been deleted", hint="look again what there is")
+    return row
