@@ -1,6 +1,7 @@
-"""Tar archives, read strictly and as a stream into the entries of a changeset."""
+"""Tar archives: read strictly and as a stream into the entries of a changeset, and written so."""
 
 from orlop.tar.limits import TarLimits
 from orlop.tar.scan import TarScanner
+from orlop.tar.write import END_OF_ARCHIVE, encode_entry, padding
 
-__all__ = ["TarLimits", "TarScanner"]
+__all__ = ["END_OF_ARCHIVE", "TarLimits", "TarScanner", "encode_entry", "padding"]

@@ -42,11 +42,16 @@ def decode_xattrs(records: Mapping[bytes, bytes], limits: TarLimits) -> dict[byt
             raise MalformedError(f"an extended attribute has no proper name: {shown(name)}")
         if xattrs.setdefault(name, value) != value:
             raise MalformedError(f"two values of the attribute {shown(name)}")
-    _check_limits(xattrs, limits)
+    check_xattrs(xattrs, limits)
     return xattrs
 
 
-def _check_limits(xattrs: dict[bytes, bytes], limits: TarLimits) -> None:
+def check_xattrs(xattrs: Mapping[bytes, bytes], limits: TarLimits) -> None:
+    """Refuse what is too long for Linux.
+
+    Raises:
+        TooLargeError: A name, a value or the list of names is over its limit.
+    """
     for name, value in xattrs.items():
         if len(name) > limits.max_xattr_name_size:
             raise TooLargeError("an attribute's name is too long", "max_xattr_name_size")

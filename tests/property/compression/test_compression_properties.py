@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orlop.compression import Decompressor
+from orlop.compression import Compressor, Decompressor
 from orlop.errors import OrlopError
 
 if sys.version_info >= (3, 14):
@@ -68,3 +68,22 @@ def test_what_is_not_compressed_passes_unchanged(data):
         assert decompress(data, [3, 0, 5]) == data
     except OrlopError:
         assert data[:1] in b"BLP7\xfd\x04\x1f]PQRSTUVWXYZ[\\]^_"
+
+
+@given(
+    st.sampled_from(["none", "gzip", "zstd"]),
+    DATA,
+    st.lists(st.integers(0, 60_000), max_size=8),
+)
+def test_compressed_streams_come_back_and_do_not_depend_on_their_pieces(name, data, cuts):
+    """The same content has the same digest, whoever packs it and in whatever pieces."""
+    once = Compressor(name)
+    stream = once.feed(data) + once.close()
+    compressor, pieces, position = Compressor(name), [], 0
+    for size in cuts:
+        pieces.append(compressor.feed(memoryview(data)[position : position + size]))
+        position += size
+    pieces += [compressor.feed(data[position:]), compressor.close()]
+    assert b"".join(pieces) == stream
+    if name != "none":
+        assert decompress(stream) == data
