@@ -230,15 +230,18 @@ def decode_ranges(value: object, *, where: str = "$") -> tuple[IdRange, ...]:
 def _decode(value: object, where: str) -> IdRange:
     if isinstance(value, dict):
         for names in _MEMBERS.values():
-            numbers = [value.get(name) for name in names]
             # A bool is an int, and no number in JSON.
-            if all(type(number) is int for number in numbers):
-                container, host, size = numbers
-                try:
-                    return IdRange(container=container, host=host, size=size)
-                except InvalidError as error:
-                    raise error.inside(where) from None
+            numbers = [value[name] for name in names if type(value.get(name)) is int]
+            if len(numbers) == len(names):
+                return _range(*numbers, where=where)
     raise InvalidError("is no range of ids: container_id, host_id, size", where=where)
+
+
+def _range(container: int, host: int, size: int, *, where: str) -> IdRange:
+    try:
+        return IdRange(container=container, host=host, size=size)
+    except InvalidError as error:
+        raise error.inside(where) from None
 
 
 def _checked(kind: str, ranges: Iterable[IdRange]) -> tuple[IdRange, ...]:
