@@ -21,7 +21,8 @@
     ├── LimitExceededError          limit (its name), value (what it is)
     ├── UnsafePathError             where
     ├── UnsupportedError
-    │   └── NeedsParentsError       a layer cannot stand alone in overlay's form
+    │   ├── NeedsParentsError       a layer cannot stand alone in overlay's form
+    │   └── IdMapRefusedError       owners cannot be shown as others; files can be copied instead
     └── RegistryError               status, codes, retryable
         ├── TransportError          no whole answer came
         └── AuthError               the registry wants other credentials
@@ -217,6 +218,10 @@ class UnsupportedError(OrlopError):
 
 class NeedsParentsError(UnsupportedError):
     """A layer cannot be expressed in overlay's form without the layers below it."""
+
+
+class IdMapRefusedError(UnsupportedError):
+    """The kernel or a filesystem cannot show files with other owners than they have."""
 
 
 class RegistryError(OrlopError):

@@ -17,17 +17,23 @@ NOBODY = 65534
 CHECKOUT = Path(__file__).parents[2]
 
 
-def run_as_nobody(arguments, home, **options):
+def run_as_nobody(arguments, home, *, gain=False, subordinate=None, **options):
     """Run the interpreter with these arguments, as nobody; needs root.
 
     Args:
         arguments: Those of the interpreter.
         home: The directory that it works in and may write to.
+        gain: Let it gain privilege by programs that are set-user-id.
+        subordinate: What it finds in /etc/subuid and /etc/subgid; None for the machine's own.
         options: As for `subprocess.run`; text is captured unless they say otherwise.
     """
     os.chown(home, NOBODY, NOBODY)
     needed = [Path(sys.prefix), Path(sys.base_prefix), CHECKOUT]
-    script = [*_opened(needed, Path(home)), _dropping([sys.executable, *map(str, arguments)])]
+    script = [
+        *_showing(subordinate, Path(home)),
+        *_opened(needed, Path(home)),
+        _dropping([sys.executable, *map(str, arguments)], gain),
+    ]
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -57,8 +63,19 @@ def _opened(needed, home):
             yield f"mkdir -p {_quoted(path)} && mount --bind {_quoted(inside)} {_quoted(path)}"
 
 
-def _dropping(command):
-    options = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+def _showing(subordinate, home):
+    """Shell commands that show this text in place of the files of subordinate ids."""
+    if subordinate is None:
+        return
+    file = home / "subordinate"
+    file.write_text(subordinate)
+    for path in ("/etc/subuid", "/etc/subgid"):
+        yield f"mount --bind {_quoted(file)} {path}"
+
+
+def _dropping(command, gain):
+    options = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    options += [] if gain else ["--no-new-privs"]
     return "exec " + shlex.join(["setpriv", *options, "--", *command])
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MOUNT_ATTR_RDONLY: Final = 0x1
 MOUNT_ATTR_NOSUID: Final = 0x2
 MOUNT_ATTR_NODEV: Final = 0x4
+_MOUNT_ATTR_IDMAP: Final = 0x00100000
 
 MAX_STRING: Final = 255
 """Bytes that the kernel takes as the value of one string option."""
@@ -141,6 +142,15 @@ def clone_tree(source: HasFileno | str | os.PathLike[str]) -> Fd:
 def set_attributes(mount: HasFileno, attributes: int) -> None:
     """Set `MOUNT_ATTR_…` bits of one mount."""
     value = _MOUNT_ATTR.pack(attributes, 0, 0, 0)
+    call("mount_setattr", mount.fileno(), b"", AT_EMPTY_PATH, value, len(value))
+
+
+def set_id_mapping(mount: HasFileno, namespace: HasFileno) -> None:
+    """Show the owners of a detached mount as the maps of a user namespace say, once and for good.
+
+    An owner on disk is the container side of the maps, what is shown their host side.
+    """
+    value = _MOUNT_ATTR.pack(_MOUNT_ATTR_IDMAP, 0, 0, namespace.fileno())
     call("mount_setattr", mount.fileno(), b"", AT_EMPTY_PATH, value, len(value))
 
 

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+CAP_SETGID: Final = 6
+CAP_SETUID: Final = 7
 CAP_SYS_ADMIN: Final = 21
 
 _FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC
