@@ -39,6 +39,7 @@ def run_as_nobody(arguments, home, *, gain=False, subordinate=None, **options):
         "HOME": str(home),
         "XDG_RUNTIME_DIR": str(Path(home) / "run"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(CHECKOUT / "src"),
         **options.pop("env", {}),
     }
     options = {"capture_output": True, "text": True, "cwd": home, **options}

@@ -47,7 +47,8 @@ def _all_of(place: bytes | int, *, follow: bool) -> dict[bytes, bytes]:
         try:
             found[os.fsencode(key)] = os.getxattr(place, key, follow_symlinks=follow)
         except OSError as error:
-            # Gone since it was listed, or a name that this filesystem lists and does not give.
-            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+            # Gone since it was listed, or a name that this filesystem lists and does not give, or a
+            # capability that is worth something in other user namespaces than this one.
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP, errno.EOVERFLOW}:
                 raise
     return found

@@ -1,7 +1,9 @@
 """Trees into directories, and directories into trees."""
 
+from orlop.rootfs.copy import copy_tree
 from orlop.rootfs.create import Dropped, OverlayNamespace, XattrPolicy
 from orlop.rootfs.overlay import OverlayForm, overlay_form
+from orlop.rootfs.owners import shift_owners
 from orlop.rootfs.read import read_tree
 from orlop.rootfs.remove import remove_tree
 from orlop.rootfs.stream import StreamReport, StreamWriter
@@ -9,5 +11,6 @@ from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
     "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter", "WriteReport",
-    "XattrPolicy", "overlay_form", "read_tree", "remove_tree", "write_tree",
+    "XattrPolicy", "copy_tree", "overlay_form", "read_tree", "remove_tree", "shift_owners",
+    "write_tree",
 ]  # fmt: skip

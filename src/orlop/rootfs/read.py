@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_INODES: Final = 1 << 24
-_OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_tree(
@@ -123,7 +123,7 @@ class _TreeReader:
     def _digest(self, dir_fd: int, name: bytes, found: os.stat_result) -> Digest | None:
         if found.st_mode & 0o170000 != S_IFREG or not found.st_size:
             return None
-        with open(os.open(name, _OPEN_FILE, dir_fd=dir_fd), "rb", buffering=0) as file:
+        with open(os.open(name, OPEN_FILE, dir_fd=dir_fd), "rb", buffering=0) as file:
             return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
 
 

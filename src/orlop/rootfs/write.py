@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from orlop.errors import InvalidLayerError
 from orlop.rootfs.content import ContentCopier
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.tree import Node
+
+    CopyContent: TypeAlias = Callable[[Place, bytes, Node, int], None]
+    """Writes the content of the file at a place and name, which is a node, to a new open file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +82,32 @@ def write_tree(
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
     with Handles(Place(None, b"", dir_fd)) as handles:
-        writer = _TreeWriter(handles, open_source, ownership, xattrs, overlay)
+        writer = TreeWriter(handles, ownership, xattrs, overlay)
+        content = ContentCopier(open_source, where=writer.where)
         try:
-            return writer.write(root)
+            return writer.write(root, lambda _place, _name, node, fd: content.copy(node, fd))
         except OSError as error:
             raise OSError(error.errno, error.strerror, writer.where()) from error
 
 
-class _TreeWriter:
+class TreeWriter:
+    """Writes one tree; for `write_tree` and `copy_tree`, which have content from elsewhere.
+
+    Args:
+        handles: Those below the empty directory.
+        ownership: As in `write_tree`.
+        xattrs: As in `write_tree`.
+        overlay: As in `write_tree`.
+    """
+
     def __init__(
         self,
         handles: Handles,
-        open_source: Callable[[Digest], int],
         ownership: bool,
         xattrs: XattrPolicy,
-        overlay: OverlayNamespace | None,
+        overlay: OverlayNamespace | None = None,
     ) -> None:
         self._handles = handles
-        self._content = ContentCopier(open_source, where=self.where)
         self._creator = Creator(
             ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
         )
@@ -106,12 +117,15 @@ class _TreeWriter:
         self._closed_modes: list[tuple[Place, int]] = []
         self._inodes = 0
         self._links = 0
+        self._copy_content: CopyContent
 
     def where(self) -> bytes:
         """The path of the entry at hand."""
         return self._place.path(self._name)
 
-    def write(self, root: Node) -> WriteReport:
+    def write(self, root: Node, copy_content: CopyContent) -> WriteReport:
+        """Write the tree, the content of its files by `copy_content`."""
+        self._copy_content = copy_content
         self._shared = dict.fromkeys(_shared_nodes(root))
         self._creator.adopt_root(self._handles.root.fd)
         self._fill(root)
@@ -162,7 +176,7 @@ class _TreeWriter:
         fd = self._creator.open_file(dir_fd, name, node)
         try:
             if node.size:
-                self._content.copy(node, fd)
+                self._copy_content(self._place, self._name, node, fd)
             self._creator.finish_file(fd, node)
         finally:
             os.close(fd)

@@ -1,6 +1,7 @@
 """A user without privilege becomes root of a namespace, and can then do what containers need."""
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from support.unprivileged import run_as_nobody
 pytestmark = [*needs_root, *needs_tools("newuidmap", "newgidmap")]
 
 SUBORDINATE = "nobody:200000:65536\n"
+CAPABILITY = struct.pack("<6I", 0x03000001, 1 << 10, 0, 0, 0, 5)
 ENTER = """\
 import os, sys
 from pathlib import Path
@@ -56,8 +58,7 @@ def home():
 
 def run(code, home, **options):
     options.setdefault("subordinate", "")
-    sources = {"PYTHONPATH": str(Path(orlop.__file__).parents[1])}
-    done = run_as_nobody(["-W", "error", "-c", ENTER + code], home, env=sources, **options)
+    done = run_as_nobody(["-W", "error", "-c", ENTER + code], home, **options)
     assert done.stderr == ""
     return done.stdout.splitlines()
 
@@ -90,6 +91,19 @@ def test_without_subordinate_ids_there_is_one_id(home):
         "['file', 'new']",
     ]
     assert (home / "upper/new").stat().st_uid == NOBODY
+
+
+def test_capabilities_of_other_namespaces_are_not_read(home):
+    (home / "file").touch()
+    os.setxattr(home / "file", "security.capability", CAPABILITY)
+    code = (
+        "from orlop._sys.xattr import xattrs_at\n"
+        "fd = os.open('.', os.O_RDONLY)\n"
+        "print(list(xattrs_at(fd, b'file')))\n"
+        "enter()\n"
+        "print(os.listxattr('file'), xattrs_at(fd, b'file'))\n"
+    )
+    assert run(code, home) == ["[b'security.capability']", "['security.capability'] {}"]
 
 
 def test_a_mapping_of_ones_own(home):
