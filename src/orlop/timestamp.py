@@ -34,3 +34,20 @@ def parse_timestamp(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return seconds * _SECOND + int(fraction[:9].ljust(9, "0"))
+
+
+def format_timestamp(moment_ns: int) -> str:
+    """A moment in nanoseconds since 1970 as a text in UTC, without zeros at its end.
+
+    Spec: RFC 3339, section 5.6.
+
+    Raises:
+        ValueError: It lies before the year 1 or after 9999.
+    """
+    seconds, fraction = divmod(moment_ns, _SECOND)
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise ValueError(f"{moment_ns} ns is no time of the years 1 to 9999") from error
+    digits = f".{fraction:09d}".rstrip("0") if fraction else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + f"{digits}Z"

@@ -10,6 +10,7 @@ from typing import Final
 
 CAP_SETGID: Final = 6
 CAP_SETUID: Final = 7
+CAP_CHOWN: Final = 0
 CAP_SYS_ADMIN: Final = 21
 
 _FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC

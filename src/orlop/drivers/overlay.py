@@ -46,6 +46,7 @@ def mount_overlay(
     work: Place | None = None,
     nodev: bool = True,
     nosuid: bool = True,
+    volatile: bool = False,
     classic: bool | None = None,
 ) -> MountHandle:
     """Mount directories on top of each other and return the mount.
@@ -61,6 +62,8 @@ def mount_overlay(
         work: An empty directory on the same filesystem as `upper`, for the kernel.
         nodev: Device nodes inside are dead.
         nosuid: Set-user-id bits inside are ignored.
+        volatile: Leave what is written to `upper` to the kernel: unmounting does not wait for the
+            disk, and a crash of the machine may lose any of it. `work` must then be new.
         classic: Use `mount(2)` always (True), never (False), or where the kernel takes the layers
             in no other way (None): then fewer fit, about 200.
 
@@ -85,7 +88,10 @@ def mount_overlay(
     else:
         attributes = mount_attributes(nodev=nodev, nosuid=nosuid)
     try:
-        mount = _mount(lowers, writable, attributes, classic=classic)
+        options = dict(_OPTIONS)
+        if volatile and writable:
+            options["volatile"] = None
+        mount = _mount(lowers, writable, options, attributes, classic=classic)
     except OSError as error:
         raise explained(error, "mount an overlay", target) from error
     return finish(mount, target)
@@ -94,11 +100,11 @@ def mount_overlay(
 def _mount(
     lowers: Sequence[Layer],
     writable: Sequence[tuple[str, Place]],
+    options: dict[str, str | None],
     attributes: int,
     *,
     classic: bool | None,
 ) -> Fd:
-    options = dict(_OPTIONS)
     if not in_initial_user_namespace():
         options["userxattr"] = None
     if not classic:

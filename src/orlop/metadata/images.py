@@ -122,6 +122,16 @@ class Images:
         rows = self._tx.rows(f"{_SELECT} WHERE target_digest = ? ORDER BY name", (digest,))
         return map(_record, rows)
 
+    def with_manifest(self, digest: Digest) -> Iterator[ImageRow]:
+        """The images that have this manifest, in the order of the names."""
+        rows = self._tx.rows(f"{_SELECT} WHERE manifest_digest = ? ORDER BY name", (digest,))
+        return map(_record, rows)
+
+    def with_chain(self, chain_id: Digest) -> Iterator[ImageRow]:
+        """The images that have this stack of layers, in the order of the names."""
+        rows = self._tx.rows(f"{_SELECT} WHERE chain_id = ? ORDER BY name", (chain_id,))
+        return map(_record, rows)
+
     def find(
         self,
         *,

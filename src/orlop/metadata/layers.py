@@ -39,6 +39,8 @@ class LayerRow:
         compression: How that was compressed, where known: empty, `none`, `gzip`, `zstd`…
         form: What its directory is, or will be once it is written to; None where it never is.
         read_only: Whether it is never written to again.
+        frozen: Whether its directory holds nothing that its tar has not, and only waits until no
+            mount stands on it.
         pinned: Whether it stays though nothing needs it.
         metadata: What its user notes about it.
         flags: What programs note about it, as JSON.
@@ -57,6 +59,7 @@ class LayerRow:
     compression: str = ""
     form: LayerForm | None = None
     read_only: bool = False
+    frozen: bool = False
     pinned: bool = True
     metadata: str = ""
     flags: Mapping[str, object] = field(default_factory=dict)
@@ -87,9 +90,9 @@ class LayerSource:
 
 _COLUMNS: Final = (
     "id, parent, diff_id, diff_size, chain_id, source, source_size, compression, form, read_only,"
-    " pinned, metadata, flags, mount_label, id_mapping, created_at_ns"
+    " frozen, pinned, metadata, flags, mount_label, id_mapping, created_at_ns"
 )
-_MARKS: Final = ",".join("?" * 16)
+_MARKS: Final = ",".join("?" * 17)
 _SELECT: Final = f"SELECT {_COLUMNS} FROM layers"  # noqa: S608
 _INSERT: Final = f"INSERT INTO layers ({_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608
 _UPDATE: Final = f"INSERT OR REPLACE INTO layers ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
@@ -191,10 +194,33 @@ class Layers:
                 self._tx.execute(_SOURCE, values)
             parent = row.id
 
+    def id_mappings(self) -> tuple[str, ...]:
+        """The ID mappings that layers are seen through, each once."""
+        sql = "SELECT DISTINCT id_mapping FROM layers WHERE id_mapping IS NOT NULL"
+        return tuple(row[0] for row in self._tx.rows(sql))
+
+    def is_mounted_on(self, id: str, boot_id: str) -> bool:  # noqa: A002
+        """Whether a layer, or one that stands on it, is mounted in a boot."""
+        return self._tx.row(_MOUNTED_ON, (boot_id, id)) is not None
+
+    def frozen(self) -> tuple[str, ...]:
+        """The layers whose directories wait to be removed."""
+        sql = "SELECT id FROM layers WHERE frozen <> 0 ORDER BY id"
+        return tuple(row[0] for row in self._tx.rows(sql))
+
     def put_size(self, diff_id: Digest, size: int) -> None:
         """Record the length of a tar, where a layer holds it and does not know it yet."""
         self._tx.execute(_SIZE, (size, diff_id))
 
+
+_MOUNTED_ON: Final = """
+    WITH RECURSIVE below (id) AS (
+        SELECT layer FROM mounts WHERE layer IS NOT NULL AND boot_id = ?
+        UNION SELECT layers.parent FROM below JOIN layers ON layers.id = below.id
+            WHERE layers.parent IS NOT NULL
+    )
+    SELECT 1 FROM below WHERE id = ? LIMIT 1
+"""
 
 _ANCESTRY: Final = f"""
     WITH RECURSIVE below (ordinal, id) AS (
@@ -220,6 +246,7 @@ def _values(row: LayerRow) -> tuple[Value, ...]:
         row.compression,
         row.form,
         int(row.read_only),
+        int(row.frozen),
         int(row.pinned),
         row.metadata,
         json.dumps(row.flags),
@@ -241,12 +268,13 @@ def _record(row: Row) -> LayerRow:
         compression=row[7],
         form=row[8],
         read_only=bool(row[9]),
-        pinned=bool(row[10]),
-        metadata=row[11],
-        flags={} if row[12] == "{}" else json.loads(row[12]),
-        mount_label=row[13],
-        id_mapping=row[14],
-        created_at_ns=row[15],
+        frozen=bool(row[10]),
+        pinned=bool(row[11]),
+        metadata=row[12],
+        flags={} if row[13] == "{}" else json.loads(row[13]),
+        mount_label=row[14],
+        id_mapping=row[15],
+        created_at_ns=row[16],
     )
 
 

@@ -149,6 +149,13 @@ class BigData:
         sql = "DELETE FROM big_data WHERE kind = ? AND id = ? AND name = ?"
         return self._tx.execute(sql, (kind, id, name)) > 0
 
+    def count(self, kind: ObjectKind, id: str) -> int:  # noqa: A002
+        """How many items an object has."""
+        sql = "SELECT count(*) FROM big_data WHERE kind = ? AND id = ?"
+        row = self._tx.row(sql, (kind, id))
+        assert row is not None
+        return int(row[0])
+
     def clear(self, kind: ObjectKind, id: str) -> None:  # noqa: A002
         """Forget all items of an object."""
         self._tx.execute("DELETE FROM big_data WHERE kind = ? AND id = ?", (kind, id))

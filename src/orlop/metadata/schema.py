@@ -194,6 +194,7 @@ CREATE TABLE layers (
     compression   TEXT NOT NULL,
     form          TEXT,
     read_only     INTEGER NOT NULL,
+    frozen        INTEGER NOT NULL,
     pinned        INTEGER NOT NULL,
     metadata      TEXT NOT NULL,
     flags         TEXT NOT NULL,
@@ -206,7 +207,8 @@ CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL;
 CREATE INDEX layers_by_chain ON layers (chain_id) WHERE chain_id IS NOT NULL;
 CREATE INDEX layers_by_source ON layers (source) WHERE source IS NOT NULL;
 CREATE INDEX layers_pinned ON layers (pinned) WHERE pinned <> 0;
-CREATE INDEX layers_written ON layers (form) WHERE form IS NOT NULL;
+CREATE INDEX layers_frozen ON layers (frozen) WHERE frozen <> 0;
+CREATE INDEX layers_mapped ON layers (id_mapping) WHERE id_mapping IS NOT NULL;
 
 CREATE TABLE stored_images (
     id              TEXT NOT NULL PRIMARY KEY,
@@ -301,8 +303,8 @@ def _record_pulled(connection: Connection) -> None:
 
 _STACKS: Final = "SELECT chain_id, diff_id FROM chain_layers ORDER BY chain_id, ordinal"
 _PULLED: Final = (
-    "INSERT OR IGNORE INTO layers (id, parent, diff_id, chain_id, compression, read_only, pinned,"
-    " metadata, flags, mount_label, created_at_ns) VALUES (?,?,?,?,'',1,0,'','{}','',0)"
+    "INSERT OR IGNORE INTO layers (id, parent, diff_id, chain_id, compression, read_only, frozen,"
+    " pinned, metadata, flags, mount_label, created_at_ns) VALUES (?,?,?,?,'',1,0,0,'','{}','',0)"
 )
 
 STEPS: Final[tuple[str | Callable[[Connection], None], ...]] = (

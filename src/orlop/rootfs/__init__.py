@@ -7,10 +7,23 @@ from orlop.rootfs.owners import shift_owners
 from orlop.rootfs.read import read_tree
 from orlop.rootfs.remove import remove_tree
 from orlop.rootfs.stream import StreamReport, StreamWriter
+from orlop.rootfs.upper import open_upper, read_upper
 from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
-    "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter", "WriteReport",
-    "XattrPolicy", "copy_tree", "overlay_form", "read_tree", "remove_tree", "shift_owners",
+    "Dropped",
+    "OverlayForm",
+    "OverlayNamespace",
+    "StreamReport",
+    "StreamWriter",
+    "WriteReport",
+    "XattrPolicy",
+    "copy_tree",
+    "open_upper",
+    "overlay_form",
+    "read_tree",
+    "read_upper",
+    "remove_tree",
+    "shift_owners",
     "write_tree",
 ]  # fmt: skip

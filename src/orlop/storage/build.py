@@ -62,6 +62,7 @@ class FormBuild:
         kind: `tar`, or `diff` for a directory.
         lowest: Whether the layer lies below all others.
         limits: What it may grow to, and hold; the defaults where None.
+        copy: Write the form even where the blob could become it: it lies in another store.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class FormBuild:
         kind: FormKind,
         lowest: bool,
         limits: LayerLimits | None = None,
+        copy: bool = False,
     ) -> None:
         self._places = places
         self._forms = forms
@@ -84,6 +86,7 @@ class FormBuild:
         self._kind: FormKind = kind
         self._lowest = lowest
         self._limits = limits or LayerLimits()
+        self._links = blob == diff_id and not copy
         self._fault: OrlopError | None = None
         self._layer: UnpackedLayer | None = None
         self._stack = ExitStack()
@@ -154,7 +157,7 @@ class FormBuild:
     def _make_sink(self) -> DirectorySink | NoSink | TarSink:
         if self._kind != "tar":
             return DirectorySink(self._built, lowest=self._lowest)
-        return NoSink() if self._blob == self._diff_id else TarSink(self._built)
+        return NoSink() if self._links else TarSink(self._built)
 
 
 class NoBuild:

@@ -66,12 +66,21 @@ class ChainStore:
         places: Where they lie.
         database: Where they are recorded.
         forms: The layers that they are made of.
+        others: The same of stores that are only read, looked for where there is nothing here.
     """
 
-    def __init__(self, places: Places, database: Database, forms: FormStore) -> None:
+    def __init__(
+        self,
+        places: Places,
+        database: Database,
+        forms: FormStore,
+        *,
+        others: tuple[ChainStore, ...] = (),
+    ) -> None:
         self._places = places
         self._database = database
         self._forms = forms
+        self._others = others
 
     def path(self, stack: Stack, kind: str) -> Path:
         """Where something is, or would be."""
@@ -79,6 +88,11 @@ class ChainStore:
 
     def find(self, stack: Stack, kind: str) -> Path | None:
         """The path of something that may be used now; None where it must be built."""
+        own = self._find_own(stack, kind)
+        found = (own, *(other.find(stack, kind) for other in self._others if own is None))
+        return next((path for path in found if path is not None), None)
+
+    def _find_own(self, stack: Stack, kind: str) -> Path | None:
         with self._database.read() as tx:
             record = Chains(tx).get(stack.chain_id, kind)
         if record is None or record.writer_version != WRITER_VERSION:
@@ -94,7 +108,7 @@ class ChainStore:
         Returns:
             Whether it was damaged.
         """
-        path = self.find(stack, INDEX)
+        path = self._find_own(stack, INDEX)
         if path is None:
             return False
         with self._database.read() as tx:

@@ -14,8 +14,9 @@ from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
+from orlop.storage.leftovers import forget_orphans, iter_leftovers, thaw_layers
 from orlop.storage.meter import DiskMeter
-from orlop.storage.staging import lease_of, remove_path
+from orlop.storage.staging import discard, lease_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,9 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         OSError: Something could not be removed.
     """
     meter = DiskMeter(storage.places)
+    if not dry_run:
+        forget_orphans(storage)
+        thaw_layers(storage)
     unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
     leftovers = _trash(storage, meter)
     places, trash = storage.places, storage.content.trash
@@ -49,10 +53,10 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         dry_run=dry_run,
         unmounted=[record.id for record in unmounted],
     )
-    for path in _abandoned(storage):
+    for path in (*_abandoned(storage), *iter_leftovers(storage)):
         leftovers.append(_leftover(storage, path, meter))
         if not dry_run:
-            remove_path(path)
+            _discard(storage, path)
     if not dry_run:
         mark_durable(storage)
     mounts = (Item(kind="mount", key=record.target) for record in unmounted)
@@ -66,8 +70,21 @@ def _trash(storage: Storage, meter: DiskMeter) -> list[Item]:
 
 
 def _leftover(storage: Storage, path: Path, meter: DiskMeter) -> Item:
-    key = path.relative_to(storage.places.root)
+    inside = path.is_relative_to(storage.places.root)
+    key = path.relative_to(storage.places.root) if inside else path
     return Item(kind="leftover", key=str(key), size=meter.add(path))
+
+
+def _discard(storage: Storage, path: Path) -> None:
+    """Remove something: first its name, in one step."""
+    trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
+    try:
+        path.rename(trash)
+    except FileNotFoundError:
+        return
+    except OSError:  # what lies among the mount points is on another filesystem
+        trash = path
+    discard(trash)
 
 
 def _abandoned(storage: Storage) -> list[Path]:

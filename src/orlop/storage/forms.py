@@ -14,6 +14,7 @@ done; whoever needs it builds it again from the blob.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from hashlib import file_digest
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -59,26 +60,41 @@ class FormStore:
     Args:
         places: Where they lie.
         database: Where they are recorded.
+        others: The forms of stores that are only read, looked for where there is none here.
     """
 
-    def __init__(self, places: Places, database: Database) -> None:
+    def __init__(
+        self, places: Places, database: Database, *, others: tuple[FormStore, ...] = ()
+    ) -> None:
         self._places = places
         self._database = database
+        self._others = others
 
     def path(self, diff_id: Digest, kind: str) -> Path:
         """Where a form is, or would be."""
-        return self._places.form(diff_id) / kind
+        own = self._places.form(diff_id) / kind
+        if self._others and not own.exists():
+            for other in self._others:
+                path = other.path(diff_id, kind)
+                if path.exists():
+                    return path
+        return own
 
     def find(self, diff_id: Digest, kind: str) -> DerivedRecord | None:
         """The record of a form that may be used now; None where it must be built.
 
         A form that may have been lost with the last boot is verified, which reads all of it.
         """
+        own = self._find_own(diff_id, kind)
+        found = (own, *(other.find(diff_id, kind) for other in self._others if own is None))
+        return next((record for record in found if record is not None), None)
+
+    def _find_own(self, diff_id: Digest, kind: str) -> DerivedRecord | None:
         with self._database.read() as tx:
             record = Forms(tx).get(diff_id, kind)
         if record is None or record.writer_version != WRITER_VERSION:
             return None
-        path = self.path(diff_id, kind)
+        path = self._places.form(diff_id) / kind
         if not is_whole(path, record):
             return None
         if record.durable or record.boot_id == boot_id():
@@ -99,9 +115,12 @@ class FormStore:
         """
         with self._database.read() as tx:
             records = [record for record in Forms(tx).list(diff_id) if record.kind != CHANGESET]
-        if not records:
-            raise NotFoundError(f"layer {diff_id} is not unpacked", hint="pull the image again")
-        return records[0].size
+        if records:
+            return records[0].size
+        for other in self._others:
+            with suppress(NotFoundError):
+                return other.size(diff_id)
+        raise NotFoundError(f"layer {diff_id} is not unpacked", hint="pull the image again")
 
     def changeset(self, diff_id: Digest) -> EncodedChangeset:
         """What a layer does.
@@ -112,7 +131,7 @@ class FormStore:
         with self._database.read() as tx:
             record = Forms(tx).get(diff_id, CHANGESET)
         try:
-            data = self.path(diff_id, CHANGESET).read_bytes()
+            data = (self._places.form(diff_id) / CHANGESET).read_bytes()
         except FileNotFoundError:
             record = None
         if record is not None and record.digest == Digest.of(data):
@@ -120,6 +139,9 @@ class FormStore:
                 return EncodedChangeset(data, diff_id)
             except InvalidLayerError:
                 pass
+        for other in self._others:
+            with suppress(NotFoundError):
+                return other.changeset(diff_id)
         raise NotFoundError(
             f"the changeset of layer {diff_id} is missing or damaged", hint="pull the image again"
         )

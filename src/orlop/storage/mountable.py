@@ -14,7 +14,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from orlop._sys.lock import FileLock
-from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
+from orlop._sys.process import (
+    CAP_CHOWN,
+    CAP_SYS_ADMIN,
+    has_capability,
+    in_initial_user_namespace,
+)
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
 from orlop.drivers.probe import probe_erofs
@@ -33,6 +38,10 @@ if TYPE_CHECKING:
     from orlop.storage.places import Places
 
 Driver: TypeAlias = Literal["erofs", "overlay", "directory"]
+
+StorageDriver: TypeAlias = Literal["erofs", "overlay", "vfs"]
+"""How layers are mounted and written to: overlays over merged indexes, overlays over directories,
+or whole copies."""
 
 DRIVERS: Final[tuple[Driver, ...]] = ("erofs", "overlay", "directory")
 
@@ -95,6 +104,11 @@ class Mountables:
         """Whether this process may give files to anybody, and make devices."""
         return self.can_mount and in_initial_user_namespace()
 
+    @property
+    def owns_files(self) -> bool:
+        """Whether this process may give files to others, be it in its user namespace alone."""
+        return has_capability(CAP_CHOWN)
+
     @cached_property
     def mounts_erofs(self) -> bool:
         """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
@@ -105,6 +119,12 @@ class Mountables:
         if not self.keeps_owners:
             return "directory"
         return "erofs" if self.mounts_erofs else "overlay"
+
+    def best_storage_driver(self) -> StorageDriver:
+        """What suits this machine and this process, for layers that are written to."""
+        if not self.can_mount:
+            return "vfs"
+        return "erofs" if self.keeps_owners and self.mounts_erofs else "overlay"
 
     def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
         """What can be mounted without further work, by this driver or any that works; else None."""

@@ -10,12 +10,18 @@ from orlop.storage.places import check_format, check_records, prepare
 from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop._sys.userns import UserNamespaces
     from orlop.content import LocalContent
     from orlop.storage.chains import ChainStore
     from orlop.storage.forms import FormStore
-    from orlop.storage.mountable import Mountables
+    from orlop.storage.layers.store import LayerStore
+    from orlop.storage.mountable import Mountables, StorageDriver
     from orlop.storage.mounts import MountTable
     from orlop.storage.places import Places
+    from orlop.storage.stored.containers import ContainerStore
+    from orlop.storage.stored.images import StoredImageStore
 
 
 class Storage:
@@ -24,20 +30,39 @@ class Storage:
     Attributes:
         places: Where everything lies.
         database: The records.
+        additional: Stores that are looked through after this one, and never written to.
     """
 
-    def __init__(self, places: Places, database: Database) -> None:
+    def __init__(
+        self,
+        places: Places,
+        database: Database,
+        *,
+        driver: StorageDriver | None = None,
+        additional: tuple[Storage, ...] = (),
+    ) -> None:
         self.places = places
         self.database = database
+        self.additional = additional
+        self._driver = driver
 
     @classmethod
-    def open(cls, places: Places, *, read_only: bool = False) -> Self:
+    def open(
+        cls,
+        places: Places,
+        *,
+        read_only: bool = False,
+        driver: StorageDriver | None = None,
+        additional: Sequence[Places] = (),
+    ) -> Self:
         """Open a store, and make it where there is none.
 
         Args:
             places: Where it is.
             read_only: Write nothing; the store exists, and was closed clean if its filesystem is
                 read-only.
+            driver: How layers are mounted and written to; what suits the machine where None.
+            additional: Stores to look through after this one, which are only read.
 
         Raises:
             NotFoundError: There is no store, and nothing may be written.
@@ -45,14 +70,21 @@ class Storage:
             InvalidError: It is damaged.
             OSError: It cannot be opened or made.
         """
+        others = tuple(cls.open(each, read_only=True) for each in additional)
         if read_only:
             check_format(places)
             check_records(places)
-            return cls(places, Database.open(places.database, read_only=True))
-        with_reserve(places, lambda: prepare(places))
-        database = with_reserve(places, lambda: Database.open(places.database))
-        keep_reserve(places)
-        return cls(places, database)
+            database = Database.open(places.database, read_only=True)
+        else:
+            with_reserve(places, lambda: prepare(places))
+            database = with_reserve(places, lambda: Database.open(places.database))
+            keep_reserve(places)
+        return cls(places, database, driver=driver, additional=others)
+
+    @cached_property
+    def driver(self) -> StorageDriver:
+        """How layers are mounted and written to: as was said, or as suits the machine."""
+        return self._driver or self.mountables.best_storage_driver()
 
     @cached_property
     def content(self) -> LocalContent:
@@ -66,14 +98,21 @@ class Storage:
         """What is derived from layers."""
         from orlop.storage.forms import FormStore
 
-        return FormStore(self.places, self.database)
+        return FormStore(
+            self.places, self.database, others=tuple(each.forms for each in self.additional)
+        )
 
     @cached_property
     def chains(self) -> ChainStore:
         """What is derived from stacks of layers."""
         from orlop.storage.chains import ChainStore
 
-        return ChainStore(self.places, self.database, self.forms)
+        return ChainStore(
+            self.places,
+            self.database,
+            self.forms,
+            others=tuple(each.chains for each in self.additional),
+        )
 
     @cached_property
     def mountables(self) -> Mountables:
@@ -89,8 +128,39 @@ class Storage:
 
         return MountTable(self.places, self.database)
 
+    @cached_property
+    def namespaces(self) -> UserNamespaces:
+        """The user namespaces of ID mappings that are in use."""
+        from orlop._sys.userns import UserNamespaces
+
+        return UserNamespaces()
+
+    @cached_property
+    def layers(self) -> LayerStore:
+        """The layers."""
+        from orlop.storage.layers.store import LayerStore
+
+        return LayerStore(self)
+
+    @cached_property
+    def images(self) -> StoredImageStore:
+        """The images: top layers, with what belongs to them."""
+        from orlop.storage.stored.images import StoredImageStore
+
+        return StoredImageStore(self)
+
+    @cached_property
+    def containers(self) -> ContainerStore:
+        """The containers."""
+        from orlop.storage.stored.containers import ContainerStore
+
+        return ContainerStore(self)
+
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of those of additional stores."""
+        for part in (self.__dict__.pop("namespaces", None), *self.additional):
+            if part is not None:
+                part.close()
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -92,6 +92,12 @@ class LayerUnpacker:
         self._worker = threading.Thread(target=self._work, name="orlop-unpack", daemon=True)
         self._worker.start()
 
+    @property
+    def compression(self) -> str:
+        """How the stored bytes were compressed, as far as they tell by now; `none` where not."""
+        found = self._decompressor.compression
+        return "none" if found is None else found.value or "none"
+
     def feed(self, chunk: bytes) -> None:
         """Take the next stored bytes.
 
@@ -104,6 +110,15 @@ class LayerUnpacker:
         """
         for piece in self._decompressor.feed(chunk):
             self._hand_over(piece)
+
+    def feed_tar(self, piece: bytes) -> None:
+        """Take the next uncompressed bytes, at most about a mebibyte; instead of `feed`.
+
+        Raises:
+            OrlopError: As `feed`.
+            OSError: The sink could not write.
+        """
+        self._hand_over(piece)
 
     def finish(self) -> UnpackedLayer:
         """End the layer; success means that the sink is complete and the bytes hash to the diffID.

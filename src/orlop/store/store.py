@@ -12,6 +12,7 @@ from orlop.errors import NotFoundError
 from orlop.metadata import Images, Lease, MountSubject
 from orlop.platform import Platform
 from orlop.storage.lookup import find_image
+from orlop.storage.places import Places
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.bring import Bringing, bring_in
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from orlop.metadata.content import LeasedContent
     from orlop.metadata.recorded import RecordedContent
     from orlop.storage.build import LayerLimits
-    from orlop.storage.mountable import Driver, Mountables
-    from orlop.storage.places import Places
+    from orlop.storage.layers.store import LayerStore
+    from orlop.storage.mountable import Driver, Mountables, StorageDriver
+    from orlop.storage.stored.containers import ContainerStore
+    from orlop.storage.stored.images import StoredImageStore
     from orlop.storage.usage import Usage
     from orlop.store.archives import ArchiveFormat
     from orlop.store.leases import StoreLeases
@@ -44,6 +47,8 @@ def open_store(
     run: str | PathLike[str] | None = None,
     *,
     read_only: bool = False,
+    driver: StorageDriver | None = None,
+    additional: Sequence[str | PathLike[str]] = (),
 ) -> Store:
     """Open a store, and make it where there is none.
 
@@ -51,13 +56,19 @@ def open_store(
         root: Where it is; `/var/lib/orlop` for root, `$XDG_DATA_HOME/orlop` for others.
         run: Its mount points; `/run/orlop` for root, `$XDG_RUNTIME_DIR/orlop` for others.
         read_only: Write nothing.
+        driver: How layers and containers are mounted and written to: `erofs`, `overlay` or `vfs`;
+            what suits the machine where None.
+        additional: Other stores, whose layers and images are looked for after the own ones; they
+            are only read.
 
     Raises:
         NotFoundError: There is none, and nothing may be written; or this user has no place for one.
         UnsupportedError: Another version of orlop made it.
         OSError: It cannot be opened or made.
     """
-    return Store(find_places(root, run), read_only=read_only)
+    places = find_places(root, run)
+    others = [Places(Path(each).absolute(), places.run) for each in additional]
+    return Store(places, read_only=read_only, driver=driver, additional=others)
 
 
 class Store:
@@ -68,6 +79,8 @@ class Store:
     Args:
         places: Where it is.
         read_only: Write nothing; listing, inspecting and reading files work.
+        driver: How layers and containers are mounted and written to.
+        additional: Stores to look through after this one.
 
     Raises:
         NotFoundError: There is none, and nothing may be written.
@@ -75,8 +88,17 @@ class Store:
         OSError: It cannot be opened or made.
     """
 
-    def __init__(self, places: Places, *, read_only: bool = False) -> None:
-        self._storage = Storage.open(places, read_only=read_only)
+    def __init__(
+        self,
+        places: Places,
+        *,
+        read_only: bool = False,
+        driver: StorageDriver | None = None,
+        additional: Sequence[Places] = (),
+    ) -> None:
+        self._storage = Storage.open(
+            places, read_only=read_only, driver=driver, additional=additional
+        )
 
     @property
     def root(self) -> Path:
@@ -92,6 +114,21 @@ class Store:
     def storage(self) -> Storage:
         """What it is made of, for operations that work on several stores or places."""
         return self._storage
+
+    @property
+    def layers(self) -> LayerStore:
+        """The layers: those of images, and those that are made, mounted and written to here."""
+        return self._storage.layers
+
+    @property
+    def containers(self) -> ContainerStore:
+        """The containers: made from images, mounted, changed and committed to images."""
+        return self._storage.containers
+
+    @property
+    def stored_images(self) -> StoredImageStore:
+        """The images as top layers with data beside them, those without a manifest among them."""
+        return self._storage.images
 
     def close(self) -> None:
         """Let go of the store; mounts and images stay."""

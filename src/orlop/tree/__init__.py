@@ -25,3 +25,4 @@ __all__ = [
     "split",
     "walk",
 ]
+from orlop.tree.difference import Change, difference, iter_changes

@@ -92,14 +92,17 @@ def split(
 class Merger:
     """A tree that grows layer by layer.
 
+    Args:
+        root: What it grows from, which is given away; an empty directory where None.
+
     Attributes:
         root: The tree as it stands; valid at any time.
     """
 
     root: Node
 
-    def __init__(self) -> None:
-        self.root = directory()
+    def __init__(self, root: Node | None = None) -> None:
+        self.root = directory() if root is None else root
         self._parent_path: bytes | None = None
         self._parent = self.root
         self._behind_links: dict[Node, list[_Removed]] = {}

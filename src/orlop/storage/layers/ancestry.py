@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from orlop.errors import InvalidError
 from orlop.metadata import Layers
 from orlop.storage.chains import Stack
+from orlop.storage.layers.mapping import mapping_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from orlop.digest import Digest
+    from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow, Transaction
     from orlop.storage.storage import Storage
 
@@ -38,7 +40,21 @@ class Located:
     @property
     def written(self) -> bool:
         """Whether anything may have been written to it."""
-        return self.directory is not None and self.directory.is_dir()
+        directory = self.directory
+        return directory is not None and not self.row.frozen and directory.is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A directory of writes.
+
+    Attributes:
+        path: Where it is.
+        mapping: The IDs that they were made through.
+    """
+
+    path: Path
+    mapping: IdMapping | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +66,8 @@ class Ground:
         base: What lies below them: a stack of tars, a whole tree, or nothing.
     """
 
-    directories: tuple[Path, ...]
-    base: Stack | Path | None
+    directories: tuple[Written, ...]
+    base: Stack | Written | None
 
 
 def directory_of(storage: Storage, row: LayerRow) -> Path:
@@ -82,15 +98,22 @@ def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
     return found
 
 
-def ground_of(layers: Sequence[Located]) -> Ground:
-    """What layers consist of, the topmost first, as far as anything of the lower ones shows."""
-    directories: list[Path] = []
+def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Ground:
+    """What layers consist of, the topmost first, as far as anything of the lower ones shows.
+
+    Args:
+        layers: The layers.
+        without: A directory that is to be left out: the one that is to take the writes.
+    """
+    directories: list[Written] = []
     for at, each in enumerate(layers):
         directory = each.directory
-        if directory is not None and directory.is_dir():
+        if directory not in {None, without} and each.written:
+            assert directory is not None
+            written = Written(directory, mapping_of(each.row))
             if each.row.form == "tree":
-                return Ground(tuple(directories), directory)
-            directories.append(directory)
+                return Ground(tuple(directories), written)
+            directories.append(written)
         if each.row.diff_id is not None:
             return Ground(tuple(directories), stack_of(layers[at:]))
     return Ground(tuple(directories), None)

@@ -1,0 +1,108 @@
+"""Tars applied to layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from orlop.errors import InUseError
+from orlop.metadata import LayerRow, Layers, Lease
+from orlop.storage.layers.ancestry import ancestry, row_of
+from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.freeze import chain_below, holding
+from orlop.storage.layers.tarball import has_foreign_links, take_entries, take_stream
+from orlop.tree import Merger, difference, directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from orlop.metadata import Transaction
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.layers.store import LayerStore
+    from orlop.storage.layers.tarball import Taken
+    from orlop.storage.storage import Storage
+
+
+class Applier:
+    """Applies tars to layers of a store.
+
+    Args:
+        storage: The store.
+        layers: Its layers.
+    """
+
+    def __init__(self, storage: Storage, layers: LayerStore) -> None:
+        self._storage = storage
+        self._layers = layers
+
+    def put(self, row: LayerRow, names: Iterable[str], stream: BinaryIO) -> LayerRow:
+        """Make a layer out of a tar, and return its record; see `LayerStore.put`."""
+        below = self._frozen(row.parent)
+        with Lease(self._storage.database, "put layer") as lease:
+            taken = take_stream(self._storage, stream, lease)
+            self._require_fit(below, taken)
+            row = holding(row, taken, chain_below(below))
+            with self._storage.database.write() as tx:
+                lease.require_in(tx)
+                self._layers.making.create_in(tx, row, names)
+        return row
+
+    def apply(self, id: str, stream: BinaryIO) -> LayerRow:  # noqa: A002
+        """Change a layer by a tar, and return its record; see `LayerStore.apply_diff`."""
+        self._frozen(ancestry(self._storage, id)[0].row.parent)
+        mounts = self._layers.mounts
+        with mounts.lock(id), Lease(self._storage.database, "apply") as lease:
+            mounts.require_unmounted(id)
+            with self._storage.database.read() as tx:
+                _require_childless(tx, id)
+            taken = self._merged(id, take_stream(self._storage, stream, lease), lease)
+            layers = ancestry(self._storage, id)
+            with self._storage.database.write() as tx:
+                lease.require_in(tx)
+                _require_childless(tx, id)
+                row = holding(row_of(tx, id), taken, chain_below(layers[1:]))
+                row = replace(row, frozen=row.frozen or layers[0].written)
+                Layers(tx).replace(row)
+            self._layers.freezer.thaw(id)
+        return row
+
+    def _frozen(self, id: str | None) -> list[Located]:  # noqa: A002
+        """A layer and all below it, which are nothing but tars by now."""
+        if id is None:
+            return []
+        self._layers.freezer.freeze(ancestry(self._storage, id))
+        return ancestry(self._storage, id)
+
+    def _merged(self, id: str, taken: Taken, lease: Lease) -> Taken:  # noqa: A002
+        """A tar as what the layer is to hold: with what it holds already."""
+        layers = ancestry(self._storage, id)
+        if layers[0].row.diff_id is None and not layers[0].written:
+            self._require_fit(layers[1:], taken)
+            return taken
+        with Contents(self._storage) as contents:
+            merger = Merger(contents.tree(layers))
+            merger.apply(taken.changeset.removals(), taken.changeset.additions())
+            old = contents.tree(layers[1:]) if layers[1:] else directory()
+            entries = difference(old, merger.root, contents.same)
+            return take_entries(self._storage, entries, contents.open, lease)
+
+    def _require_fit(self, layers: Sequence[Located], taken: Taken) -> None:
+        """Succeed if a tar can stand on these layers: its hard links may lead into them.
+
+        Raises:
+            InvalidLayerError: It cannot.
+        """
+        if has_foreign_links(taken.changeset):
+            with Contents(self._storage) as contents:
+                merger = Merger(contents.tree(layers) if layers else None)
+                merger.apply(taken.changeset.removals(), taken.changeset.additions())
+
+
+def _require_childless(tx: Transaction, id: str) -> None:  # noqa: A002
+    children = Layers(tx).children(id)
+    if children:
+        raise InUseError(
+            f"layer {id} is not to change: {len(children)} layers stand on it",
+            users=[f"layer {child}" for child in children],
+            hint="make a layer on it, and change that one",
+        )

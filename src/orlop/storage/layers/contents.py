@@ -1,0 +1,164 @@
+"""What layers hold, as changesets and trees, whatever it is kept as.
+
+The content of a file is named by a digest, as everywhere: a layer's diffID where it lies in its
+tar. A file that was written to a directory has a name that only this object knows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, Self
+
+from orlop.digest import Digest
+from orlop.errors import OrlopError
+from orlop.rootfs import open_upper, read_tree, read_upper
+from orlop.storage.layers.mapping import mapping_of
+from orlop.tree import Merger, Node, Put, split, walk
+from orlop.tree.node import S_IFREG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.storage import Storage
+    from orlop.tree import Entry
+
+_MAX_OPEN: Final = 64
+"""Files of directories that are kept open at a time; tars stay open."""
+
+
+class Contents:
+    """Reads what layers hold; a context manager that closes what it opened.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._directories: list[int] = []
+        self._written: dict[Digest, tuple[int, bytes]] = {}
+        self._tars: dict[Digest, int] = {}
+        self._open: OrderedDict[Digest, int] = OrderedDict()
+
+    def tree(self, layers: Sequence[Located]) -> Node:
+        """The merged tree of a layer and all below it, the topmost first.
+
+        Raises:
+            NotFoundError: The changeset of one is lost.
+            InvalidLayerError: They do not fit on each other.
+            OSError: A directory cannot be read.
+        """
+        at, root = self._start(layers)
+        merger = Merger(root)
+        for each in reversed(layers[:at]):
+            try:
+                self._apply(merger, each)
+            except OrlopError as error:
+                raise error.inside(f"layer {each.row.id}")
+        return merger.root
+
+    def written(self, layer: Located) -> Iterator[Entry]:
+        """The changeset of what was written to a layer's directory in overlay's form.
+
+        Raises:
+            InvalidLayerError: It is not in a form that orlop lets the kernel write.
+            NotFoundError: An owner is not one of the layer's ID mapping.
+            OSError: It cannot be read.
+        """
+        mapping = mapping_of(layer.row)
+        fd = self._directory(layer)
+        for entry in read_upper(
+            fd,
+            namespace="user" if layer.row.form == "user-diff" else "trusted",
+            map_ids=None if mapping is None else mapping.to_container,
+        ):
+            if type(entry) is Put:
+                self._note(fd, entry.path, entry.node)
+            yield entry
+
+    def whole(self, layer: Located) -> Node:
+        """The tree of a layer that has all its files in a directory of its own."""
+        mapping = mapping_of(layer.row)
+        fd = self._directory(layer)
+        root = read_tree(fd)
+        seen: set[int] = set()
+        for path, node in walk(root):
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            self._note(fd, path, node)
+            if mapping is not None:
+                node.uid, node.gid = mapping.to_container(node.uid, node.gid)
+        return root
+
+    def open(self, source: Digest) -> int:
+        """A handle of the bytes that a node's source names; borrowed, for the moment.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        fd = self._tars.get(source) or self._open.get(source)
+        if fd is not None:
+            return fd
+        written = self._written.get(source)
+        if written is None:
+            path = self._storage.forms.path(source, "tar")
+            fd = self._tars[source] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return fd
+        fd = self._open[source] = open_upper(*written)
+        if len(self._open) > _MAX_OPEN:
+            os.close(self._open.popitem(last=False)[1])
+        return fd
+
+    def same(self, old: Node, new: Node) -> bool:
+        """Whether two regular files of equal size hold the same bytes."""
+        if old.source == new.source and old.offset == new.offset:
+            return old.segments == new.segments
+        from orlop.storage.layers.pieces import iter_pieces
+
+        ours, theirs = iter_pieces(old, self.open), iter_pieces(new, self.open)
+        return all(left == right for left, right in zip(ours, theirs, strict=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for fd in (*self._open.values(), *self._tars.values(), *self._directories):
+            os.close(fd)
+        self._open.clear()
+        self._tars.clear()
+        self._directories.clear()
+
+    def _start(self, layers: Sequence[Located]) -> tuple[int, Node | None]:
+        """Where the topmost whole tree lies, and that tree; all layers where there is none."""
+        for at, each in enumerate(layers):
+            if each.row.form == "tree" and each.written:
+                return at, self.whole(each)
+        return len(layers), None
+
+    def _apply(self, merger: Merger, layer: Located) -> None:
+        if layer.row.diff_id is not None:
+            changeset = self._storage.forms.changeset(layer.row.diff_id)
+            merger.apply(changeset.removals(), changeset.additions())
+        if layer.written:
+            merger.apply(*split(self.written(layer)))
+
+    def _directory(self, layer: Located) -> int:
+        assert layer.directory is not None
+        fd = os.open(layer.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._directories.append(fd)
+        return fd
+
+    def _note(self, fd: int, path: bytes, node: Node) -> None:
+        """Give a file that was written a source."""
+        if node.type == S_IFREG and node.size and node.source is None:
+            node.source = Digest.of(b"%d/%s" % (fd, path))
+            self._written[node.source] = fd, path

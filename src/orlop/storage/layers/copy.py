@@ -1,0 +1,114 @@
+"""Whole copies: the directory of a layer that has all files of its parents, and its own.
+
+A copy is made beside, and named when it is whole. Where the parent is such a directory too, its
+files are cloned where the filesystem can do that.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from orlop._sys.handle import Fd
+from orlop.metadata import Lease
+from orlop.rootfs import copy_tree, write_tree
+from orlop.storage.layers.ancestry import directory_of
+from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.places import writing_to
+from orlop.storage.staging import staging_directory
+from orlop.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orlop.idmap import IdMapping
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.storage import Storage
+    from orlop.tree import Node
+
+
+def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
+    """Give the first of these layers its directory, unless it has it.
+
+    Raises:
+        NotFoundError: What a layer below is made of is lost.
+        OSError: It cannot be written.
+    """
+    layer = layers[0]
+    target = directory_of(storage, layer.row)
+    if target.is_dir():
+        return target
+    with (
+        writing_to(storage.places.root),
+        Lease(storage.database, "copy") as lease,
+        staging_directory(storage.places, lease.id) as staging,
+    ):
+        fresh = staging / "tree"
+        fresh.mkdir(mode=0o755)
+        _fill(storage, layers, fresh)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        _note_time(target.parent)
+        os.rename(fresh, target)
+    return target
+
+
+def copied_at(place: Path) -> int:
+    """When a layer's copy was whole, in nanoseconds since 1970: what changed since is newer."""
+    return (place / "copied").stat().st_ctime_ns
+
+
+def _note_time(place: Path) -> None:
+    """Note the filesystem's own time, which need not be the clock's."""
+    marker = place / "copied"
+    marker.touch()
+    os.utime(marker, ns=(time.time_ns(), 0))
+
+
+def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> None:
+    mapping = mapping_of(layers[0].row)
+    parent = layers[1] if len(layers) > 1 and layers[0].row.diff_id is None else None
+    with Fd(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as output:
+        if parent is not None and parent.row.form == "tree" and parent.written:
+            _clone(parent, output, mapping, ownership=storage.mountables.owns_files)
+            return
+        with Contents(storage) as contents:
+            root = contents.tree(layers)
+            if mapping is not None:
+                _shift(root, mapping)
+            ownership = storage.mountables.owns_files
+            write_tree(
+                root,
+                output.fileno(),
+                contents.open,
+                ownership=ownership,
+                xattrs="strict" if ownership else "drop",
+            )
+
+
+def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership: bool) -> None:
+    stored = mapping_of(parent.row)
+
+    def change(uid: int, gid: int) -> tuple[int, int]:
+        if stored is not None:
+            uid, gid = stored.to_container(uid, gid)
+        return (uid, gid) if mapping is None else mapping.to_host(uid, gid)
+
+    assert parent.directory is not None
+    with Fd(os.open(parent.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as source:
+        copy_tree(
+            source.fileno(),
+            output.fileno(),
+            change=None if stored == mapping else change,
+            ownership=ownership,
+        )
+
+
+def _shift(root: Node, mapping: IdMapping) -> None:
+    seen: set[int] = set()
+    for _, node in walk(root):
+        if id(node) not in seen:
+            seen.add(id(node))
+            node.uid, node.gid = mapping.to_host(node.uid, node.gid)

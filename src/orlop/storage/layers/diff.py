@@ -1,0 +1,214 @@
+"""Layers compared: as a tar of what one adds to another, and as a list."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from typing import TYPE_CHECKING, BinaryIO
+
+from orlop.compression import Compressor
+from orlop.errors import NotFoundError
+from orlop.metadata import Lease
+from orlop.storage.files import WrittenFiles, open_files
+from orlop.storage.layers.ancestry import ancestry, stack_of
+from orlop.storage.layers.changes import changes_of
+from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.tarball import iter_tar, tar_size
+from orlop.storage.rebuild import ensure_form
+from orlop.tree import difference, directory, iter_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+    from orlop.compression import CompressionName
+    from orlop.storage.files import ImageFiles
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.storage import Storage
+    from orlop.tree import Change, Entry, Node
+
+
+class Differ:
+    """Compares layers of a store.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def open(
+        self,
+        id: str,  # noqa: A002
+        base: str | None,
+        compression: CompressionName,
+    ) -> BinaryIO:
+        """What a layer adds to another one, as a tar; the tar that it was made of byte for byte.
+
+        Raises:
+            OrlopError: What a layer is made of is lost.
+            OSError: It cannot be read.
+        """
+        layers = ancestry(self._storage, id)
+        if _is_tar(layers, base):
+            return _stream(self._pieces_of_tar(layers), compression)
+        return _stream(self._pieces(layers, base), compression)
+
+    def size(self, id: str, base: str | None) -> int:  # noqa: A002
+        """The length of the uncompressed tar of `open`, in bytes."""
+        layers = ancestry(self._storage, id)
+        if _is_tar(layers, base):
+            assert layers[0].row.diff_id is not None
+            return layers[0].row.diff_size or self._storage.forms.size(layers[0].row.diff_id)
+        with Contents(self._storage) as contents:
+            return tar_size(self.entries(contents, layers, base))
+
+    def changes(self, id: str, base: str | None) -> list[Change]:  # noqa: A002
+        """What a layer adds, modifies and deletes of another one, in byte order of the paths."""
+        layers = ancestry(self._storage, id)
+        with Contents(self._storage) as contents:
+            if _is_nothing(layers, base):
+                return []
+            if _is_overlay(layers, base):
+                with self._files(contents, layers[1:]) as below:
+                    return changes_of(contents.written(layers[0]), below)
+            old, new = self._trees(contents, layers, base)
+            return list(iter_changes(old, new, contents.same))
+
+    def entries(
+        self, contents: Contents, layers: Sequence[Located], base: str | None = None
+    ) -> Iterator[Entry]:
+        """The changeset that turns another layer into the first of these.
+
+        Args:
+            contents: What reads them; the files' sources are its own.
+            layers: The layer, and all below it.
+            base: The other layer; the parent where None.
+        """
+        if _is_nothing(layers, base):
+            return iter(())
+        if _is_overlay(layers, base):
+            return contents.written(layers[0])
+        old, new = self._trees(contents, layers, base)
+        return difference(old, new, contents.same)
+
+    def require_forms(self, layers: Sequence[Located]) -> None:
+        """Build again what is lost of the tars of these layers, where a blob allows it.
+
+        Raises:
+            NotFoundError: A tar cannot be had.
+            OSError: It could not be written.
+        """
+        stack = stack_of([each for each in layers if each.row.diff_id is not None])
+        missing = [
+            at
+            for at, diff_id in enumerate(stack.diff_ids)
+            if self._storage.forms.usable(diff_id, "tar") is None
+        ]
+        if missing and not self._storage.database.read_only:
+            with Lease(self._storage.database, "read") as lease:
+                for at in missing:
+                    ensure_form(self._storage, stack, at, "tar", lease)
+
+    def _trees(
+        self, contents: Contents, layers: Sequence[Located], base: str | None
+    ) -> tuple[Node, Node]:
+        others = layers[1:] if base is None else ancestry(self._storage, base)
+        self.require_forms(layers)
+        self.require_forms(others)
+        old = contents.tree(others) if others else directory()
+        return old, contents.tree(layers)
+
+    def _files(self, contents: Contents, layers: Sequence[Located]) -> ImageFiles:
+        """The files of layers, found by an index where there is one."""
+        if layers and not any(each.written for each in layers):
+            stack = stack_of(layers)
+            if stack.diff_ids:
+                self.require_forms(layers)
+                return open_files(stack, self._storage.forms, self._storage.chains)
+        return WrittenFiles(contents.tree(layers) if layers else directory(), _no_directory)
+
+    def _pieces_of_tar(self, layers: Sequence[Located]) -> Iterator[bytes]:
+        self.require_forms(layers[:1])
+        assert layers[0].row.diff_id is not None
+        with open(self._storage.forms.path(layers[0].row.diff_id, "tar"), "rb") as tar:
+            while piece := tar.read(1 << 20):
+                yield piece
+
+    def _pieces(self, layers: Sequence[Located], base: str | None) -> Iterator[bytes]:
+        with Contents(self._storage) as contents:
+            entries = (each for each in self.entries(contents, layers, base) if each.path)
+            yield from iter_tar(entries, contents.open)
+
+
+def _is_tar(layers: Sequence[Located], base: str | None) -> bool:
+    """Whether a layer is nothing but its tar, and is compared with what it stands on."""
+    row = layers[0].row
+    return row.diff_id is not None and not layers[0].written and base in {None, row.parent}
+
+
+def _is_nothing(layers: Sequence[Located], base: str | None) -> bool:
+    """Whether a layer has nothing of its own yet, and is compared with what it stands on."""
+    row = layers[0].row
+    return row.diff_id is None and not layers[0].written and base in {None, row.parent}
+
+
+def _is_overlay(layers: Sequence[Located], base: str | None) -> bool:
+    """Whether all that a layer changes of its parent lies in a directory of overlay's form."""
+    row = layers[0].row
+    return (
+        row.diff_id is None
+        and row.form != "tree"
+        and layers[0].written
+        and base in {None, row.parent}
+    )
+
+
+def _no_directory(_: Node) -> Path:
+    raise NotFoundError("no file of this layer is to be read")
+
+
+class _PieceStream(io.RawIOBase):
+    """Pieces as a stream that is read once."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__()
+        self._pieces = iter(pieces)
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        view = memoryview(buffer).cast("B")
+        size = min(len(view), len(self._left))
+        view[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+    def close(self) -> None:
+        if not self.closed and isinstance(self._pieces, Generator):
+            self._pieces.close()
+        super().close()
+
+
+def _stream(pieces: Iterator[bytes], compression: CompressionName) -> BinaryIO:
+    if compression != "none":
+        pieces = _compressed(pieces, compression)
+    return io.BufferedReader(_PieceStream(pieces), 1 << 20)
+
+
+def _compressed(pieces: Iterator[bytes], compression: CompressionName) -> Iterator[bytes]:
+    compressor = Compressor(compression)
+    for piece in pieces:
+        if found := compressor.feed(piece):
+            yield found
+    yield compressor.close()

@@ -1,0 +1,126 @@
+"""Turning what was written to a layer into a tar: it becomes a layer like those of images.
+
+A layer that a tar is to stand on is frozen first, so that below a tar there are only tars. Its
+directory stays as long as a mount stands on it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from orlop._sys.process import boot_id
+from orlop.digest import chain_on
+from orlop.errors import InUseError
+from orlop.metadata import Layers, Lease
+from orlop.storage.layers.ancestry import ancestry, directory_of, row_of
+from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.tarball import take_entries
+from orlop.storage.staging import remove_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop.digest import Digest
+    from orlop.metadata import LayerRow
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.layers.diff import Differ
+    from orlop.storage.layers.mounts import LayerMounts
+    from orlop.storage.layers.tarball import Taken
+    from orlop.storage.storage import Storage
+
+
+class Freezer:
+    """Freezes layers of a store.
+
+    Args:
+        storage: The store.
+        mounts: The mounts of its layers.
+        differ: What reads its layers.
+    """
+
+    def __init__(self, storage: Storage, mounts: LayerMounts, differ: Differ) -> None:
+        self._storage = storage
+        self._mounts = mounts
+        self._differ = differ
+
+    def freeze(self, layers: Sequence[Located]) -> None:
+        """Let these layers, the topmost first, hold nothing but tars.
+
+        Raises:
+            InUseError: One takes writes just now.
+            OSError: Something could not be read or written; what was frozen stays so.
+        """
+        for each in reversed(layers):
+            if each.written:
+                self._freeze(each.row.id)
+
+    def _freeze(self, id: str) -> None:  # noqa: A002
+        with self._mounts.lock(id), Lease(self._storage.database, "freeze") as lease:
+            layers = ancestry(self._storage, id)
+            layer = layers[0]
+            if not layer.written:
+                return
+            mounted = self._mounts.find(id)
+            if mounted is not None and mounted.writable:
+                raise InUseError(
+                    f"layer {id} takes writes at {mounted.target}, and is to stay as it is",
+                    users=[f"mount {mounted.target}"],
+                    hint="unmount it first",
+                )
+            with Contents(self._storage) as contents:
+                entries = self._differ.entries(contents, layers)
+                taken = take_entries(self._storage, entries, contents.open, lease)
+            with self._storage.database.write() as tx:
+                lease.require_in(tx)
+                row = row_of(tx, id)
+                Layers(tx).replace(holding(row, taken, chain_below(layers[1:]), frozen=True))
+            self.thaw(id)
+
+    def thaw(self, id: str) -> bool:  # noqa: A002
+        """Remove the directory of a frozen layer, unless a mount stands on it; whether it is gone.
+
+        The caller holds the layer's lock. Nothing is mounted on the layer meanwhile that would
+        stand on the directory, since it is frozen.
+        """
+        with self._storage.database.read() as tx:
+            row = Layers(tx).get(id)
+            if row is None or not row.frozen or Layers(tx).is_mounted_on(id, boot_id()):
+                return False
+        self.discard(row)
+        with self._storage.database.write() as tx:
+            now = Layers(tx).get(id)
+            if now is not None:
+                Layers(tx).replace(replace(now, frozen=False))
+        return True
+
+    def discard(self, row: LayerRow) -> None:
+        """Remove a layer's directory: first its name, in one step."""
+        places = self._storage.places
+        directory = directory_of(self._storage, row)
+        trash = places.trash / f"layer-{row.id}-{time.time_ns()}"
+        try:
+            directory.rename(trash)
+        except FileNotFoundError:
+            return
+        remove_path(trash)
+
+
+def holding(row: LayerRow, taken: Taken, below: Digest | None, *, frozen: bool = False) -> LayerRow:
+    """The record of a layer that holds a tar from now on."""
+    return replace(
+        row,
+        diff_id=taken.diff_id,
+        diff_size=taken.size,
+        chain_id=chain_on(below, taken.diff_id),
+        source=taken.source,
+        source_size=taken.source_size,
+        compression=taken.compression,
+        frozen=frozen,
+    )
+
+
+def chain_below(layers: Sequence[Located]) -> Digest | None:
+    """The chainID of what a tar is to stand on; these layers hold nothing but tars."""
+    return next((each.row.chain_id for each in layers if each.row.diff_id is not None), None)

@@ -1,0 +1,131 @@
+"""Layers recorded, and forgotten again: what is checked in the transactions that do it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orlop._sys.process import in_initial_user_namespace
+from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
+from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredImages
+from orlop.storage.layers.mapping import encode_mapping
+from orlop.storage.layers.mounts import LayerMounts
+from orlop.storage.layers.record import Users
+from orlop.storage.naming import check_id, check_metadata, new_id, require_free
+from orlop.storage.reserve import with_reserve
+from orlop.storage.staging import discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orlop.idmap import IdMapping
+    from orlop.metadata import Transaction
+    from orlop.metadata.layers import LayerForm
+    from orlop.storage.storage import Storage
+
+
+class Making:
+    """Makes and removes the records of a store's layers.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def draft(
+        self,
+        parent: str | None,
+        *,
+        id: str | None = None,  # noqa: A002
+        metadata: str = "",
+        read_only: bool = False,
+        flags: Mapping[str, object] | None = None,
+        mount_label: str = "",
+        id_mapping: IdMapping | None = None,
+    ) -> LayerRow:
+        """The record of a layer that is to be made; see `create`."""
+        return LayerRow(
+            id=new_id() if id is None else check_id(id),
+            parent=parent,
+            form=None if read_only else self._form(),
+            read_only=read_only,
+            metadata=check_metadata(metadata),
+            flags=dict(flags or {}),
+            mount_label=mount_label,
+            id_mapping=encode_mapping(id_mapping),
+            created_at_ns=time.time_ns(),
+        )
+
+    def create_in(self, tx: Transaction, row: LayerRow, names: Iterable[str] = ()) -> None:
+        """Record a new layer, as part of a transaction; see `create`."""
+        if row.parent is not None:
+            self._require_parent(tx, row.parent)
+        if any(store.layers.has(row.id) for store in self._storage.additional):
+            raise AlreadyExistsError(f"layer {row.id} exists in an additional store")
+        require_free(tx, "layer", names)
+        Layers(tx).create(row)
+        Names(tx).add("layer", row.id, names)
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        """Remove a layer that is mounted nowhere; the caller holds its lock. See `delete`."""
+
+        def forget() -> None:
+            with self._storage.database.write() as tx:
+                users = users_in(tx, id)
+                if users:
+                    raise InUseError(
+                        f"layer {id} is needed by {', '.join(users)}",
+                        users=tuple(users),
+                        hint="remove those first",
+                    )
+                forget_layer(tx, id)
+
+        with_reserve(self._storage.places, forget)
+        self.discard(id)
+
+    def discard(self, id: str) -> None:  # noqa: A002
+        """Remove the directory of a layer that is no more."""
+        places = self._storage.places
+        place, trash = places.layer(id), places.trash / f"layer-{id}-{time.time_ns()}"
+        try:
+            place.rename(trash)
+        except FileNotFoundError:
+            return
+        discard(trash)
+
+    def _form(self) -> LayerForm:
+        if self._storage.driver == "vfs":
+            return "tree"
+        return "diff" if in_initial_user_namespace() else "user-diff"
+
+    def _require_parent(self, tx: Transaction, parent: str) -> None:
+        if Layers(tx).get(parent) is None:
+            if any(store.layers.has(parent) for store in self._storage.additional):
+                return
+            raise NotFoundError(f"layer {parent} has just been deleted")
+        LayerMounts.require_no_writers(tx, parent)
+
+
+def users_in(tx: Transaction, id: str) -> Users:  # noqa: A002
+    """Who needs a layer, its mounts left out."""
+    container = Containers(tx).with_layer(id)
+    row = Layers(tx).get(id)
+    images = [image.id for image in StoredImages(tx).with_layer(id)]
+    if row is not None and row.chain_id is not None and row.pulled:
+        from orlop.metadata import Images
+
+        images += [image.image_id.encoded for image in Images(tx).with_chain(row.chain_id)]
+    return Users(
+        layers=Layers(tx).children(id),
+        images=tuple(dict.fromkeys(images)),
+        containers=() if container is None else (container.id,),
+    )
+
+
+def forget_layer(tx: Transaction, id: str) -> None:  # noqa: A002
+    """Forget all that is recorded of a layer."""
+    Layers(tx).delete(id)
+    Names(tx).clear("layer", id)
+    BigData(tx).clear("layer", id)

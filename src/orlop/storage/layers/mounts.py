@@ -1,0 +1,343 @@
+"""Mounts of layers, counted across processes: the last holder's going takes them away.
+
+Each layer has one mount at most, at a place that follows from its ID. A row of the database stands
+for it; it is there before the mount and after it. The layer's lock is held while it is made and
+taken away. Two things keep each other out in one transaction each: a mount that takes writes, and
+a layer that is to stand on what is mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.lock import FileLock
+from orlop._sys.process import boot_id, mount_namespace
+from orlop.digest import Digest
+from orlop.errors import IdMapRefusedError, InUseError
+from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
+from orlop.storage.layers.ancestry import Located, ancestry, row_of
+from orlop.storage.layers.copy import make_tree
+from orlop.storage.layers.view import Viewer, ViewOptions
+from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orlop.metadata import Owner, Transaction
+    from orlop.storage.layers.view import View
+    from orlop.storage.storage import Storage
+
+_NAME_LENGTH: Final = 16
+
+
+class LayerMounts:
+    """The mounts of a store's layers.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._viewer = Viewer(storage)
+
+    def lock(self, id: str) -> FileLock:  # noqa: A002
+        """The lock of whoever mounts, changes or removes a layer."""
+        return FileLock(self._storage.places.layer_lock(id), timeout=LOCK_TIMEOUT)
+
+    def hold(
+        self,
+        id: str,  # noqa: A002
+        *,
+        read_only: bool | None,
+        owner: Owner | None,
+        nodev: bool = True,
+        nosuid: bool = True,
+    ) -> tuple[MountRecord, str]:
+        """Mount a layer, or hold its mount together with others.
+
+        Args:
+            id: The layer.
+            read_only: Whether it takes no writes; None for none where it cannot.
+            owner: The process that the hold ends with; None where it ends by `release` alone.
+            nodev: Device nodes inside are dead.
+            nosuid: Set-user-id bits inside are ignored.
+
+        Returns:
+            The mount, and the name of the hold.
+
+        Raises:
+            InUseError: It is to take writes and cannot: layers stand on it, or it is mounted
+                read-only.
+            UnsupportedError: No right to mount, or a kernel that cannot.
+            NotFoundError: What it is made of is lost.
+            OSError: Something is missing, or the kernel refuses it.
+        """
+        with self.lock(id):
+            record = self.find(id)
+            if record is not None:
+                if read_only is False and not record.writable:
+                    raise InUseError(
+                        f"layer {id} is mounted at {record.target}, and read-only",
+                        users=[f"mount {record.target}"],
+                        hint="unmount it first",
+                    )
+                return record, self._add_holder(record, owner)
+            layers = ancestry(self._storage, id)
+            options = ViewOptions(
+                writable=self._takes_writes(layers[0], read_only), nodev=nodev, nosuid=nosuid
+            )
+            with self._view(layers, options) as view:
+                return self._attach(layers[0].row.id, view, options, owner)
+
+    @contextmanager
+    def _view(self, layers: list[Located], options: ViewOptions) -> Iterator[View]:
+        """A view of the first of these layers; of a copy where its IDs cannot be had otherwise."""
+        if layers[0].row.form == "tree" and options.writable:
+            make_tree(self._storage, layers)
+        try:
+            view = self._viewer.open(layers, options)
+        except IdMapRefusedError:
+            if not options.writable or layers[0].written:
+                raise
+            row = replace(layers[0].row, form="tree")
+            with self._storage.database.write() as tx:
+                row_of(tx, row.id)
+                Layers(tx).replace(row)
+            layers = [Located(row, layers[0].storage), *layers[1:]]
+            make_tree(self._storage, layers)
+            view = self._viewer.open(layers, options)
+        try:
+            yield view
+        finally:
+            self._viewer.close(view)
+
+    def find(self, id: str) -> MountRecord | None:  # noqa: A002
+        """The mount of a layer that is there, in this boot and mount namespace; else None.
+
+        One whose holders are all gone, and one that somebody else has taken away, is none: it is
+        forgotten, and taken away. The caller holds the layer's lock.
+
+        Raises:
+            InUseError: Nobody holds it, and files below it are open.
+        """
+        for record in self._records(id):
+            if record.mount_namespace != mount_namespace():
+                continue
+            if self._storage.mounts.is_there(record) and self._storage.mounts.live_holders(record):
+                return record
+            self._take_away(record, lazy=False)
+        return None
+
+    def count(self, id: str) -> int:  # noqa: A002
+        """How many hold the mount of a layer."""
+        return sum(
+            len(self._storage.mounts.live_holders(record))
+            for record in self._records(id)
+            if record.mount_namespace != mount_namespace() or self._storage.mounts.is_there(record)
+        )
+
+    def targets(self, id: str) -> tuple[str, ...]:  # noqa: A002
+        """Where a layer is mounted, in this mount namespace or another."""
+        return tuple(
+            record.target
+            for record in self._records(id)
+            if (
+                record.mount_namespace != mount_namespace()
+                or (
+                    self._storage.mounts.is_there(record)
+                    and self._storage.mounts.live_holders(record)
+                )
+            )
+        )
+
+    def release(self, record: MountRecord, holder: str, *, lazy: bool = False) -> int:
+        """Give up a hold; the last one takes the mount away. How many are left.
+
+        Raises:
+            InUseError: It was the last one, and files below the mount are open; the hold stays.
+            OSError: Unmounting failed.
+        """
+        assert record.layer is not None
+        with self.lock(record.layer):
+            others = [
+                each for each in self._storage.mounts.live_holders(record) if each.id != holder
+            ]
+            if others:
+                with self._storage.database.write(durable=False) as tx:
+                    Mounts(tx).release(holder)
+            else:
+                self._take_away(record, lazy=lazy)
+            return len(others)
+
+    def unmount(self, id: str, *, force: bool = False) -> int:  # noqa: A002
+        """Give up a hold that nobody in particular has, or all of them; how many are left.
+
+        Args:
+            id: The layer.
+            force: Give up all holds, and take the mount away even while it is in use.
+
+        Raises:
+            InUseError: Only processes that are alive hold it, or files below it are open.
+            OSError: Unmounting failed.
+        """
+        with self.lock(id):
+            record = self.find(id)
+            if record is None:
+                return 0
+            holders = self._storage.mounts.live_holders(record)
+            free = [holder for holder in holders if holder.owner is None]
+            if not free and not force:
+                pids = [str(holder.owner.pid) for holder in holders if holder.owner]
+                raise InUseError(
+                    f"{record.target} is held by process {', '.join(pids)}",
+                    users=[f"process {pid}" for pid in pids],
+                    hint="end it, or unmount by force",
+                )
+            if len(holders) > 1 and not force:
+                with self._storage.database.write(durable=False) as tx:
+                    Mounts(tx).release(free[0].id)
+                return len(holders) - 1
+            self._take_away(record, lazy=force)
+            return 0
+
+    def take_away(self, id: str) -> None:  # noqa: A002
+        """Take a layer's mount away, whoever holds it; the caller holds the layer's lock.
+
+        Raises:
+            OSError: Unmounting failed.
+        """
+        for record in self._records(id):
+            if record.mount_namespace == mount_namespace():
+                self._take_away(record, lazy=True)
+
+    def require_unmounted(self, id: str) -> None:  # noqa: A002
+        """Succeed if a layer is mounted nowhere; the caller holds its lock.
+
+        Raises:
+            InUseError: It is mounted.
+        """
+        self.find(id)
+        targets = self.targets(id)
+        if targets:
+            raise InUseError(
+                f"layer {id} is mounted at {', '.join(targets)}",
+                users=[f"mount {target}" for target in targets],
+                hint="unmount it first",
+            )
+
+    @staticmethod
+    def require_no_writers(tx: Transaction, id: str) -> None:  # noqa: A002
+        """Succeed if a layer is not mounted for writing, as a transaction sees it.
+
+        Raises:
+            InUseError: It is, or was by a process that has been killed since.
+        """
+        targets = [
+            record.target for record in Mounts(tx).of_layer(id, boot_id()) if record.writable
+        ]
+        if targets:
+            raise InUseError(
+                f"layer {id} takes writes at {', '.join(targets)}, and is to stay as it is",
+                users=[f"mount {target}" for target in targets],
+                hint="unmount it first",
+            )
+
+    def _records(self, id: str) -> list[MountRecord]:  # noqa: A002
+        with self._storage.database.read() as tx:
+            return list(Mounts(tx).of_layer(id, boot_id()))
+
+    @staticmethod
+    def _takes_writes(layer: Located, read_only: bool | None) -> bool:
+        if layer.row.form is None or layer.row.read_only or layer.storage.database.read_only:
+            if read_only is False:
+                raise InUseError(f"layer {layer.row.id} is read-only")
+            return False
+        if read_only is not None:
+            return not read_only
+        with layer.storage.database.read() as tx:
+            return not Layers(tx).has_children(layer.row.id)
+
+    def _attach(
+        self,
+        id: str,  # noqa: A002
+        view: View,
+        options: ViewOptions,
+        owner: Owner | None,
+    ) -> tuple[MountRecord, str]:
+        mounts = self._storage.mounts
+        target = self._place(id) if view.directory is None or view.handle else view.directory
+        now = time.time_ns()
+        record = MountRecord(
+            id=os.urandom(16).hex(),
+            layer=id,
+            target=str(target),
+            driver="vfs" if view.directory is not None else self._storage.driver,
+            boot_id=boot_id(),
+            mount_namespace=mount_namespace(),
+            mount_id=NOT_MOUNTED if view.handle is None else view.handle.mount_id,
+            created_at_ns=now,
+            below=None if view.below is None else view.below.id,
+            writable=options.writable,
+        )
+        holder = MountHolder(
+            id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=now
+        )
+        with self._storage.database.write(durable=False) as tx:
+            self._require_writable(tx, id, options)
+            Mounts(tx).put(record)
+            Mounts(tx).hold(holder)
+            if view.holder:
+                Mounts(tx).release(view.holder)
+                view.holder = ""
+        if view.handle is None:
+            return record, holder.id
+        try:
+            mounts.make_place(target)
+            view.handle.attach(target)
+        except BaseException:
+            self._forget(record)
+            raise
+        return record, holder.id
+
+    @staticmethod
+    def _require_writable(tx: Transaction, id: str, options: ViewOptions) -> None:  # noqa: A002
+        """Succeed if a layer still takes writes, if it is to."""
+        if not options.writable:
+            return
+        row_of(tx, id)
+        children = Layers(tx).children(id)
+        if children:
+            raise InUseError(
+                f"layer {id} takes no more writes: {len(children)} layers stand on it",
+                users=[f"layer {child}" for child in children],
+                hint="make a layer on it, and write to that one",
+            )
+
+    def _place(self, id: str) -> Path:  # noqa: A002
+        root = os.fsencode(os.path.realpath(self._storage.places.root))
+        name = Digest.of(root + id.encode()).encoded[:_NAME_LENGTH]
+        return self._storage.places.mounts / f"{name}-layer"
+
+    def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
+        holder = MountHolder(
+            id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=time.time_ns()
+        )
+        with self._storage.database.write(durable=False) as tx:
+            Mounts(tx).hold(holder)
+        return holder.id
+
+    def _take_away(self, record: MountRecord, *, lazy: bool) -> None:
+        self._storage.mounts.take_away(record, lazy=lazy)
+        self._forget(record)
+
+    def _forget(self, record: MountRecord) -> None:
+        with self._storage.database.write(durable=False) as tx:
+            Mounts(tx).delete(record.id)
+        if record.below is not None:
+            self._storage.mounts.drop_unused(record.below)

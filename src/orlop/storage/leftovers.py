@@ -1,0 +1,118 @@
+"""What killed processes leave of layers, images and containers: directories, files, records.
+
+A record comes before its directory and goes before it, so that a directory without a record is
+nobody's. A file of big data comes before its record: one without is nobody's once it is old.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from orlop.metadata import Layers, StoredImages
+from orlop.metadata.gc import INGEST_KEEP_TIME
+from orlop.storage.big_data import BigDataStore
+from orlop.storage.keys import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from orlop.metadata import ObjectKind, Transaction
+    from orlop.storage.storage import Storage
+
+_RECORDED: Final[dict[ObjectKind, str]] = {
+    "layer": "SELECT id FROM layers",
+    "image": "SELECT image_id FROM images UNION SELECT id FROM stored_images",
+    "container": "SELECT id FROM containers",
+}
+EMPTY_LOWER: Final = "empty"
+"""The directory among those of layers that is none: what layers without parents stand on."""
+
+
+def iter_leftovers(storage: Storage, *, now_ns: int | None = None) -> Iterator[Path]:
+    """The directories and files that nothing records, in no order."""
+    now = time.time_ns() if now_ns is None else now_ns
+    for kind in KINDS:
+        for folder in (storage.places.root / f"{kind}s", storage.places.run / f"{kind}s"):
+            # The names come first: a record is there before its directory.
+            names = _names(folder)
+            known = _recorded(storage, kind) if names else frozenset()
+            yield from (folder / name for name in names if name not in known)
+            if folder.parent == storage.places.root:
+                data = BigDataStore(storage, kind)
+                for name in names:
+                    if name in known and os.path.isdir(folder / name / "data"):
+                        yield from _old(data.unrecorded(storage, name), now - INGEST_KEEP_TIME)
+
+
+def forget_orphans(storage: Storage) -> None:
+    """Forget notes on images that are gone, and what belongs to objects that are."""
+    if not _has_orphans(storage):
+        return
+    with storage.database.write() as tx:
+        for image in _orphaned_notes(tx):
+            StoredImages(tx).delete(image)
+        for table, kind in (("big_data", True), ("name_history", False)):
+            condition = " AND kind = 'image'" if kind else ""
+            tx.execute(
+                f"DELETE FROM {table} WHERE id NOT IN"  # noqa: S608
+                f" (SELECT id FROM stored_images UNION SELECT {_ENCODED} FROM images){condition}"
+            )
+
+
+def thaw_layers(storage: Storage) -> None:
+    """Remove the directories of frozen layers that no mount stands on any more."""
+    with storage.database.read() as tx:
+        frozen = Layers(tx).frozen()
+    for layer in frozen:
+        with storage.layers.mounts.lock(layer):
+            storage.layers.freezer.thaw(layer)
+
+
+_ENCODED: Final = "substr(image_id, instr(image_id, ':') + 1)"
+
+
+def _has_orphans(storage: Storage) -> bool:
+    with storage.database.read() as tx:
+        return bool(_orphaned_notes(tx)) or tx.row(_STRAY) is not None
+
+
+_STRAY: Final = f"""
+    SELECT id FROM name_history WHERE id NOT IN
+        (SELECT id FROM stored_images UNION SELECT {_ENCODED} FROM images)
+    UNION SELECT id FROM big_data WHERE kind = 'image' AND id NOT IN
+        (SELECT id FROM stored_images UNION SELECT {_ENCODED} FROM images)
+    LIMIT 1
+"""  # noqa: S608
+
+
+def _orphaned_notes(tx: Transaction) -> list[str]:
+    sql = f"""
+        SELECT id FROM stored_images WHERE NOT made
+            AND id NOT IN (SELECT {_ENCODED} FROM images)
+    """  # noqa: S608
+    return [row[0] for row in tx.rows(sql)]
+
+
+def _recorded(storage: Storage, kind: ObjectKind) -> frozenset[str]:
+    with storage.database.read() as tx:
+        found = {row[0].rpartition(":")[2] for row in tx.rows(_RECORDED[kind])}
+    return frozenset(found | ({EMPTY_LOWER} if kind == "layer" else set()))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _old(paths: Iterable[Path], before_ns: int) -> Iterator[Path]:
+    for path in paths:
+        try:
+            if path.stat().st_ctime_ns < before_ns:
+                yield path
+        except FileNotFoundError:
+            continue

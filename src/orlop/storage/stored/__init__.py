@@ -1,0 +1,1 @@
+"""Images that are layers with data beside them, and containers."""

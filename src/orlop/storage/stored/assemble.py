@@ -1,0 +1,130 @@
+"""Layers of a store as the documents of an image: descriptors, config, manifest.
+
+Each layer has a blob: what it came in, where that is stored; else its tar, which is one as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from orlop.errors import NotFoundError
+from orlop.mediatype import OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, oci_twin
+from orlop.metadata import Blobs
+from orlop.metadata.content import LeasedContent
+from orlop.platform import Platform
+from orlop.spec import Descriptor, ImageConfig, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orlop.digest import Digest
+    from orlop.metadata import LayerRow, Lease
+    from orlop.storage.layers.ancestry import Located
+    from orlop.storage.storage import Storage
+
+_TYPES: Final = {"": OCI_LAYER, "none": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
+
+
+def documents_of(
+    storage: Storage, manifest_digest: Digest | None, config_digest: Digest | None
+) -> tuple[Manifest | None, ImageConfig | None]:
+    """The documents of an image, as far as it has some.
+
+    Raises:
+        NotFoundError: They are lost.
+        InvalidDocumentError: They are no documents of an image.
+        VerificationError: They are damaged.
+    """
+    if manifest_digest is None or config_digest is None:
+        return None, None
+    manifest = Manifest.decode(_read(storage, manifest_digest))
+    config = ImageConfig.decode(_read(storage, config_digest), manifest.config.media_type)
+    return manifest, config
+
+
+def new_config(diff_ids: Sequence[Digest], created: str | None = None) -> ImageConfig:
+    """A config for layers that have none, for this machine's platform."""
+    return ImageConfig(
+        platform=Platform.of_machine(os.uname().machine), diff_ids=tuple(diff_ids), created=created
+    )
+
+
+def layers_of(storage: Storage, layers: Sequence[Located]) -> list[Descriptor]:
+    """The blobs of the tars of layers, the base first; the layers come the topmost first.
+
+    Raises:
+        NotFoundError: The blob of a layer is lost.
+    """
+    return [blob_of(storage, each.row) for each in reversed(layers) if each.row.diff_id is not None]
+
+
+def blob_of(storage: Storage, row: LayerRow) -> Descriptor:
+    """The descriptor of a stored blob that a layer unpacks from.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    assert row.diff_id is not None
+    for store in (storage, *storage.additional):
+        with store.database.read() as tx:
+            for digest in dict.fromkeys((row.source, row.diff_id)):
+                record = None if digest is None else Blobs(tx).get(digest)
+                if record is None:
+                    continue
+                plain = record.digest == row.diff_id
+                kind = OCI_LAYER if plain else record.media_type or _TYPES.get(row.compression, "")
+                if kind:
+                    return Descriptor(media_type=kind, digest=record.digest, size=record.size)
+    raise NotFoundError(f"no blob of layer {row.diff_id} is stored", hint="pull the image again")
+
+
+def store_documents(
+    storage: Storage,
+    lease: Lease,
+    config: ImageConfig,
+    layers: Sequence[Descriptor],
+    base: Manifest | None = None,
+) -> tuple[Manifest, Descriptor]:
+    """Store the config and manifest of an image, kept by a lease.
+
+    Args:
+        storage: The store.
+        lease: What keeps them.
+        config: The config.
+        layers: The blobs of its layers, the base first.
+        base: The manifest of the image that it was made from, whose annotations stay.
+
+    Returns:
+        The manifest and its descriptor.
+
+    Raises:
+        OSError: They could not be written.
+    """
+    described = Descriptor.of(OCI_CONFIG, config.raw)
+    # Every one of Docker's types has a twin: the blobs are the same.
+    layers = [replace(each, media_type=oci_twin(each.media_type)) for each in layers]
+    manifest = Manifest(
+        config=described,
+        layers=tuple(layers),
+        annotations={} if base is None else base.annotations,
+    )
+    content = LeasedContent(storage.content, storage.database, lease)
+    content.put(config.raw, media_type=described.media_type)
+    for layer in layers:
+        content.claim(layer.digest)
+    content.put(
+        manifest.raw,
+        media_type=manifest.media_type,
+        children=[described.digest, *(layer.digest for layer in layers)],
+    )
+    return manifest, manifest.descriptor()
+
+
+def _read(storage: Storage, digest: Digest) -> bytes:
+    for store in (storage, *storage.additional):
+        info = store.content.stat(digest)
+        if info is not None:
+            return store.content.read(digest, info.size)
+    raise NotFoundError(f"document {digest} is not stored", hint="pull the image again")

@@ -1,0 +1,381 @@
+"""The containers of a store: each a layer to write to, and what belongs to it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from orlop.errors import InUseError, NotFoundError
+from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
+from orlop.storage.big_data import BigDataStore
+from orlop.storage.keys import find_object
+from orlop.storage.layers.making import forget_layer
+from orlop.storage.layers.mapping import encode_mapping, mapping_of
+from orlop.storage.naming import (
+    change_names,
+    check_id,
+    check_metadata,
+    check_names,
+    new_id,
+    require_free,
+)
+from orlop.storage.reserve import with_reserve
+from orlop.storage.staging import discard
+from orlop.storage.stored.auto import AutoIds, choose_ids
+from orlop.storage.stored.facts import layer_in, read_facts
+from orlop.storage.stored.record import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from orlop.compression import CompressionName
+    from orlop.idmap import IdMapping
+    from orlop.metadata import Transaction
+    from orlop.storage.layers.mount import LayerMount
+    from orlop.storage.storage import Storage
+    from orlop.storage.stored.facts import Facts
+    from orlop.storage.stored.record import StoredImage
+    from orlop.tree import Change
+
+
+class ContainerStore:
+    """The containers of a store.
+
+    A `key` is an ID, a name, or a unique prefix of an ID.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.data = BigDataStore(storage, "container")
+
+    def create(
+        self,
+        image: str | None = None,
+        *,
+        layer: str | None = None,
+        id: str | None = None,  # noqa: A002
+        names: Iterable[str] = (),
+        metadata: str = "",
+        flags: Mapping[str, object] | None = None,
+        mount_label: str = "",
+        id_mapping: IdMapping | AutoIds | Literal["auto"] | None = None,
+        volatile: bool = False,
+    ) -> Container:
+        """Make a container; success means that it outlives a power cut.
+
+        Args:
+            image: The image that it is made from.
+            layer: Instead, the layer that it stands on; with neither it is empty.
+            id: Its ID; a random one where None.
+            names: What else it is called.
+            metadata: What its user notes about it, at most `MAX_METADATA_SIZE` bytes.
+            flags: What programs note about it.
+            mount_label: An SELinux label, which is noted and not used.
+            id_mapping: The IDs that it is seen through: given, or chosen out of the subordinate
+                IDs of the user `containers`, so that no other container has them.
+            volatile: Leave what it writes to the kernel: its mount does not wait for the disk, and
+                a crash of the machine may lose any of it.
+
+        Raises:
+            NotFoundError: There is no such image or layer, or there are no subordinate IDs.
+            AmbiguousError: A prefix fits several.
+            AlreadyExistsError: The ID or a name is taken.
+            InUseError: The layer is mounted, and takes writes.
+            InvalidError: The ID or a name cannot be one.
+            LimitExceededError: There are too many names, or metadata; or no IDs are left.
+            OSError: It could not be recorded.
+            ValueError: Both an image and a layer are given.
+        """
+        if image is not None and layer is not None:
+            raise ValueError("a container is made from an image or from a layer")
+        facts = None if image is None else self._image(image)
+        top = self._top(facts) if layer is None else self._storage.layers.resolve(layer)
+        names = check_names(names)
+        made = None if isinstance(id_mapping, (AutoIds, str)) else id_mapping
+        draft = self._storage.layers.making.draft(
+            top, flags={"volatile": True} if volatile else None, mount_label=mount_label,
+            id_mapping=made,
+        )  # fmt: skip
+        row = ContainerRow(
+            id=new_id() if id is None else check_id(id),
+            image="" if facts is None else facts.id,
+            layer=draft.id,
+            manifest_digest=None if facts is None else facts.manifest_digest,
+            config_digest=None if facts is None else facts.config_digest,
+            metadata=check_metadata(metadata),
+            flags={**(flags or {}), **({"volatile": True} if volatile else {})},
+            created_at_ns=time.time_ns(),
+        )
+        with self._storage.database.write() as tx:
+            if isinstance(id_mapping, (AutoIds, str)):
+                wanted = AutoIds() if isinstance(id_mapping, str) else id_mapping
+                draft = replace(draft, id_mapping=encode_mapping(choose_ids(tx, wanted)))
+            self._create_in(tx, row, draft, names)
+        return _container(row, draft, names)
+
+    def resolve(self, key: str) -> str:
+        """The ID of a container.
+
+        Raises:
+            NotFoundError: There is none.
+            AmbiguousError: A prefix fits several containers.
+        """
+        return self._row(key).id
+
+    def get(self, key: str) -> Container:
+        """A container.
+
+        Raises:
+            NotFoundError: There is none.
+            AmbiguousError: A prefix fits several containers.
+        """
+        row = self._row(key)
+        with self._storage.database.read() as tx:
+            return self._read(tx, row)
+
+    def list(self) -> tuple[Container, ...]:
+        """All containers, in the order of the IDs."""
+        with self._storage.database.read() as tx:
+            names = Names(tx).all("container")
+            return tuple(
+                _container(row, Layers(tx).get(row.layer), names.get(row.id, ()))
+                for row in Containers(tx).list()
+            )
+
+    def by_layer(self, key: str) -> Container | None:
+        """The container whose own a layer is, if any."""
+        id = self._storage.layers.resolve(key)  # noqa: A001
+        with self._storage.database.read() as tx:
+            row = Containers(tx).with_layer(id)
+            return None if row is None else self._read(tx, row)
+
+    def add_names(self, key: str, names: Iterable[str]) -> Container:
+        """Give a container more names; one that is taken moves here.
+
+        Raises:
+            NotFoundError: There is no such container.
+            InvalidError: A name cannot be one.
+            LimitExceededError: There are too many, or one is too long.
+        """
+        return self._rename(key, add=check_names(names))
+
+    def remove_names(self, key: str, names: Iterable[str]) -> Container:
+        """Take names away from a container; those that it has not are none."""
+        return self._rename(key, remove=tuple(names))
+
+    def set_names(self, key: str, names: Iterable[str]) -> Container:
+        """Give a container these names and no others; one that is taken moves here."""
+        wanted = check_names(names)
+        return self._rename(key, add=wanted, remove=self.get(key).names)
+
+    def set_metadata(self, key: str, metadata: str) -> Container:
+        """Note something else about a container.
+
+        Raises:
+            LimitExceededError: `MAX_METADATA_SIZE`.
+        """
+        check_metadata(metadata)
+        id = self.resolve(key)  # noqa: A001
+        with self._storage.database.write() as tx:
+            Containers(tx).set_metadata(id, metadata)
+        return self.get(id)
+
+    def mount(self, key: str, *, read_only: bool | None = None, keep: bool = False) -> LayerMount:
+        """Show a container as a directory; see `LayerStore.mount`.
+
+            with storage.containers.mount("web") as rootfs:
+                (rootfs / "etc/hostname").write_text("web")
+
+        Its device nodes and set-user-id bits work.
+
+        Args:
+            key: The container.
+            read_only: Whether it takes no writes.
+            keep: Outlive this process, until somebody unmounts it.
+        """
+        return self._storage.layers.mount(
+            self._row(key).layer, read_only=read_only, keep=keep, nodev=False, nosuid=False
+        )
+
+    def unmount(self, key: str, *, force: bool = False) -> int:
+        """Give up one hold on its mount; see `LayerStore.unmount`."""
+        return self._storage.layers.unmount(self._row(key).layer, force=force)
+
+    def mounted(self, key: str) -> int:
+        """How many hold its mount."""
+        return self._storage.layers.mounted(self._row(key).layer)
+
+    def diff(self, key: str, *, compression: CompressionName = "none") -> BinaryIO:
+        """What it changed of its image, as a tar; see `LayerStore.diff`."""
+        return self._storage.layers.diff(self._row(key).layer, compression=compression)
+
+    def changes(self, key: str) -> tuple[Change, ...]:
+        """What it added, modified and deleted of its image; see `LayerStore.changes`."""
+        return self._storage.layers.changes(self._row(key).layer)
+
+    def size(self, key: str) -> int:
+        """The bytes of what it changed, as a tar, and of its big data."""
+        row = self._row(key)
+        data = sum(datum.size for datum in self.data.list(row.id))
+        return data + self._storage.layers.size(row.layer)
+
+    def commit(
+        self,
+        key: str,
+        *names: str,
+        author: str | None = None,
+        comment: str | None = None,
+        created_by: str | None = None,
+        created_at_ns: int | None = None,
+        compression: CompressionName = "none",
+    ) -> StoredImage:
+        """Make an image of a container; success means that it is whole and durable.
+
+        What the container changed becomes a layer on those of its image, as it is at that moment:
+        whoever writes to it meanwhile may see half of his writes in it. The container stays.
+
+        Args:
+            key: The container.
+            names: References that the image gets; one that is taken moves here. Without one the
+                image stays until it is deleted.
+            author: Who made it.
+            comment: What is to be said of it.
+            created_by: The command that made it.
+            created_at_ns: When, in nanoseconds since 1970; now where None.
+            compression: How the new layer is stored, and pushed.
+
+        Raises:
+            NotFoundError: There is no such container, or its image has lost its documents.
+            InvalidReferenceError: A name is no reference.
+            InvalidLayerError: A file shrank while it was read.
+            OSError: It could not be read or written; nothing was named.
+        """
+        from orlop.storage.stored.commit import Committed, commit
+
+        return commit(
+            self._storage,
+            self._row(key),
+            names,
+            Committed(
+                author=author, comment=comment, created_by=created_by,
+                created_at_ns=created_at_ns, compression=compression,
+            ),
+        )  # fmt: skip
+
+    def delete(self, key: str, *, force: bool = False) -> None:
+        """Remove a container with its layer and all its data; success means that it is gone.
+
+        Args:
+            key: The container.
+            force: Also while it is mounted: the mount is taken away first.
+
+        Raises:
+            InUseError: It is mounted, or layers stand on its own.
+            NotFoundError: There is no such container.
+            OSError: It could not be removed.
+        """
+        row = self._row(key)
+        mounts = self._storage.layers.mounts
+        with mounts.lock(row.layer):
+            if force:
+                mounts.take_away(row.layer)
+            mounts.require_unmounted(row.layer)
+
+            def forget() -> None:
+                with self._storage.database.write() as tx:
+                    _forget(tx, row)
+
+            with_reserve(self._storage.places, forget)
+            self._storage.layers.making.discard(row.layer)
+        discard(self._storage.places.object("container", row.id))
+        discard(self._storage.places.run_directory("container", row.id))
+
+    def directory(self, key: str) -> Path:
+        """A directory that belongs to a container, and goes with it; made now."""
+        return _directory(self._storage.places.object("container", self.resolve(key)) / "userdata")
+
+    def run_directory(self, key: str) -> Path:
+        """The same, for what goes with this boot of the machine."""
+        return _directory(self._storage.places.run_directory("container", self.resolve(key)))
+
+    def _image(self, key: str) -> Facts:
+        store, id = find_object(self._storage, "image", key)  # noqa: A001
+        with store.database.read() as tx:
+            facts = read_facts(tx, id)
+        if facts is None:
+            raise NotFoundError(f"image {id} has just been deleted")
+        return facts
+
+    def _top(self, facts: Facts | None) -> str | None:
+        if facts is None:
+            return None
+        for store in (self._storage, *self._storage.additional):
+            with store.database.read() as tx:
+                if (layer := layer_in(tx, facts)) is not None:
+                    return layer
+        return None
+
+    def _create_in(
+        self, tx: Transaction, row: ContainerRow, layer: LayerRow, names: Iterable[str]
+    ) -> None:
+        require_free(tx, "container", names)
+        Containers(tx).create(row)
+        Names(tx).add("container", row.id, names)
+        self._storage.layers.making.create_in(tx, replace(layer, pinned=False))
+
+    def _row(self, key: str) -> ContainerRow:
+        _, id = find_object(self._storage, "container", key)  # noqa: A001
+        with self._storage.database.read() as tx:
+            row = Containers(tx).get(id)
+        if row is None:
+            raise NotFoundError(f"container {id} has just been deleted")
+        return row
+
+    def _rename(
+        self, key: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> Container:
+        row = self._row(key)
+        with self._storage.database.write() as tx:
+            change_names(tx, "container", row.id, add=add, remove=remove)
+            return self._read(tx, row)
+
+    @staticmethod
+    def _read(tx: Transaction, row: ContainerRow) -> Container:
+        return _container(row, Layers(tx).get(row.layer), Names(tx).get("container", row.id))
+
+
+def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) -> Container:
+    return Container(
+        id=row.id,
+        names=tuple(names),
+        image=row.image,
+        layer=row.layer,
+        metadata=row.metadata,
+        flags=row.flags,
+        id_mapping=None if layer is None else mapping_of(layer),
+        created_at_ns=row.created_at_ns,
+    )
+
+
+def _forget(tx: Transaction, row: ContainerRow) -> None:
+    children = Layers(tx).children(row.layer)
+    if children:
+        raise InUseError(
+            f"the layer of container {row.id} is needed by {len(children)} others",
+            users=[f"layer {child}" for child in children],
+            hint="remove those first",
+        )
+    Containers(tx).delete(row.id)
+    Names(tx).clear("container", row.id)
+    BigData(tx).clear("container", row.id)
+    forget_layer(tx, row.layer)
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
