@@ -1,7 +1,7 @@
 """ID mappings against the plain dictionaries that they stand for."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orlop.errors import InvalidError, NotFoundError
@@ -13,7 +13,7 @@ def sides(draw):
     """Ranges that do not overlap, over few ids so that two such lists meet often."""
     sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=6))
     gaps = st.lists(st.integers(0, 3), min_size=len(sizes), max_size=len(sizes))
-    containers, hosts = _starts(sizes, draw(gaps)), {}
+    containers = _starts(sizes, draw(gaps))
     order = draw(st.permutations(range(len(sizes))))
     shuffled = _starts([sizes[at] for at in order], draw(gaps))
     hosts = dict(zip(order, shuffled, strict=True))
@@ -38,6 +38,7 @@ def spelt_out(ranges):
     return {part.container + i: part.host + i for part in ranges for i in range(part.size)}
 
 
+@settings(deadline=None)
 @given(mappings, st.integers(0, 60), st.integers(0, 60))
 def test_ids_are_looked_up(mapping, uid, gid):
     """An id is mapped as its range says, and only if it is in one."""
@@ -51,6 +52,7 @@ def test_ids_are_looked_up(mapping, uid, gid):
             mapping.to_host(uid, gid)
 
 
+@settings(deadline=None)
 @given(mappings, mappings)
 def test_translation(stored, shown):
     """What is stored as one container's is shown as the other's, for ids that both have."""
@@ -66,6 +68,7 @@ def test_translation(stored, shown):
     assert [spelt_out(found.uids), spelt_out(found.gids)] == wanted
 
 
+@settings(deadline=None)
 @given(mappings)
 def test_text_and_json_come_back(mapping):
     for dialect in ("storage", "runtime"):
@@ -73,6 +76,7 @@ def test_text_and_json_come_back(mapping):
     assert IdMapping.parse(map(str, mapping.uids), map(str, mapping.gids)) == mapping
 
 
+@settings(deadline=None)
 @given(st.integers(-3, MAX_ID + 3), st.integers(-3, MAX_ID + 3), st.integers(-3, MAX_ID + 3))
 def test_no_id_is_outside(container, host, size):
     """User and group ids are 32 bits, and the largest of them means none."""
@@ -96,6 +100,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_any_json_is_ranges_or_invalid(value):
     try:

@@ -1,6 +1,6 @@
 """The choice of free ids, against sets of numbers."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orlop.errors import NotFoundError
@@ -25,6 +25,7 @@ def longest_run(free):
     return best
 
 
+@settings(deadline=None)
 @given(spans, spans, st.integers(1, 30))
 def test_allocation(available, used, size):
     """Ids are available and not used, as many as asked, and in one piece if there is one."""

@@ -5,7 +5,8 @@ one, its maps are written, its file in procfs is opened, and the child is killed
 comes back from the C library, where it sleeps on a stack of its own; it runs no Python and no fork
 handler, and has the descriptors in common with this process, not copies of them: no lock is held
 longer because of it, whatever other threads do meanwhile. It ends without a signal to its parent,
-so that nobody else's handler or `wait` ever meets it, and by itself where the parent is killed.
+so that nobody else's handler or `wait` ever meets it. Where the parent is killed meanwhile it ends
+by itself, and with it, a few seconds late, the locks of the parent.
 
 Spec: user_namespaces(7); clone(2).
 """
@@ -42,8 +43,11 @@ _CLONE_PARENT_SETTID: Final = 0x100000
 _WALL: Final = 0x40000000
 _STACK_SIZE: Final = 64 << 10
 _STACK_ALIGNMENT: Final = 16
-_LIFETIME: Final = 60
-"""Seconds after which a child goes that nobody killed, because its parent was."""
+LIFETIME: Final = 5
+"""Seconds after which a child goes that nobody killed, because its parent was.
+
+A parent that is only late finds what it needs all the same, until it has waited for the child.
+"""
 
 _HINTS: Final = {
     errno.ENOSPC: "raise /proc/sys/user/max_user_namespaces, or end other namespaces",
@@ -188,7 +192,7 @@ def _clone(pid: ctypes.c_int) -> None:
         ctypes.cast(libc.sleep, ctypes.c_void_p),
         ctypes.c_void_p(top - top % _STACK_ALIGNMENT),
         CLONE_NEWUSER | _CLONE_FILES | _CLONE_PARENT_SETTID,
-        ctypes.c_void_p(_LIFETIME),
+        ctypes.c_void_p(LIFETIME),
         ctypes.byref(pid),
     )
     if result < 0:

@@ -106,16 +106,14 @@ def _change_capability(value: bytes, change: ChangeOwner, gid: int) -> bytes:
 def _change_acl(value: bytes, change: ChangeOwner, uid: int, gid: int) -> bytes:
     if value[:4] != _ACL_HEADER or (len(value) - 4) % _ACL_ENTRY.size:
         return value
-    entries = []
+    changed = bytearray(_ACL_HEADER)
     for tag, permissions, number in _ACL_ENTRY.iter_unpack(value[4:]):
         if tag == _ACL_USER:
             number = change(number, gid)[0]
         elif tag == _ACL_GROUP:
             number = change(uid, number)[1]
-        entries.append((tag, number, permissions))
-    # The kernel keeps named entries in the order of their ids.
-    packed = (_ACL_ENTRY.pack(tag, bits, number) for tag, number, bits in sorted(entries))
-    return _ACL_HEADER + b"".join(packed)
+        changed += _ACL_ENTRY.pack(tag, permissions, number)
+    return bytes(changed)
 
 
 class _Shifter:

@@ -20,7 +20,7 @@ from support.nobody import NOBODY, as_nobody, unprivileged_place
 
 pytestmark = needs_root
 
-MAPPING = IdMapping.parse(["0:100000:65536"], ["0:300000:1000", "1000:500000:9000"])
+MAPPING = IdMapping.parse(["0:100000:65536"], ["0:500000:1000", "1000:300000:9000"])
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
 CAPABILITY_OF_5 = struct.pack("<6I", 0x03000001, 1 << 10, 0, 1, 0, 5)
 
@@ -237,6 +237,8 @@ def test_content_shares_its_blocks_where_the_filesystem_can(xfs):
     target.mkdir()
     for number in range(4):
         (source / str(number)).write_bytes(os.urandom(30 << 20))
+    for number in range(200):
+        (source / f"small{number}").write_bytes(os.urandom(60_000))
     with (source / "holes").open("wb") as file:
         file.truncate(1 << 30)
     os.sync()
