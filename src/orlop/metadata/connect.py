@@ -36,7 +36,17 @@ PRAGMA cell_size_check=ON;
 """
 
 
-def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
+class Connection(apsw.Connection):
+    """A connection to a database.
+
+    Attributes:
+        syncs: Whether its transactions are on the disk when they end.
+    """
+
+    syncs: bool = True
+
+
+def connect(path: str, *, read_only: bool = False) -> Connection:
     """A connection to a database that exists.
 
     Raises:
@@ -45,19 +55,19 @@ def connect(path: str, *, read_only: bool = False) -> apsw.Connection:
     """
     if not read_only:
         _require_space(path)
-        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     elif _is_immutable(path):
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        connection = apsw.Connection(f"file:{_quote(path)}?immutable=1", flags=flags)
+        connection = Connection(f"file:{_quote(path)}?immutable=1", flags=flags)
     else:
-        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        connection = Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_handler(_wait)
     connection.execute(_SETTINGS)
     connection.create_scalar_function("time_ns", _time_ns, 1, deterministic=True)
     return connection
 
 
-def prepare(path: str) -> apsw.Connection:
+def prepare(path: str) -> Connection:
     """A connection to the database, which was made if it was missing, and has today's schema.
 
     Raises:
@@ -76,7 +86,7 @@ def prepare(path: str) -> apsw.Connection:
     return connection
 
 
-def inspect(path: str) -> apsw.Connection:
+def inspect(path: str) -> Connection:
     """A connection that only reads, to a database that exists and has today's schema.
 
     Raises:
@@ -131,19 +141,15 @@ def migrate(connection: apsw.Connection, path: str) -> None:
 
 
 @contextmanager
-def synced(connection: apsw.Connection, *, durable: bool) -> Iterator[None]:
+def synced(connection: Connection, *, durable: bool) -> Iterator[None]:
     """Let transactions be on the disk when they end, or when the next durable one does.
 
     Spec: SQLite, "PRAGMA synchronous": in WAL mode NORMAL loses transactions, and no consistency.
     """
-    if durable:
-        yield
-        return
-    connection.execute("PRAGMA synchronous=NORMAL")
-    try:
-        yield
-    finally:
-        connection.execute("PRAGMA synchronous=FULL")
+    if connection.syncs != durable:
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.syncs = durable
+    yield
 
 
 @contextmanager

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
+    from orlop.metadata.connect import Connection
+
 Row = tuple[Any, ...]
 Value = str | bytes | int | None
 Values = tuple[Value, ...] | dict[str, Value]
@@ -97,7 +99,7 @@ class Database:
     def __init__(self, path: str, *, read_only: bool) -> None:
         self.path = path
         self.read_only = read_only
-        self._idle: list[apsw.Connection] = []
+        self._idle: list[Connection] = []
         self._pool = threading.Lock()
         self._turn = threading.Lock()
         self._writer = 0
@@ -184,7 +186,7 @@ class Database:
         self.close()
 
     @contextmanager
-    def _connection(self) -> Iterator[apsw.Connection]:
+    def _connection(self) -> Iterator[Connection]:
         self._require_usable()
         with self._translated():
             connection = self._take()
@@ -194,7 +196,7 @@ class Database:
             finally:
                 self._put(connection, process)
 
-    def _take(self) -> apsw.Connection:
+    def _take(self) -> Connection:
         with self._pool:
             self._busy += 1
             if self._idle:
@@ -206,7 +208,7 @@ class Database:
                 self._busy -= 1
             raise
 
-    def _put(self, connection: apsw.Connection, process: int) -> None:
+    def _put(self, connection: Connection, process: int) -> None:
         if process != os.getpid():
             _abandon(connection)
             return

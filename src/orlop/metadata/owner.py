@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final, Self
+from functools import lru_cache
+from typing import Any, Final, Self
 
 from orlop._sys.process import boot_id, is_alive, process_start
 
@@ -31,13 +32,7 @@ class Owner:
     @classmethod
     def current(cls) -> Self:
         """This process."""
-        pid = os.getpid()
-        return cls(
-            pid=pid,
-            start=process_start(pid) or 0,
-            pid_namespace=_pid_namespace(),
-            boot_id=boot_id(),
-        )
+        return cls(**_identity(os.getpid()))
 
     def is_live(self, created_at_ns: int, now_ns: int, expires_at_ns: int | None = None) -> bool:
         """Whether the process is there; one in another PID namespace is believed for a while.
@@ -49,6 +44,8 @@ class Owner:
         """
         if self.boot_id != boot_id():
             return False
+        if self == Owner.current():
+            return True
         if self.pid_namespace == _pid_namespace():
             return is_alive(self.pid, self.start)
         return now_ns < (expires_at_ns or created_at_ns + FOREIGN_LEASE_TIME)
@@ -56,6 +53,17 @@ class Owner:
 
 NOBODY: Final = Owner(pid=0, start=0, pid_namespace=0, boot_id="")
 """What is recorded where there is no owner."""
+
+
+@lru_cache(maxsize=1)
+def _identity(pid: int) -> dict[str, Any]:
+    """What tells this process from others; a forked child has another pid, and another start."""
+    return {
+        "pid": pid,
+        "start": process_start(pid) or 0,
+        "pid_namespace": _pid_namespace(),
+        "boot_id": boot_id(),
+    }
 
 
 def _pid_namespace() -> int:

@@ -28,13 +28,17 @@ def find_object(storage: Storage, kind: ObjectKind, key: str) -> tuple[Storage, 
         NotFoundError: Nothing of this kind is called that.
         AmbiguousError: A prefix fits several.
     """
-    stores = (storage,) if kind == "container" else (storage, *storage.additional)
-    for store in stores:
+    for store in (storage,) if kind == "container" else (storage, *storage.additional):
         with store.database.read() as tx:
             found = find_id(tx, kind, key)
         if found is not None:
             return store, found
-    raise NotFoundError(f"no {kind} is called {key!r}", hint=f"`orlop {kind} ls` lists them")
+    raise nothing_called(kind, key)
+
+
+def nothing_called(kind: ObjectKind, key: str) -> NotFoundError:
+    """The error for a key that means nothing."""
+    return NotFoundError(f"no {kind} is called {key!r}", hint=f"`orlop {kind} ls` lists them")
 
 
 def find_any(storage: Storage, key: str) -> list[tuple[ObjectKind, str]]:

@@ -108,8 +108,7 @@ class MountTable:
             if not target.is_dir():
                 code = errno.ENOTDIR if target.exists() else errno.ENOENT
                 raise OSError(code, "no directory to mount at", str(target))
-            record = self._mount(subject, mountable, target, shared=False)
-            return record, self._add_holder(record, owner)
+            return self._mount(subject, mountable, target, owner, shared=False)
 
     def share(
         self,
@@ -135,8 +134,8 @@ class MountTable:
         with self._lock(target):
             record = self._living(target)
             if record is None:
-                record = self._mount(subject, make(), target, shared=True)
-            elif record.chain_id != subject.chain_id:
+                return self._mount(subject, make(), target, owner, shared=True)
+            if record.chain_id != subject.chain_id:
                 raise self._taken(record)
             return record, self._add_holder(record, owner)
 
@@ -164,14 +163,10 @@ class MountTable:
                 if not needed:
                     Mounts(tx).delete(record.id)
 
-    def drop_unused(self, id: str) -> None:  # noqa: A002
+    def drop_unused(self, record: MountRecord) -> None:
         """Take a mount away that nobody holds and no other mount stands on; else do nothing."""
-        with self._database.read() as tx:
-            record = Mounts(tx).get(id)
-        if record is None:
-            return
         with self._lock(Path(record.target)):
-            if self.live_holders(record) or self._is_below(record):
+            if self._is_needed(record):
                 return
             try:
                 self.take_away(record, lazy=False)
@@ -287,6 +282,15 @@ class MountTable:
             Mounts(tx).delete(record.id)
         return None
 
+    def _is_needed(self, record: MountRecord) -> bool:
+        """Whether anybody holds a mount, or another one stands on it."""
+        with self._database.read() as tx:
+            if Mounts(tx).is_below(record.id):
+                return True
+            holders = Mounts(tx).holders(record.id)
+        now = time.time_ns()
+        return any(holder.is_live(now) for holder in holders)
+
     def _is_below(self, record: MountRecord) -> bool:
         with self._database.read() as tx:
             return Mounts(tx).is_below(record.id)
@@ -298,8 +302,15 @@ class MountTable:
         return is_mounted(record.target, mount_id=record.mount_id)
 
     def _mount(
-        self, subject: MountSubject, mountable: Mountable, target: Path, *, shared: bool
-    ) -> MountRecord:
+        self,
+        subject: MountSubject,
+        mountable: Mountable,
+        target: Path,
+        owner: Owner | None,
+        *,
+        shared: bool,
+    ) -> tuple[MountRecord, str]:
+        """Mount something, and hold it; the mount, and the name of the hold."""
         with self._detached(subject, mountable) as handle:
             record = MountRecord(
                 id=os.urandom(16).hex(),
@@ -313,8 +324,10 @@ class MountTable:
                 mount_id=handle.mount_id,
                 created_at_ns=time.time_ns(),
             )
+            holder = _holder(record, owner)
             with self._database.write(durable=False) as tx:
                 Mounts(tx).put(record)
+                Mounts(tx).hold(holder)
             try:
                 if shared:
                     self.make_place(target)
@@ -323,7 +336,7 @@ class MountTable:
                 with self._database.write(durable=False) as tx:
                     Mounts(tx).delete(record.id)
                 raise
-        return record
+        return record, holder.id
 
     def _detached(self, subject: MountSubject, mountable: Mountable) -> MountHandle:
         """A new mount of the image: a copy of one that is there, since each real one costs."""
@@ -360,9 +373,7 @@ class MountTable:
             path.chmod(0o711)
 
     def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
-        holder = MountHolder(
-            id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=time.time_ns()
-        )
+        holder = _holder(record, owner)
         with self._database.write(durable=False) as tx:
             Mounts(tx).hold(holder)
         return holder.id
@@ -392,6 +403,12 @@ class MountTable:
                 target.rmdir()
             except OSError:
                 pass
+
+
+def _holder(record: MountRecord, owner: Owner | None) -> MountHolder:
+    return MountHolder(
+        id=os.urandom(16).hex(), mount=record.id, owner=owner, created_at_ns=time.time_ns()
+    )
 
 
 def _is_beyond(record: MountRecord, holders: Sequence[MountHolder]) -> bool:

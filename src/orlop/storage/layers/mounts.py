@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id, mount_namespace
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from orlop.storage.storage import Storage
 
 _NAME_LENGTH: Final = 16
+_Held: TypeAlias = tuple[MountRecord, list[MountHolder]]
+"""A mount, and the holders of it that still count."""
 
 
 class LayerMounts:
@@ -79,21 +81,19 @@ class LayerMounts:
             OSError: Something is missing, or the kernel refuses it.
         """
         with self.lock(id):
-            record = self.find(id)
-            if record is not None:
+            recorded = self._recorded(id)
+            found = self._here(recorded)
+            if found is not None:
+                record, _ = found
                 if read_only is False and not record.writable:
-                    raise InUseError(
-                        f"layer {id} is mounted at {record.target}, and read-only",
-                        users=[f"mount {record.target}"],
-                        hint="unmount it first",
-                    )
+                    raise _taken(id, record, "read-only")
                 return record, self._add_holder(record, owner)
             layers = ancestry(self._storage, id)
-            options = ViewOptions(
-                writable=self._takes_writes(layers[0], read_only), nodev=nodev, nosuid=nosuid
-            )
+            writable = self._takes_writes(layers[0], read_only)
+            _require_alone(id, recorded, writable=writable)
+            options = ViewOptions(writable=writable, nodev=nodev, nosuid=nosuid)
             with self._view(layers, options) as view:
-                return self._attach(layers[0].row.id, view, options, owner)
+                return self._attach(id, view, options, owner)
 
     @contextmanager
     def _view(self, layers: list[Located], options: ViewOptions) -> Iterator[View]:
@@ -126,35 +126,16 @@ class LayerMounts:
         Raises:
             InUseError: Nobody holds it, and files below it are open.
         """
-        for record in self._records(id):
-            if record.mount_namespace != mount_namespace():
-                continue
-            if self._storage.mounts.is_there(record) and self._storage.mounts.live_holders(record):
-                return record
-            self._take_away(record, lazy=False)
-        return None
+        found = self._here(self._recorded(id))
+        return None if found is None else found[0]
 
     def count(self, id: str) -> int:  # noqa: A002
         """How many hold the mount of a layer."""
-        return sum(
-            len(self._storage.mounts.live_holders(record))
-            for record in self._records(id)
-            if record.mount_namespace != mount_namespace() or self._storage.mounts.is_there(record)
-        )
+        return sum(len(holders) for _, holders in self._present(id))
 
     def targets(self, id: str) -> tuple[str, ...]:  # noqa: A002
         """Where a layer is mounted, in this mount namespace or another."""
-        return tuple(
-            record.target
-            for record in self._records(id)
-            if (
-                record.mount_namespace != mount_namespace()
-                or (
-                    self._storage.mounts.is_there(record)
-                    and self._storage.mounts.live_holders(record)
-                )
-            )
-        )
+        return tuple(record.target for record, holders in self._present(id) if holders)
 
     def release(self, record: MountRecord, holder: str, *, lazy: bool = False) -> int:
         """Give up a hold; the last one takes the mount away. How many are left.
@@ -187,10 +168,10 @@ class LayerMounts:
             OSError: Unmounting failed.
         """
         with self.lock(id):
-            record = self.find(id)
-            if record is None:
+            found = self._here(self._recorded(id))
+            if found is None:
                 return 0
-            holders = self._storage.mounts.live_holders(record)
+            record, holders = found
             free = [holder for holder in holders if holder.owner is None]
             if not free and not force:
                 pids = [str(holder.owner.pid) for holder in holders if holder.owner]
@@ -212,7 +193,7 @@ class LayerMounts:
         Raises:
             OSError: Unmounting failed.
         """
-        for record in self._records(id):
+        for record, _ in self._recorded(id):
             if record.mount_namespace == mount_namespace():
                 self._take_away(record, lazy=True)
 
@@ -222,8 +203,11 @@ class LayerMounts:
         Raises:
             InUseError: It is mounted.
         """
-        self.find(id)
-        targets = self.targets(id)
+        recorded = self._recorded(id)
+        found = self._here(recorded)
+        here = mount_namespace()
+        away = [each for each, holders in recorded if holders and each.mount_namespace != here]
+        targets = [each.target for each in (*away, *(found or ())[:1])]
         if targets:
             raise InUseError(
                 f"layer {id} is mounted at {', '.join(targets)}",
@@ -248,20 +232,50 @@ class LayerMounts:
                 hint="unmount it first",
             )
 
-    def _records(self, id: str) -> list[MountRecord]:  # noqa: A002
+    def _recorded(self, id: str) -> list[_Held]:  # noqa: A002
+        """The mounts that are recorded of a layer, with the holders that still count."""
+        now = time.time_ns()
         with self._storage.database.read() as tx:
-            return list(Mounts(tx).of_layer(id, boot_id()))
+            mounts = list(Mounts(tx).of_layer(id, boot_id()))
+            found = [(record, Mounts(tx).holders(record.id)) for record in mounts]
+        return [
+            (record, [holder for holder in holders if holder.is_live(now)])
+            for record, holders in found
+        ]
+
+    def _present(self, id: str) -> list[_Held]:  # noqa: A002
+        """Those of them that are there; what is in other mount namespaces is believed to be."""
+        here = mount_namespace()
+        return [
+            (record, holders)
+            for record, holders in self._recorded(id)
+            if record.mount_namespace != here or self._storage.mounts.is_there(record)
+        ]
+
+    def _here(self, recorded: list[_Held]) -> _Held | None:
+        """The mount of a layer in this mount namespace; see `find`."""
+        if not recorded:
+            return None
+        here = mount_namespace()
+        for record, holders in recorded:
+            if record.mount_namespace != here:
+                continue
+            if holders and self._storage.mounts.is_there(record):
+                return record, holders
+            self._take_away(record, lazy=False)
+        return None
 
     @staticmethod
     def _takes_writes(layer: Located, read_only: bool | None) -> bool:
-        if layer.row.form is None or layer.row.read_only or layer.storage.database.read_only:
+        row, store = layer.row, layer.storage
+        if row.form is None or row.read_only or store.database.read_only:
             if read_only is False:
-                raise InUseError(f"layer {layer.row.id} is read-only")
+                raise InUseError(f"layer {row.id} is read-only", hint="make a layer on it")
             return False
         if read_only is not None:
             return not read_only
-        with layer.storage.database.read() as tx:
-            return not Layers(tx).has_children(layer.row.id)
+        with store.database.read() as tx:
+            return not Layers(tx).has_children(row.id)
 
     def _attach(
         self,
@@ -339,5 +353,27 @@ class LayerMounts:
     def _forget(self, record: MountRecord) -> None:
         with self._storage.database.write(durable=False) as tx:
             Mounts(tx).delete(record.id)
-        if record.below is not None:
-            self._storage.mounts.drop_unused(record.below)
+            below = None if record.below is None else Mounts(tx).get(record.below)
+            if below is not None and Mounts(tx).is_below(below.id):
+                below = None
+        if below is not None:
+            self._storage.mounts.drop_unused(below)
+
+
+def _require_alone(id: str, recorded: list[_Held], *, writable: bool) -> None:  # noqa: A002
+    """Succeed unless a layer would be written to through two mounts at once, or written and read.
+
+    All that is recorded and held lies in other mount namespaces.
+    """
+    for record, holders in recorded:
+        here = record.mount_namespace == mount_namespace()
+        if holders and not here and (writable or record.writable):
+            raise _taken(id, record, "in another mount namespace")
+
+
+def _taken(id: str, record: MountRecord, how: str) -> InUseError:  # noqa: A002
+    return InUseError(
+        f"layer {id} is mounted at {record.target}, {how}",
+        users=[f"mount {record.target}"],
+        hint="unmount it first",
+    )

@@ -255,7 +255,20 @@ class LayerStore:
             NotFoundError: There is no such layer, or what it is made of is lost.
             OSError: Something is missing, or the kernel refuses it.
         """
-        id = self.resolve(key)  # noqa: A001
+        return self.mount_exactly(
+            self.resolve(key), read_only=read_only, keep=keep, nodev=nodev, nosuid=nosuid
+        )
+
+    def mount_exactly(
+        self,
+        id: str,  # noqa: A002
+        *,
+        read_only: bool | None,
+        keep: bool,
+        nodev: bool,
+        nosuid: bool,
+    ) -> LayerMount:
+        """Show the layer of this very ID; see `mount`."""
         owner = None if keep else Owner.current()
         record, holder = self.mounts.hold(
             id, read_only=read_only, owner=owner, nodev=nodev, nosuid=nosuid

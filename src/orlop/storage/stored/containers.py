@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from orlop.errors import InUseError, NotFoundError
+from orlop.errors import InUseError
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
-from orlop.storage.keys import find_object
+from orlop.storage.keys import find_id, nothing_called
 from orlop.storage.layers.making import forget_layer
 from orlop.storage.layers.mapping import encode_mapping, mapping_of
 from orlop.storage.naming import (
@@ -93,8 +93,9 @@ class ContainerStore:
         """
         if image is not None and layer is not None:
             raise ValueError("a container is made from an image or from a layer")
-        facts = None if image is None else self._image(image)
-        top = self._top(facts) if layer is None else self._storage.layers.resolve(layer)
+        facts, top = (None, None) if image is None else self._image(image)
+        if layer is not None:
+            top = self._storage.layers.resolve(layer)
         names = check_names(names)
         made = None if isinstance(id_mapping, (AutoIds, str)) else id_mapping
         draft = self._storage.layers.making.draft(
@@ -198,7 +199,7 @@ class ContainerStore:
             read_only: Whether it takes no writes.
             keep: Outlive this process, until somebody unmounts it.
         """
-        return self._storage.layers.mount(
+        return self._storage.layers.mount_exactly(
             self._row(key).layer, read_only=read_only, keep=keep, nodev=False, nosuid=False
         )
 
@@ -303,22 +304,15 @@ class ContainerStore:
         """The same, for what goes with this boot of the machine."""
         return _directory(self._storage.places.run_directory("container", self.resolve(key)))
 
-    def _image(self, key: str) -> Facts:
-        store, id = find_object(self._storage, "image", key)  # noqa: A001
-        with store.database.read() as tx:
-            facts = read_facts(tx, id)
-        if facts is None:
-            raise NotFoundError(f"image {id} has just been deleted")
-        return facts
-
-    def _top(self, facts: Facts | None) -> str | None:
-        if facts is None:
-            return None
+    def _image(self, key: str) -> tuple[Facts, str | None]:
+        """What is known of an image, and its top layer."""
         for store in (self._storage, *self._storage.additional):
             with store.database.read() as tx:
-                if (layer := layer_in(tx, facts)) is not None:
-                    return layer
-        return None
+                id = find_id(tx, "image", key)  # noqa: A001
+                facts = None if id is None else read_facts(tx, id)
+                if facts is not None:
+                    return facts, layer_in(tx, facts)
+        raise nothing_called("image", key)
 
     def _create_in(
         self, tx: Transaction, row: ContainerRow, layer: LayerRow, names: Iterable[str]
@@ -329,11 +323,14 @@ class ContainerStore:
         self._storage.layers.making.create_in(tx, replace(layer, pinned=False))
 
     def _row(self, key: str) -> ContainerRow:
-        _, id = find_object(self._storage, "container", key)  # noqa: A001
         with self._storage.database.read() as tx:
-            row = Containers(tx).get(id)
+            row = Containers(tx).get(key)
+            if row is not None:
+                return row
+            id = find_id(tx, "container", key)  # noqa: A001
+            row = None if id is None else Containers(tx).get(id)
         if row is None:
-            raise NotFoundError(f"container {id} has just been deleted")
+            raise nothing_called("container", key)
         return row
 
     def _rename(
