@@ -69,6 +69,10 @@ class Places:
     root: Path
     run: Path
 
+    def _at(self, name: str) -> Path:
+        """A path in the store; joined as text, which takes a third of the time."""
+        return type(self.root)(f"{self.root}/{name}")
+
     @property
     def database(self) -> Path:
         """The records."""
@@ -96,7 +100,7 @@ class Places:
 
     def blob(self, digest: Digest) -> Path:
         """The file of a blob."""
-        return self.root / "blobs" / digest.algorithm / digest.encoded
+        return self._at(f"blobs/{digest.algorithm}/{digest.encoded}")
 
     def ingest(self, reference: str) -> Path:
         """The directory of content on its way in."""
@@ -106,19 +110,19 @@ class Places:
 
     def form(self, diff_id: Digest) -> Path:
         """The directory of what is derived from a layer."""
-        return self.root / "forms" / diff_id.algorithm / diff_id.encoded
+        return self._at(f"forms/{diff_id.algorithm}/{diff_id.encoded}")
 
     def chain(self, chain_id: Digest) -> Path:
         """The directory of what is derived from a stack of layers."""
-        return self.root / "chains" / chain_id.algorithm / chain_id.encoded
+        return self._at(f"chains/{chain_id.algorithm}/{chain_id.encoded}")
 
     def layer(self, id: str) -> Path:  # noqa: A002
         """The directory of a layer that is written to."""
-        return self.root / "layers" / id
+        return self._at(f"layers/{id}")
 
     def object(self, kind: ObjectKind, id: str) -> Path:  # noqa: A002
         """The directory of a layer, an image or a container."""
-        return self.root / f"{kind}s" / id
+        return self._at(f"{kind}s/{id}")
 
     def run_directory(self, kind: ObjectKind, id: str) -> Path:  # noqa: A002
         """What an image or a container keeps until the next boot."""
@@ -126,16 +130,16 @@ class Places:
 
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""
-        return self.root / "locks" / digest.encoded[:2].lower()
+        return self._at(f"locks/{digest.encoded[:2].lower()}")
 
     def mount_lock(self, target: Path) -> Path:
         """The lock file of whoever mounts or unmounts at a target; builds never wait for these."""
         name = Digest.of(os.fsencode(target)).encoded[:2]
-        return self.root / "locks" / f"mount-{name}"
+        return self._at(f"locks/mount-{name}")
 
     def layer_lock(self, id: str) -> Path:  # noqa: A002
         """The lock file of whoever mounts, changes or removes a layer."""
-        return self.root / "locks" / f"layer-{Digest.of(id.encode()).encoded[:2]}"
+        return self._at(f"locks/layer-{Digest.of(id.encode()).encoded[:2]}")
 
 
 @contextmanager
