@@ -1,13 +1,16 @@
 """Trees into directories, and directories into trees."""
 
 from orlop.rootfs.create import Dropped, OverlayNamespace, XattrPolicy
+from orlop.rootfs.ids import MapIds
 from orlop.rootfs.overlay import OverlayForm, overlay_form
 from orlop.rootfs.read import read_tree
 from orlop.rootfs.remove import remove_tree
 from orlop.rootfs.stream import StreamReport, StreamWriter
+from orlop.rootfs.upper import open_upper, read_upper
 from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
-    "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter", "WriteReport",
-    "XattrPolicy", "overlay_form", "read_tree", "remove_tree", "write_tree",
+    "Dropped", "MapIds", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter",
+    "WriteReport", "XattrPolicy", "open_upper", "overlay_form", "read_tree", "read_upper",
+    "remove_tree", "write_tree",
 ]  # fmt: skip
