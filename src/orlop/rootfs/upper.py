@@ -31,7 +31,7 @@ from orlop.rootfs.handles import Handles, Place
 from orlop.rootfs.ids import map_xattrs
 from orlop.rootfs.layer import TRUSTED_PREFIX, USER_PREFIX
 from orlop.rootfs.read import MAX_INODES
-from orlop.tree import NO_XATTRS, Link, Node, Put, Whiteout
+from orlop.tree import NO_XATTRS, Link, Node, Opaque, Put, Whiteout
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class _UpperReader:
             yield Put(path, node)
             if kind == S_IFDIR:
                 if xattrs.get(self._prefix + _OPAQUE) == _HIDES_ALL:
-                    pass
+                    yield Opaque(path)
                 self._place = Place(self._place, name)
                 self._path, self._name = path + b"/", b""
                 return xattrs
