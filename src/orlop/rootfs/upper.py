@@ -28,8 +28,8 @@ from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_na
 from orlop._sys.xattr import xattrs_at, xattrs_of
 from orlop.errors import LimitExceededError, UnsafePathError, UnsupportedError
 from orlop.rootfs.handles import Handles, Place
-from orlop.rootfs.ids import map_xattrs
 from orlop.rootfs.layer import TRUSTED_PREFIX, USER_PREFIX
+from orlop.rootfs.owners import change_xattrs
 from orlop.rootfs.read import MAX_INODES
 from orlop.tree import NO_XATTRS, Link, Node, Opaque, Put, Whiteout
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from orlop.rootfs.create import OverlayNamespace
-    from orlop.rootfs.ids import MapIds
+    from orlop.rootfs.owners import ChangeOwner
     from orlop.tree import Entry
 
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -56,7 +56,7 @@ def read_upper(
     dir_fd: int,
     *,
     namespace: OverlayNamespace = "trusted",
-    map_ids: MapIds | None = None,
+    map_ids: ChangeOwner | None = None,
     max_inodes: int = MAX_INODES,
 ) -> Iterator[Entry]:
     """Read an upper directory as the changeset that overlay shows on top of its lower ones.
@@ -124,7 +124,7 @@ def open_upper(dir_fd: int, path: bytes) -> int:
 
 class _UpperReader:
     def __init__(
-        self, handles: Handles, prefix: bytes, map_ids: MapIds | None, max_inodes: int
+        self, handles: Handles, prefix: bytes, map_ids: ChangeOwner | None, max_inodes: int
     ) -> None:
         self._handles = handles
         self._prefix = prefix
@@ -230,7 +230,7 @@ class _UpperReader:
         uid, gid = found.st_uid, found.st_gid
         shown = self._shown(xattrs) if xattrs else NO_XATTRS
         if self._map_ids is not None:
-            shown = map_xattrs(shown, self._map_ids, uid, gid) if shown else shown
+            shown = change_xattrs(shown, self._map_ids, uid, gid) if shown else shown
             uid, gid = self._map_ids(uid, gid)
         return Node(
             found.st_mode, uid, gid, found.st_mtime_ns,

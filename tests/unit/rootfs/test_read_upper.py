@@ -8,7 +8,7 @@ import pytest
 from orlop.errors import LimitExceededError, UnsafePathError, UnsupportedError
 from orlop.rootfs import open_upper, read_upper
 from orlop.rootfs.handles import MAX_HANDLES
-from orlop.rootfs.ids import map_xattrs
+from orlop.rootfs.owners import change_xattrs
 from orlop.tree import Opaque, Put, Whiteout
 
 
@@ -175,7 +175,7 @@ def test_ids_in_attributes_are_mapped():
         b"security.capability": struct.pack("<IIIIII", 0x03000001, 1, 2, 3, 4, 1999),
         b"user.note": b"\0",
     }  # fmt: skip
-    found = map_xattrs(before, map_ids, 1000, 2000)
+    found = change_xattrs(before, map_ids, 1000, 2000)
     assert found == {
         **before,
         b"system.posix_acl_access": acl(
@@ -185,11 +185,11 @@ def test_ids_in_attributes_are_mapped():
         b"security.capability": struct.pack("<IIIII", 0x02000001, 1, 2, 3, 4),
     }  # fmt: skip
     other = {b"security.capability": struct.pack("<IIIIII", 0x03000000, 1, 2, 3, 4, 1990)}
-    assert map_xattrs(other, map_ids, 1000, 2000) == {
+    assert change_xattrs(other, map_ids, 1000, 2000) == {
         b"security.capability": struct.pack("<IIIIII", 0x03000000, 1, 2, 3, 4, 9)
     }
     plain = {b"security.capability": struct.pack("<IIIII", 0x02000001, 1, 2, 3, 4)}
-    assert map_xattrs(plain, map_ids, 1000, 2000) == plain
+    assert change_xattrs(plain, map_ids, 1000, 2000) == plain
 
 
 def test_the_number_of_names_is_limited(upper):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from orlop.digest import Digest
 from orlop.errors import OrlopError
-from orlop.rootfs import open_upper, read_tree, read_upper
+from orlop.rootfs import change_node, open_upper, read_tree, read_upper
 from orlop.storage.layers.mapping import mapping_of
 from orlop.tree import Merger, Node, Put, split, walk
 from orlop.tree.node import S_IFREG
@@ -91,7 +91,7 @@ class Contents:
             seen.add(id(node))
             self._note(fd, path, node)
             if mapping is not None:
-                node.uid, node.gid = mapping.to_container(node.uid, node.gid)
+                change_node(node, mapping.to_container)
         return root
 
     def open(self, source: Digest) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from orlop._sys.handle import Fd
 from orlop.metadata import Lease
-from orlop.rootfs import copy_tree, write_tree
+from orlop.rootfs import change_node, copy_tree, write_tree
 from orlop.storage.layers.ancestry import directory_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.mapping import mapping_of
@@ -111,4 +111,4 @@ def _shift(root: Node, mapping: IdMapping) -> None:
     for _, node in walk(root):
         if id(node) not in seen:
             seen.add(id(node))
-            node.uid, node.gid = mapping.to_host(node.uid, node.gid)
+            change_node(node, mapping.to_host)
