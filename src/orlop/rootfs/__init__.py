@@ -12,6 +12,6 @@ from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
     "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter",
-    "WriteReport", "XattrPolicy", "change_node", "copy_tree", "open_upper", "overlay_form", "read_tree",
-    "read_upper", "remove_tree", "shift_owners", "write_tree",
+    "WriteReport", "XattrPolicy", "change_node", "copy_tree", "open_upper", "overlay_form",
+    "read_tree", "read_upper", "remove_tree", "shift_owners", "write_tree",
 ]  # fmt: skip

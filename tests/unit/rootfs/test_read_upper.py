@@ -179,7 +179,7 @@ def test_ids_in_attributes_are_mapped():
     assert found == {
         **before,
         b"system.posix_acl_access": acl(
-            (1, 7, nobody), (2, 4, 997), (2, 5, 998), (4, 5, nobody), (8, 1, 9),
+            (1, 7, nobody), (2, 5, 998), (2, 4, 997), (4, 5, nobody), (8, 1, 9),
             (16, 7, nobody), (32, 0, nobody),
         ),
         b"security.capability": struct.pack("<IIIII", 0x02000001, 1, 2, 3, 4),
