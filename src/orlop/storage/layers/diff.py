@@ -11,7 +11,7 @@ from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.storage.files import WrittenFiles, open_files
 from orlop.storage.layers.ancestry import ancestry, stack_of
-from orlop.storage.layers.changes import changes_of
+from orlop.storage.layers.changes import changes_of, same_attributes
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.tarball import iter_tar, tar_size
 from orlop.storage.rebuild import ensure_form
@@ -76,7 +76,11 @@ class Differ:
                 with self._files(contents, layers[1:]) as below:
                     return changes_of(contents.written(layers[0]), below)
             old, new = self._trees(contents, layers, base)
-            return list(iter_changes(old, new, contents.same))
+            found = list(iter_changes(old, new, contents.same))
+            # The time of the root tells only that something was written into it.
+            if found and not found[0].path and same_attributes(old, new, times=False):
+                del found[0]
+            return found
 
     def entries(
         self, contents: Contents, layers: Sequence[Located], base: str | None = None
