@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orlop.content import LocalContent
     from orlop.storage.chains import ChainStore
     from orlop.storage.forms import FormStore
+    from orlop.storage.layers.holds import StackHolds
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Mountables, StorageDriver
     from orlop.storage.mounts import MountTable
@@ -136,6 +137,13 @@ class Storage:
         return UserNamespaces()
 
     @cached_property
+    def holds(self) -> StackHolds:
+        """The mounts of stacks that are held for the next container."""
+        from orlop.storage.layers.holds import StackHolds
+
+        return StackHolds(self.mounts)
+
+    @cached_property
     def layers(self) -> LayerStore:
         """The layers."""
         from orlop.storage.layers.store import LayerStore
@@ -156,8 +164,14 @@ class Storage:
 
         return ContainerStore(self)
 
+    def let_go(self) -> None:
+        """Hold no mount any more that is only held for the next container."""
+        if "holds" in self.__dict__:
+            self.holds.release()
+
     def close(self) -> None:
         """Let go of the database, and of those of additional stores."""
+        self.let_go()
         for part in (self.__dict__.pop("namespaces", None), *self.additional):
             if part is not None:
                 part.close()

@@ -153,13 +153,24 @@ class Viewer:
         driver = self._stack_driver()
         if driver != "erofs":
             return [Written(path, None) for path in self._made(base, driver).paths]
-        view.below, view.holder = self._storage.mounts.share(
-            MountSubject(chain_id=base.chain_id),
+        view.below, view.holder = self._share(base, driver)
+        self._keep(view.below, base, driver)
+        return (Written(Path(view.below.target), None),)
+
+    def _share(self, stack: Stack, driver: Driver) -> tuple[MountRecord, str]:
+        return self._storage.mounts.share(
+            MountSubject(chain_id=stack.chain_id),
             driver,
-            lambda: self._made(base, driver),
+            lambda: self._made(stack, driver),
             owner=Owner.current(),
         )
-        return (Written(Path(view.below.target), None),)
+
+    def _keep(self, record: MountRecord, stack: Stack, driver: Driver) -> None:
+        """Hold a stack's mount for the next layer that stands on it."""
+        if not self._storage.holds.has(record):
+            held = self._share(stack, driver)
+            if not self._storage.holds.keep(*held):
+                self._storage.mounts.release(*held)
 
     def _made(self, stack: Stack, driver: Driver) -> Mountable:
         """What a stack is mounted from; it is the layer that keeps it once it is there."""
