@@ -11,8 +11,9 @@ from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.storage.files import WrittenFiles, open_files
 from orlop.storage.layers.ancestry import ancestry, stack_of
-from orlop.storage.layers.changes import changes_of
+from orlop.storage.layers.changes import changes_of, same_attributes
 from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import iter_tar, tar_size
 from orlop.storage.rebuild import ensure_form
 from orlop.tree import difference, directory, iter_changes
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from orlop.compression import CompressionName
     from orlop.storage.files import ImageFiles
     from orlop.storage.layers.ancestry import Located
+    from orlop.storage.layers.members import Member
     from orlop.storage.storage import Storage
-    from orlop.tree import Change, Entry, Node
+    from orlop.tree import Change, Node
 
 
 class Differ:
@@ -64,7 +66,7 @@ class Differ:
             assert layers[0].row.diff_id is not None
             return layers[0].row.diff_size or self._storage.forms.size(layers[0].row.diff_id)
         with Contents(self._storage) as contents:
-            return tar_size(self.entries(contents, layers, base))
+            return tar_size(self._told(contents, layers, base))
 
     def changes(self, id: str, base: str | None) -> list[Change]:  # noqa: A002
         """What a layer adds, modifies and deletes of another one, in byte order of the paths."""
@@ -78,10 +80,10 @@ class Differ:
             old, new = self._trees(contents, layers, base)
             return list(iter_changes(old, new, contents.same))
 
-    def entries(
+    def members(
         self, contents: Contents, layers: Sequence[Located], base: str | None = None
-    ) -> Iterator[Entry]:
-        """The changeset that turns another layer into the first of these.
+    ) -> Iterator[Member]:
+        """The changeset that turns another layer into the first of these, as a tar has it.
 
         Args:
             contents: What reads them; the files' sources are its own.
@@ -91,9 +93,9 @@ class Differ:
         if _is_nothing(layers, base):
             return iter(())
         if _is_overlay(layers, base):
-            return contents.written(layers[0])
+            return iter_members(contents.written(layers[0]), over=len(layers) > 1)
         old, new = self._trees(contents, layers, base)
-        return difference(old, new, contents.same)
+        return iter_members(difference(old, new, contents.same), over=bool(old.children))
 
     def require_forms(self, layers: Sequence[Located]) -> None:
         """Build again what is lost of the tars of these layers, where a blob allows it.
@@ -140,8 +142,18 @@ class Differ:
 
     def _pieces(self, layers: Sequence[Located], base: str | None) -> Iterator[bytes]:
         with Contents(self._storage) as contents:
-            entries = (each for each in self.entries(contents, layers, base) if each.path)
-            yield from iter_tar(entries, contents.open)
+            yield from iter_tar(self._told(contents, layers, base), contents.open)
+
+    def _told(
+        self, contents: Contents, layers: Sequence[Located], base: str | None
+    ) -> Iterator[Member]:
+        """The changeset as others are told it: the root only where it is another one."""
+        for entry, node in self.members(contents, layers, base):
+            if not entry.path and node is not None and _is_overlay(layers, base):
+                with self._files(contents, layers[1:]) as below:
+                    if same_attributes(below.stat(b""), node):
+                        continue
+            yield entry, node
 
 
 def _is_tar(layers: Sequence[Located], base: str | None) -> bool:

@@ -70,8 +70,8 @@ class Freezer:
                     hint="unmount it first",
                 )
             with Contents(self._storage) as contents:
-                entries = self._differ.entries(contents, layers)
-                taken = take_entries(self._storage, entries, contents.open, lease)
+                members = self._differ.members(contents, layers)
+                taken = take_entries(self._storage, members, contents.open, lease)
             with self._storage.database.write() as tx:
                 lease.require_in(tx)
                 row = row_of(tx, id)

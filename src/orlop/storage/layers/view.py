@@ -23,6 +23,7 @@ from orlop.drivers import MountHandle, mount_bind, mount_overlay
 from orlop.drivers.idmapped import mount_idmapped
 from orlop.idmap import IdMapping, translate
 from orlop.metadata import Lease, MountSubject, Owner
+from orlop.storage.chains import Stack
 from orlop.storage.layers.ancestry import Ground, Written, directory_of, ground_of
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.upper import prepare_upper
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.metadata import MountRecord
-    from orlop.storage.chains import Stack
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
@@ -123,7 +123,7 @@ class Viewer:
         own = layers[0].directory if options.writable else None
         ground = ground_of(layers, without=own)
         mapping = mapping_of(row)
-        lowers = self._lowers(view, ground, mapping)
+        lowers = self._lowers(view, ground, mapping, alone=own is None)
         if own is None:
             view.handle = self._read_only(lowers, options)
             return
@@ -140,10 +140,17 @@ class Viewer:
         return mount_overlay(lowers, nodev=options.nodev, nosuid=options.nosuid)
 
     def _lowers(
-        self, view: View, ground: Ground, mapping: IdMapping | None
+        self, view: View, ground: Ground, mapping: IdMapping | None, *, alone: bool
     ) -> list[Path | MountHandle]:
-        layers = [*ground.directories, *self._base(view, ground.base)]
-        return [self._shown(view, each, mapping) for each in layers] or [self._empty()]
+        """What an overlay is made of; `alone` where nothing comes to lie above it."""
+        base = self._base(view, ground.base)
+        if isinstance(ground.base, Stack) and not (alone and not ground.directories):
+            base = self._unmarked(view, ground.base, base)
+        lowers = [self._shown(view, each, mapping) for each in (*ground.directories, *base)]
+        if ground.base is None and len(lowers) < 2:
+            # Alone it would be shown as it is, with all that overlay notes in it.
+            lowers.append(self._empty())
+        return lowers
 
     def _base(self, view: View, base: Stack | Written | None) -> Sequence[Written]:
         if base is None:
@@ -171,6 +178,16 @@ class Viewer:
             held = self._share(stack, driver)
             if not self._storage.holds.keep(*held):
                 self._storage.mounts.release(*held)
+
+    def _unmarked(self, view: View, stack: Stack, base: Sequence[Written]) -> Sequence[Written]:
+        """What a stack consists of for an overlay, which must not obey marks of the image's."""
+        lower = self._storage.chains.find_lower(stack)
+        if lower is None:
+            return base
+        if view.below is not None:
+            self._storage.mounts.release(view.below, view.holder)
+            view.below, view.holder = None, ""
+        return (Written(lower, None),)
 
     def _made(self, stack: Stack, driver: Driver) -> Mountable:
         """What a stack is mounted from; it is the layer that keeps it once it is there."""
