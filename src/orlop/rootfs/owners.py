@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop._sys.handle import Fd, fd_path
 from orlop._sys.xattr import set_xattr_at, xattrs_at
+from orlop.errors import NotFoundError
 from orlop.rootfs.handles import Handles, Place
 
 if TYPE_CHECKING:
@@ -97,7 +98,12 @@ def _change_capability(value: bytes, change: ChangeOwner, gid: int) -> bytes:
     if _SIZES.get(magic & _REVISION) != len(value):
         return value  # of a version that names no root, or of none
     root = _U32.unpack_from(value, 20)[0] if len(value) > 20 else 0
-    root = change(root, gid)[0]
+    try:
+        root = change(root, gid)[0]
+    except NotFoundError:
+        if root:
+            raise
+        return value  # of the machine's own root, who is nobody on the other side
     version = _VERSION_3 if root else _VERSION_2
     tail = _U32.pack(root) if root else b""
     return _U32.pack(magic & ~_REVISION | version) + value[4:20] + tail

@@ -2,12 +2,14 @@
 
 from orlop.tree.changeset import Entry, Link, Opaque, Put, Whiteout
 from orlop.tree.codec import ChangesetEncoder, EncodedChangeset
+from orlop.tree.difference import Change, difference, iter_changes
 from orlop.tree.dump import dump, iter_differences
 from orlop.tree.merge import Merger, lookup, merge, split
 from orlop.tree.node import NO_XATTRS, Node, directory, walk
 
 __all__ = [
     "NO_XATTRS",
+    "Change",
     "ChangesetEncoder",
     "EncodedChangeset",
     "Entry",
@@ -17,12 +19,13 @@ __all__ = [
     "Opaque",
     "Put",
     "Whiteout",
+    "difference",
     "directory",
     "dump",
+    "iter_changes",
     "iter_differences",
     "lookup",
     "merge",
     "split",
     "walk",
 ]
-from orlop.tree.difference import Change, difference, iter_changes
