@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SECOND: Final = 10**9
 DEFAULT_MAX_AGE: Final = INGEST_KEEP_TIME / _SECOND
 """Seconds for which a file of big data without a record may be somebody's work."""
-_PAUSES: Final = (0.0, 0.05, 0.25)
+_PAUSES: Final = (0.0, 0.02, 0.1)
 """Seconds before each further look at what looked wrong."""
 
 

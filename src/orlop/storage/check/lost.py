@@ -70,8 +70,9 @@ class Remover:
             gone = Images(tx).delete(finding.id)
             own = StoredImages(tx).get(finding.id)
         if not gone and own is not None:
-            self._storage.images.delete(finding.id)
-        self.removed.append(f"image {finding.id}")
+            self._delete_image(finding.id)
+        else:
+            self.removed.append(f"image {finding.id}")
 
     def remove_container(self, finding: Finding) -> None:
         """Remove a container that has lost its layer, mounted or not.
@@ -114,7 +115,7 @@ class Remover:
             self._storage.containers.delete(container, force=True)
             self.removed.append(f"container {container}")
         for image in users.images:
-            self._remove_image(image)
+            self._delete_image(image)
         with self._storage.layers.mounts.lock(id):
             self._storage.layers.mounts.require_unmounted(id)
             if self._storage.layers.has(id):
@@ -122,10 +123,10 @@ class Remover:
                 self.removed.append(f"layer {id}")
         discard(self._storage.places.layer(id))
 
-    def _remove_image(self, id: str) -> None:  # noqa: A002
+    def _delete_image(self, id: str) -> None:  # noqa: A002
         with self._storage.database.read() as tx:
             users = [f"container {row.id}" for row in Containers(tx).with_image(id)]
         if users:
             raise InUseError(f"image {id} is needed by {', '.join(users)}", users=users)
-        self._storage.images.delete(id)
-        self.removed.append(f"image {id}")
+        layers = self._storage.images.delete(id)
+        self.removed += [f"image {id}", *(f"layer {layer}" for layer in layers)]
