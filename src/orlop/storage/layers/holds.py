@@ -1,4 +1,4 @@
-"""Mounts of stacks that a process keeps for its next container, so that it need not make them again.
+"""Mounts of stacks that a process keeps for its next container.
 
 The mount of an image costs more than that of a container on it. Who makes one container after the
 other has it made once: the last few are held until the store is closed, or collects.

@@ -285,7 +285,7 @@ class LayerMounts:
         owner: Owner | None,
     ) -> tuple[MountRecord, str]:
         mounts = self._storage.mounts
-        target = self._place(id) if view.directory is None or view.handle else view.directory
+        target = self.place_of(id) if view.directory is None or view.handle else view.directory
         now = time.time_ns()
         record = MountRecord(
             id=os.urandom(16).hex(),
@@ -333,7 +333,8 @@ class LayerMounts:
                 hint="make a layer on it, and write to that one",
             )
 
-    def _place(self, id: str) -> Path:  # noqa: A002
+    def place_of(self, id: str) -> Path:  # noqa: A002
+        """Where a layer is mounted; several stores may share `RUN`."""
         root = os.fsencode(os.path.realpath(self._storage.places.root))
         name = Digest.of(root + id.encode()).encoded[:_NAME_LENGTH]
         return self._storage.places.mounts / f"{name}-layer"
