@@ -136,7 +136,7 @@ class Chains(_Derived):
     def put_layers(
         self, chain_id: Digest, diff_ids: Sequence[Digest], sources: Sequence[LayerSource] = ()
     ) -> None:
-        """Record the layers of a stack, lowest first: their forms are kept as long as it is.
+        """Record the layers of an image's stack, lowest first, and that it is made of them.
 
         Args:
             chain_id: The stack.
@@ -144,6 +144,10 @@ class Chains(_Derived):
             sources: What each came in, where that is known; then one for each.
         """
         Layers(self._tx).put_stack(diff_ids, sources, time.time_ns())
+        self.put_forms(chain_id, diff_ids)
+
+    def put_forms(self, chain_id: Digest, diff_ids: Sequence[Digest]) -> None:
+        """Record what a stack is made of, lowest first: these forms are kept as long as it is."""
         self._tx.execute_many(
             "INSERT INTO chain_layers (chain_id, ordinal, diff_id) VALUES (?,?,?)"
             " ON CONFLICT DO NOTHING",

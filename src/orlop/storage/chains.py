@@ -264,7 +264,7 @@ class ChainStore:
         with self._database.write() as tx:
             lease.hold_in(tx, "chain", stack.chain_id)
             Chains(tx).put(record)
-            Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
+            Chains(tx).put_forms(stack.chain_id, stack.diff_ids)
         publish(path, self.path(stack, kind))
 
 
