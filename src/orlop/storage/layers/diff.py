@@ -66,7 +66,7 @@ class Differ:
             assert layers[0].row.diff_id is not None
             return layers[0].row.diff_size or self._storage.forms.size(layers[0].row.diff_id)
         with Contents(self._storage) as contents:
-            return tar_size(self._told(contents, layers, base))
+            return tar_size(self.members(contents, layers, base, root_time=False))
 
     def changes(self, id: str, base: str | None) -> list[Change]:  # noqa: A002
         """What a layer adds, modifies and deletes of another one, in byte order of the paths."""
@@ -78,10 +78,16 @@ class Differ:
                 with self._files(contents, layers[1:]) as below:
                     return changes_of(contents.written(layers[0]), below)
             old, new = self._trees(contents, layers, base)
-            return list(iter_changes(old, new, contents.same))
+            changes = iter_changes(old, new, contents.same)
+            return [each for each in changes if each.path or not same_attributes(old, new)]
 
     def members(
-        self, contents: Contents, layers: Sequence[Located], base: str | None = None
+        self,
+        contents: Contents,
+        layers: Sequence[Located],
+        base: str | None = None,
+        *,
+        root_time: bool = True,
     ) -> Iterator[Member]:
         """The changeset that turns another layer into the first of these, as a tar has it.
 
@@ -89,13 +95,18 @@ class Differ:
             contents: What reads them; the files' sources are its own.
             layers: The layer, and all below it.
             base: The other layer; the parent where None.
+            root_time: Whether the root is told of though nothing but its time is another.
         """
         if _is_nothing(layers, base):
             return iter(())
         if _is_overlay(layers, base):
-            return iter_members(contents.written(layers[0]), over=len(layers) > 1)
+            members = iter_members(contents.written(layers[0]), over=len(layers) > 1)
+            return members if root_time else self._without_root(contents, layers, members)
         old, new = self._trees(contents, layers, base)
-        return iter_members(difference(old, new, contents.same), over=bool(old.children))
+        members = iter_members(difference(old, new, contents.same), over=bool(old.children))
+        if root_time or not same_attributes(old, new):
+            return members
+        return (member for member in members if member[0].path)
 
     def require_forms(self, layers: Sequence[Located]) -> None:
         """Build again what is lost of the tars of these layers, where a blob allows it.
@@ -114,6 +125,17 @@ class Differ:
             with Lease(self._storage.database, "read") as lease:
                 for at in missing:
                     ensure_form(self._storage, stack, at, "tar", lease)
+
+    def _without_root(
+        self, contents: Contents, layers: Sequence[Located], members: Iterator[Member]
+    ) -> Iterator[Member]:
+        """The same, without a root that is as it was below but for its time."""
+        for entry, node in members:
+            if not entry.path and node is not None:
+                with self._files(contents, layers[1:]) as below:
+                    if same_attributes(below.stat(b""), node):
+                        continue
+            yield entry, node
 
     def _trees(
         self, contents: Contents, layers: Sequence[Located], base: str | None
@@ -144,18 +166,8 @@ class Differ:
 
     def _pieces(self, layers: Sequence[Located], base: str | None) -> Iterator[bytes]:
         with Contents(self._storage) as contents:
-            yield from iter_tar(self._told(contents, layers, base), contents.open)
-
-    def _told(
-        self, contents: Contents, layers: Sequence[Located], base: str | None
-    ) -> Iterator[Member]:
-        """The changeset as others are told it: the root only where it is another one."""
-        for entry, node in self.members(contents, layers, base):
-            if not entry.path and node is not None and _is_overlay(layers, base):
-                with self._files(contents, layers[1:]) as below:
-                    if same_attributes(below.stat(b""), node):
-                        continue
-            yield entry, node
+            members = self.members(contents, layers, base, root_time=False)
+            yield from iter_tar(members, contents.open)
 
 
 def _is_tar(layers: Sequence[Located], base: str | None) -> bool:
