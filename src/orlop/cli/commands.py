@@ -160,6 +160,9 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     ),
     "The store": (
         Command("gc", "store:collect", "Free what no image needs."),
+        Command("check", "upkeep:check", "Find out what is damaged, and mend it."),
+        Command("shutdown", "upkeep:shutdown", "Take away all mounts of the store."),
+        Command("wipe", "upkeep:wipe", "Remove everything that is in the store."),
         Noun(
             "lease",
             "Keep content for a while that no image names.",

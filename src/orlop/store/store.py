@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orlop.metadata.content import LeasedContent
     from orlop.metadata.recorded import RecordedContent
     from orlop.storage.build import LayerLimits
+    from orlop.storage.check import Repaired, Report
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Driver, Mountables, StorageDriver
     from orlop.storage.stored.containers import ContainerStore
@@ -408,6 +409,44 @@ class Store:
         )
         keep_reserve(self._storage.places)
         return collected
+
+    def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
+        """Hold everything against everything else, and say what is wrong; see `Storage.check`."""
+        return self._storage.check(quick=quick, max_age=max_age)
+
+    def repair(
+        self,
+        *,
+        quick: bool = False,
+        max_age: float = 24 * 3600,
+        fetch: bool = False,
+        force: bool = False,
+        options: SourceOptions | None = None,
+    ) -> Repaired:
+        """Check the store, mend what can be mended, and say what is left; see `Storage.repair`.
+
+        Args:
+            quick: As for `check`, like `max_age`.
+            max_age: Seconds for which data without a record may be somebody's work.
+            fetch: Fetch blobs again from the registries that the names of their images say.
+            force: Also remove the records of what is lost for ever, with all that stands on it.
+            options: How registries are reached; anonymously and by HTTPS where None.
+        """
+        fetcher = None
+        if fetch:
+            from orlop.transfer import SourceOptions
+            from orlop.transfer.refetch import Refetcher
+
+            fetcher = Refetcher(self._storage, options or SourceOptions())
+        return self._storage.repair(quick=quick, max_age=max_age, fetcher=fetcher, force=force)
+
+    def shutdown(self, *, force: bool = False) -> tuple[str, ...]:
+        """Take away all mounts, and say where they were; see `Storage.shutdown`."""
+        return self._storage.shutdown(force=force)
+
+    def wipe(self, *, force: bool = False) -> None:
+        """Remove everything that is in the store; see `Storage.wipe`."""
+        self._storage.wipe(force=force)
 
     def lease(
         self,

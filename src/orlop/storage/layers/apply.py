@@ -10,6 +10,7 @@ from orlop.metadata import LayerRow, Layers, Lease
 from orlop.storage.layers.ancestry import ancestry, row_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.freeze import chain_below, holding
+from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import has_foreign_links, take_entries, take_stream
 from orlop.tree import Merger, difference, directory
 
@@ -84,7 +85,8 @@ class Applier:
             merger.apply(taken.changeset.removals(), taken.changeset.additions())
             old = contents.tree(layers[1:]) if layers[1:] else directory()
             entries = difference(old, merger.root, contents.same)
-            return take_entries(self._storage, entries, contents.open, lease)
+            members = iter_members(entries, over=len(layers) > 1)
+            return take_entries(self._storage, members, contents.open, lease)
 
     def _require_fit(self, layers: Sequence[Located], taken: Taken) -> None:
         """Succeed if a tar can stand on these layers: its hard links may lead into them.

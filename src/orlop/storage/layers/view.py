@@ -23,6 +23,7 @@ from orlop.drivers import MountHandle, mount_bind, mount_overlay
 from orlop.drivers.idmapped import mount_idmapped
 from orlop.idmap import IdMapping, translate
 from orlop.metadata import Lease, MountSubject, Owner
+from orlop.storage.chains import Stack
 from orlop.storage.layers.ancestry import Ground, Written, directory_of, ground_of
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.upper import prepare_upper
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.metadata import MountRecord
-    from orlop.storage.chains import Stack
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
@@ -62,6 +62,7 @@ class View:
         directory: That directory.
         below: The mount of the stack that it stands on, if any.
         holder: What holds that one until the layer's own mount is recorded.
+        layers: The other layers whose directories it shows, which are to stay where they are.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class View:
         self.directory: Path | None = None
         self.below: MountRecord | None = None
         self.holder = ""
+        self.layers: tuple[str, ...] = ()
         self.stack = ExitStack()
 
 
@@ -123,7 +125,7 @@ class Viewer:
         own = layers[0].directory if options.writable else None
         ground = ground_of(layers, without=own)
         mapping = mapping_of(row)
-        lowers = self._lowers(view, ground, mapping)
+        lowers = self._lowers(view, ground, mapping, alone=own is None)
         if own is None:
             view.handle = self._read_only(lowers, options)
             return
@@ -140,10 +142,17 @@ class Viewer:
         return mount_overlay(lowers, nodev=options.nodev, nosuid=options.nosuid)
 
     def _lowers(
-        self, view: View, ground: Ground, mapping: IdMapping | None
+        self, view: View, ground: Ground, mapping: IdMapping | None, *, alone: bool
     ) -> list[Path | MountHandle]:
-        layers = [*ground.directories, *self._base(view, ground.base)]
-        return [self._shown(view, each, mapping) for each in layers] or [self._empty()]
+        """What an overlay is made of; `alone` where nothing comes to lie above it."""
+        base = self._base(view, ground.base)
+        if isinstance(ground.base, Stack) and not (alone and not ground.directories):
+            base = self._unmarked(view, ground.base, base)
+        lowers = [self._shown(view, each, mapping) for each in (*ground.directories, *base)]
+        if ground.base is None and len(lowers) < 2:
+            # Alone it would be shown as it is, with all that overlay notes in it.
+            lowers.append(self._empty())
+        return lowers
 
     def _base(self, view: View, base: Stack | Written | None) -> Sequence[Written]:
         if base is None:
@@ -153,13 +162,34 @@ class Viewer:
         driver = self._stack_driver()
         if driver != "erofs":
             return [Written(path, None) for path in self._made(base, driver).paths]
-        view.below, view.holder = self._storage.mounts.share(
-            MountSubject(chain_id=base.chain_id),
+        view.below, view.holder = self._share(base, driver)
+        self._keep(view.below, base, driver)
+        return (Written(Path(view.below.target), None),)
+
+    def _share(self, stack: Stack, driver: Driver) -> tuple[MountRecord, str]:
+        return self._storage.mounts.share(
+            MountSubject(chain_id=stack.chain_id),
             driver,
-            lambda: self._made(base, driver),
+            lambda: self._made(stack, driver),
             owner=Owner.current(),
         )
-        return (Written(Path(view.below.target), None),)
+
+    def _keep(self, record: MountRecord, stack: Stack, driver: Driver) -> None:
+        """Hold a stack's mount for the next layer that stands on it."""
+        if not self._storage.holds.has(record):
+            held = self._share(stack, driver)
+            if not self._storage.holds.keep(*held):
+                self._storage.mounts.release(*held)
+
+    def _unmarked(self, view: View, stack: Stack, base: Sequence[Written]) -> Sequence[Written]:
+        """What a stack consists of for an overlay, which must not obey marks of the image's."""
+        lower = self._storage.chains.find_lower(stack)
+        if lower is None:
+            return base
+        if view.below is not None:
+            self._storage.mounts.release(view.below, view.holder)
+            view.below, view.holder = None, ""
+        return (Written(lower, None),)
 
     def _made(self, stack: Stack, driver: Driver) -> Mountable:
         """What a stack is mounted from; it is the layer that keeps it once it is there."""

@@ -80,8 +80,8 @@ def _take(
 ) -> tuple[Taken, Descriptor]:
     """What a container changed, as a layer and the blob that it is kept in."""
     with Contents(storage) as contents:
-        entries = storage.layers.differ.entries(contents, layers)
-        taken = take_entries(storage, entries, contents.open, lease)
+        members = storage.layers.differ.members(contents, layers)
+        taken = take_entries(storage, members, contents.open, lease)
     return taken, compress_blob(storage, taken, lease, compression)
 
 

@@ -291,8 +291,9 @@ class ContainerStore:
                 with self._storage.database.write() as tx:
                     _forget(tx, row)
 
-            with_reserve(self._storage.places, forget)
-            self._storage.layers.making.discard(row.layer)
+            with self._storage.layers.making.unread(row.layer):
+                with_reserve(self._storage.places, forget)
+                self._storage.layers.making.discard(row.layer)
         discard(self._storage.places.object("container", row.id))
         discard(self._storage.places.run_directory("container", row.id))
 
