@@ -3,6 +3,7 @@
     chains/<algorithm>/<hex>/     by chainID
       index.erofs     metadata of the whole stack; its files lie in the layers' tars
       rootfs/         the whole stack as one directory
+      owned/          the same as root of a user namespace makes it, with the owners there
       top/            an empty directory with the attributes of the stack's root, which overlay
                       takes from the topmost of its directories
       lower/          the whole stack as one directory to lie below an overlay; only where that
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 INDEX: Final = "index.erofs"
 ROOTFS: Final = "rootfs"
+OWNED: Final = "owned"
 TOP: Final = "top"
 LOWER: Final = "lower"
 WRITER_VERSION: Final = 1
@@ -189,13 +191,16 @@ class ChainStore:
                 drop_foreign_xattrs=True,
             ).size
 
-    def build_rootfs(self, stack: Stack, lease: Lease, *, ownership: bool) -> Path:
+    def build_rootfs(
+        self, stack: Stack, lease: Lease, *, ownership: bool, kind: str = ROOTFS
+    ) -> Path:
         """Write the merged tree as a directory, out of the layers' tars.
 
         Args:
             stack: The layers.
             lease: What keeps the directory until an image does.
-            ownership: Give each file its owner; needs root.
+            ownership: Give each file its owner; needs root, be it of a user namespace.
+            kind: What it is called: `ROOTFS`, or `OWNED`.
 
         Raises:
             NotFoundError: A layer's form is missing.
@@ -203,7 +208,7 @@ class ChainStore:
             OSError: It could not be written.
         """
         root = self._build_lower(stack, lease, ownership=ownership)
-        return self._write(stack, root, ROOTFS, self._size(stack), lease, ownership=ownership)
+        return self._write(stack, root, kind, self._size(stack), lease, ownership=ownership)
 
     def _build_lower(self, stack: Stack, lease: Lease, *, ownership: bool = True) -> Node:
         """The merged tree; where an overlay over it would obey it, `lower` has been written."""

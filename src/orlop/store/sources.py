@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orlop.errors import InvalidReferenceError, NotFoundError, UnsupportedError
 from orlop.metadata import Images, Lease, Names, StoredImages
 from orlop.reference import DEFAULT_TAG, Reference
-from orlop.storage.keys import find_any
 from orlop.storage.lookup import find_image
-from orlop.storage.stored.facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,6 +89,8 @@ def _look_up(storage: Storage, name_or_id: str, lease: Lease | None) -> ImageRow
                 lease.hold_in(tx, "blob", row.target_digest)
             return row
     except NotFoundError:
+        from orlop.storage.keys import find_any
+
         if not any(kind == "image" for kind, _ in find_any(storage, name_or_id)):
             raise
     return _described(storage, name_or_id, lease)
@@ -98,6 +98,8 @@ def _look_up(storage: Storage, name_or_id: str, lease: Lease | None) -> ImageRow
 
 def _is_bare(storage: Storage, key: str) -> bool:
     """Whether a text is the very ID or name of an image that was made here, not pulled."""
+    from orlop.storage.stored.facts import read_facts
+
     with storage.database.read() as tx:
         own = StoredImages(tx).get(key)
         id = key if own is not None and own.made else Names(tx).find("image", key)  # noqa: A001
