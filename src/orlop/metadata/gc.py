@@ -127,7 +127,7 @@ class _Collector:
 
     def run(self) -> Iterator[Item]:
         """Do it; what is gone."""
-        yield from self._forget_holders()
+        yield from forget_holders(self._database, self._now_ns)
         yield from self._forget_garbage()
         for kind in self._places:
             yield from self._clear(kind)
@@ -153,26 +153,6 @@ class _Collector:
                 if digest not in named[kind]:
                     yield self._item(kind, digest)
         yield from (self._item("ingest", each) for each in self._resting_ingests(leased))
-
-    def _forget_holders(self) -> list[Item]:
-        with self._database.read() as tx:
-            ended = ended_leases(tx, self._now_ns)
-            stale = _stale_mounts(tx)
-        if not ended and not stale:
-            return []
-        with self._database.write() as tx:
-            # One may have been prolonged meanwhile: it is another record then.
-            gone = [
-                record.id
-                for record in sorted(ended, key=lambda record: record.id)
-                if Leases(tx).get(record.id) == record and Leases(tx).delete(record.id)
-            ]
-            stale = _stale_mounts(tx)
-            forget_stale_mounts(tx)
-        return [
-            *(Item(kind="lease", key=key) for key in gone),
-            *(Item(kind="mount", key=target) for target in stale.values()),
-        ]
 
     def _forget_garbage(self) -> Iterator[Item]:
         with self._database.read() as tx:
@@ -234,6 +214,28 @@ class _Lengths:
         return 0 if info is None else info.size
 
 
+def forget_holders(database: Database, now_ns: int) -> list[Item]:
+    """Forget leases that have ended and mounts of other boots; which."""
+    with database.read() as tx:
+        ended = ended_leases(tx, now_ns)
+        stale = _stale_mounts(tx)
+    if not ended and not stale:
+        return []
+    with database.write() as tx:
+        # One may have been prolonged meanwhile: it is another record then.
+        gone = [
+            record.id
+            for record in sorted(ended, key=lambda record: record.id)
+            if Leases(tx).get(record.id) == record and Leases(tx).delete(record.id)
+        ]
+        stale = _stale_mounts(tx)
+        tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
+    return [
+        *(Item(kind="lease", key=key) for key in gone),
+        *(Item(kind="mount", key=target) for target in stale.values()),
+    ]
+
+
 def ended_leases(tx: Transaction, now_ns: int) -> list[LeaseRecord]:
     """The leases that keep nothing any more, though they are recorded."""
     return [record for record in Leases(tx).list() if not is_live(record, now_ns)]
@@ -243,11 +245,6 @@ def _stale_mounts(tx: Transaction) -> dict[str, str]:
     """The mounts of other boots, and where they were."""
     sql = "SELECT id, target FROM mounts WHERE boot_id <> ? ORDER BY id"
     return {row[0]: row[1] for row in tx.rows(sql, (boot_id(),))}
-
-
-def forget_stale_mounts(tx: Transaction) -> None:
-    """Forget the mounts of other boots."""
-    tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
 
 
 def _forget(tx: Transaction, node: Node) -> None:
