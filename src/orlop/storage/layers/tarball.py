@@ -96,7 +96,7 @@ class TarTaker:
                     decompression=self._limits.decompression,
                     tar=self._limits.tar,
                     foreign=True,
-                )  # fmt: skip
+                )
             )
             self._stack = stack.pop_all()
         return self
