@@ -1,7 +1,7 @@
 """The libraries that decompress, behind one shape; each is loaded when a stream asks for it.
 
-Both let other threads run while they work, verify the checksums of their formats, and end after
-one gzip member or one zstd frame.
+All let other threads run while they work, verify the checksums of their formats, and end after
+one gzip member, zstd frame, or stream of bzip2 or xz.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ def open_codec(compression: Compression, limits: DecompressionLimits) -> Codec:
     """The codec of a compression, which must not be NONE."""
     if compression is Compression.GZIP:
         return _gzip()
-    assert compression is Compression.ZSTD
-    return _zstd(limits)
+    if compression is Compression.ZSTD:
+        return _zstd(limits)
+    if compression is Compression.BZIP2:
+        return _bzip2()
+    assert compression is Compression.XZ
+    return _xz(limits)
 
 
 def _gzip() -> Codec:
@@ -83,3 +87,18 @@ def _zstd(limits: DecompressionLimits) -> Codec:
         return zstd.ZstdDecompressor(options=options)
 
     return Codec(new_decoder, (zstd.ZstdError,))
+
+
+def _bzip2() -> Codec:
+    from bz2 import BZ2Decompressor
+
+    return Codec(BZ2Decompressor, (OSError,))
+
+
+def _xz(limits: DecompressionLimits) -> Codec:
+    import lzma
+
+    def new_decoder() -> FrameDecoder:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.max_window_size)
+
+    return Codec(new_decoder, (lzma.LZMAError,))

@@ -19,7 +19,7 @@ _FIRST_SLICE: Final = 1 << 10
 _LAST_SLICE: Final = 1 << 18
 _NOTHING: Final = memoryview(b"")
 _DEFAULT_LIMITS: Final = DecompressionLimits()
-_ZSTD_WINDOW_MESSAGE: Final = "too much memory"
+_MEMORY_MESSAGES: Final = ("too much memory", "Memory usage limit")  # of zstd, of xz
 
 
 class Decompressor:
@@ -31,16 +31,20 @@ class Decompressor:
 
     Args:
         limits: Bounds of what may come out.
+        foreign: Take bzip2 and xz too, which layers of images are not compressed with.
 
     Attributes:
         compression: What the first bytes tell, or None before they came.
         size: Bytes that came out so far.
     """
 
-    def __init__(self, *, limits: DecompressionLimits = _DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, *, limits: DecompressionLimits = _DEFAULT_LIMITS, foreign: bool = False
+    ) -> None:
         self.compression: Compression | None = None
         self.size = 0
         self._limits = limits
+        self._foreign = foreign
         self._head = b""
         self._taken = 0
         self._frames = 0
@@ -102,7 +106,7 @@ class Decompressor:
 
     def _decide(self, head: bytes) -> bool:
         """Whether the bytes so far tell the compression; otherwise they are kept."""
-        found = detect(head[:DETECT_SIZE])
+        found = detect(head[:DETECT_SIZE], foreign=self._foreign)
         if found is Compression.NONE and len(head) < DETECT_SIZE:
             self._head = head
             return False
@@ -159,7 +163,7 @@ class Decompressor:
         try:
             piece = decoder.decompress(part, PIECE_SIZE)
         except codec.errors as error:
-            if _ZSTD_WINDOW_MESSAGE in str(error):
+            if any(message in str(error) for message in _MEMORY_MESSAGES):
                 raise LimitExceededError(
                     "the compressed stream wants too much memory",
                     limit="max_window_size",

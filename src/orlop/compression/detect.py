@@ -3,6 +3,8 @@
     1f 8b 08               gzip, with the only method that there is
     28 b5 2f fd            zstd frame
     50…5f 2a 4d 18         zstd skippable frame, which may come first
+    42 5a 68               bzip2, which no OCI layer is compressed with
+    fd 37 7a 58 5a 00      xz, likewise
 
 Spec: RFC 1952, section 2.3.1; RFC 8878, section 3.1.
 """
@@ -37,19 +39,28 @@ _OTHERS: Final = {
 
 
 class Compression(Enum):
-    """How a layer is compressed; the value is what media types have behind the plus."""
+    """How a layer is compressed; the value is what media types have behind the plus.
+
+    BZIP2 and XZ have no media type: they are for tars that come without an image.
+    """
 
     NONE = ""
     GZIP = "gzip"
     ZSTD = "zstd"
+    BZIP2 = "bzip2"
+    XZ = "xz"
 
 
-def detect(head: bytes) -> Compression:
+_FOREIGN: Final = {"bzip2": Compression.BZIP2, "xz": Compression.XZ}
+
+
+def detect(head: bytes, *, foreign: bool = False) -> Compression:
     """The compression of a stream that begins with `head`; NONE when none is recognised.
 
     Args:
         head: The first `DETECT_SIZE` bytes, or all when there are fewer. No bytes at all count
             as not compressed.
+        foreign: Take bzip2 and xz too.
 
     Raises:
         UnsupportedError: The stream is compressed by another, known method.
@@ -60,6 +71,8 @@ def detect(head: bytes) -> Compression:
         return Compression.ZSTD
     for name, signature in _OTHERS.items():
         if signature.match(head):
+            if foreign and name in _FOREIGN:
+                return _FOREIGN[name]
             raise UnsupportedError(
                 f"the layer is compressed with {name}",
                 hint="OCI layers are tar, tar with gzip, or tar with zstd",

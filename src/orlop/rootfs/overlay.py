@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orlop.rootfs.layer import TRUSTED_PREFIX, USER_PREFIX, LayerDirectory, LayerTree
-from orlop.tree import Link, Put, directory
+from orlop.tree import Link, Put, directory, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,6 +77,22 @@ def overlay_form(
         anywhere=tree.anywhere,
         root_given=tree.root_given,
     )
+
+
+def obeyed_by_overlay(root: Node, *, userxattr: bool = False) -> bool:
+    """Whether an overlay over this tree would take attributes of its for marks of its own."""
+    prefix = USER_PREFIX if userxattr else TRUSTED_PREFIX
+    return any(name.startswith(prefix) for _, node in walk(root) for name in node.xattrs)
+
+
+def escape_marks(root: Node, *, userxattr: bool = False) -> None:
+    """Let a tree have the attributes that an overlay over it shows as those that it has now."""
+    prefix = USER_PREFIX if userxattr else TRUSTED_PREFIX
+    for node in {node for _, node in walk(root) if node.xattrs}:
+        node.xattrs = {
+            prefix + b"overlay." + name.removeprefix(prefix) if name.startswith(prefix) else name:
+            value for name, value in node.xattrs.items()
+        }  # fmt: skip
 
 
 class _Silent:

@@ -68,8 +68,8 @@ def write_tree(
         dir_fd: The empty directory, which nobody else writes to; borrowed.
         open_source: Returns a handle of the bytes that a node's `source` names; borrowed, asked
             once for each source.
-        ownership: Set owners. Without, all belongs to this process, and devices and privileged
-            xattrs that it may not make are dropped.
+        ownership: Set owners. Without, all belongs to this process. Devices and privileged xattrs
+            that it may not make are dropped then, and for root of a user namespace.
         xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
             is left out.
         overlay: The tree is in overlay's form (`overlay_form`), and the marks of this namespace

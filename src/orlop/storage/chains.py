@@ -3,8 +3,11 @@
     chains/<algorithm>/<hex>/     by chainID
       index.erofs     metadata of the whole stack; its files lie in the layers' tars
       rootfs/         the whole stack as one directory
+      owned/          the same as root of a user namespace makes it, with the owners there
       top/            an empty directory with the attributes of the stack's root, which overlay
                       takes from the topmost of its directories
+      lower/          the whole stack as one directory to lie below an overlay, only where that
+                      would obey attributes of the image (`trusted.overlay.*`): here escaped
 
 All follow from the changesets alone, and are written again where they are not there, come from
 another version of the writer, or may have been lost with the last boot.
@@ -17,7 +20,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
-from orlop._sys.process import boot_id
+from orlop._sys.process import boot_id, in_initial_user_namespace
 from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import OrlopError
 from orlop.metadata.derived import Chains, DerivedRecord
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
 
 INDEX: Final = "index.erofs"
 ROOTFS: Final = "rootfs"
+OWNED: Final = "owned"
 TOP: Final = "top"
+LOWER: Final = "lower"
 WRITER_VERSION: Final = 1
 """Version of what this module writes; overlays tell its indexes apart by it."""
 
@@ -91,6 +96,15 @@ class ChainStore:
         own = self._find_own(stack, kind)
         found = (own, *(other.find(stack, kind) for other in self._others if own is None))
         return next((path for path in found if path is not None), None)
+
+    def find_lower(self, stack: Stack) -> Path | None:
+        """What must lie below an overlay instead of what is mounted otherwise, if anything must.
+
+        It is known once that is there.
+        """
+        if not any(each.path(stack, LOWER).exists() for each in (self, *self._others)):
+            return None
+        return self.find(stack, LOWER)
 
     def _find_own(self, stack: Stack, kind: str) -> Path | None:
         with self._database.read() as tx:
@@ -149,16 +163,19 @@ class ChainStore:
         """
         with staging_directory(self._places, lease.id) as staging:
             path = staging / INDEX
+            root = self._build_lower(stack, lease)
             with open(path, "xb") as output:
-                size = self.write_index(stack, output)
+                size = self._write_index(stack, root, output)
             self._publish(stack, path, INDEX, size, lease)
         return self.path(stack, INDEX)
 
     def write_index(self, stack: Stack, output: BinaryIO) -> int:
         """Write the merged index anywhere; its size in bytes. Raises as `build_index`."""
+        return self._write_index(stack, self.tree(stack), output)
+
+    def _write_index(self, stack: Stack, root: Node, output: BinaryIO) -> int:
         from orlop.fsimage.erofs import Device, write_index
 
-        root = self.tree(stack)
         devices = [
             Device(diff_id, self._forms.size(diff_id)) for diff_id in dict.fromkeys(stack.diff_ids)
         ]
@@ -173,21 +190,38 @@ class ChainStore:
                 drop_foreign_xattrs=True,
             ).size
 
-    def build_rootfs(self, stack: Stack, lease: Lease, *, ownership: bool) -> Path:
+    def build_rootfs(
+        self, stack: Stack, lease: Lease, *, ownership: bool, kind: str = ROOTFS
+    ) -> Path:
         """Write the merged tree as a directory, out of the layers' tars.
 
         Args:
             stack: The layers.
             lease: What keeps the directory until an image does.
-            ownership: Give each file its owner; needs root.
+            ownership: Give each file its owner; needs root, be it of a user namespace.
+            kind: What it is called: `ROOTFS`, or `OWNED`.
 
         Raises:
             NotFoundError: A layer's form is missing.
             InvalidLayerError: The layers do not fit on each other.
             OSError: It could not be written.
         """
-        size = sum(self._forms.size(diff_id) for diff_id in stack.diff_ids)
-        return self._write(stack, self.tree(stack), ROOTFS, size, lease, ownership=ownership)
+        root = self._build_lower(stack, lease, ownership=ownership)
+        return self._write(stack, root, kind, self._size(stack), lease, ownership=ownership)
+
+    def _build_lower(self, stack: Stack, lease: Lease, *, ownership: bool = True) -> Node:
+        """The merged tree; where an overlay over it would obey it, `lower` has been written."""
+        from orlop.rootfs import escape_marks, obeyed_by_overlay
+
+        root, userxattr = self.tree(stack), not in_initial_user_namespace()
+        if obeyed_by_overlay(root, userxattr=userxattr):
+            escape_marks(root, userxattr=userxattr)
+            self._write(stack, root, LOWER, self._size(stack), lease, ownership=ownership)
+            root = self.tree(stack)
+        return root
+
+    def _size(self, stack: Stack) -> int:
+        return sum(self._forms.size(diff_id) for diff_id in stack.diff_ids)
 
     def build_top(self, stack: Stack, lease: Lease) -> Path:
         """Write the empty directory that gives an overlay of the layers its root's attributes.

@@ -45,6 +45,7 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
     """
     meter = DiskMeter(storage.places)
     if not dry_run:
+        storage.let_go()
         forget_orphans(storage)
     unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
     leftovers, garbage = _trash(storage, meter), set[Node]()

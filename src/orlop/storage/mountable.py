@@ -24,7 +24,7 @@ from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
 from orlop.drivers.probe import probe_erofs
 from orlop.errors import UnsupportedError
-from orlop.storage.chains import INDEX, ROOTFS, TOP
+from orlop.storage.chains import INDEX, OWNED, ROOTFS, TOP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +108,24 @@ class Mountables:
     def owns_files(self) -> bool:
         """Whether this process may give files to others, be it in its user namespace alone."""
         return has_capability(CAP_CHOWN)
+
+    @cached_property
+    def maps_ids(self) -> bool:
+        """Whether this process is root of a user namespace in which files may have many owners."""
+        if in_initial_user_namespace() or not self.owns_files:
+            return False
+        from orlop._sys.subids import namespace_ids
+
+        found = namespace_ids()
+        return bool(found.uids and found.gids)
+
+    @property
+    def _rootfs(self) -> str:
+        """What the merged directory is called that this process makes, or would.
+
+        Without privilege it belongs to one user; in a user namespace to the subordinate ones.
+        """
+        return OWNED if self.maps_ids else ROOTFS
 
     @cached_property
     def mounts_erofs(self) -> bool:
@@ -208,8 +226,8 @@ class Mountables:
         return found
 
     def _write_out(self, stack: Stack, lease: Lease) -> Mountable:
-        path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
-            stack, lease, ownership=self.keeps_owners
+        path = self._chains.find(stack, self._rootfs) or self._chains.build_rootfs(
+            stack, lease, ownership=self.keeps_owners or self.maps_ids, kind=self._rootfs
         )
         return Mountable("directory", (path,))
 
@@ -226,7 +244,7 @@ class Mountables:
         if driver == "overlay":
             top, lowers = self._chains.find(stack, TOP), self._lowers(stack)
             return Mountable("overlay", (top, *lowers)) if top and lowers is not None else None
-        path = self._chains.find(stack, ROOTFS)
+        path = self._chains.find(stack, self._rootfs)
         return Mountable("directory", (path,)) if path else None
 
     def _has_tar(self, diff_id: Digest) -> bool:

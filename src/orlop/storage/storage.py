@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orlop.metadata import Database
-from orlop.storage.places import check_format, check_records, prepare
+from orlop.storage.places import Places, check_format, check_records, prepare
 from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from orlop._sys.userns import UserNamespaces
     from orlop.content import LocalContent
     from orlop.storage.chains import ChainStore
     from orlop.storage.check import BlobFetcher, Repaired, Report
     from orlop.storage.forms import FormStore
+    from orlop.storage.layers.holds import StackHolds
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Mountables, StorageDriver
     from orlop.storage.mounts import MountTable
-    from orlop.storage.places import Places
     from orlop.storage.stored.containers import ContainerStore
     from orlop.storage.stored.images import StoredImageStore
+
+
+def open_storage(
+    root: str | PathLike[str],
+    run: str | PathLike[str],
+    *,
+    read_only: bool = False,
+    driver: StorageDriver | None = None,
+    additional: Sequence[str | PathLike[str]] = (),
+) -> Storage:
+    """Open a store, and make it where there is none.
+
+    Args:
+        root: Where it is.
+        run: Its mount points.
+        read_only: Write nothing.
+        driver: How layers are mounted and written to: `erofs`, `overlay` or `vfs`; what suits the
+            machine where None.
+        additional: Other stores, to be looked through after it; they are only read.
+
+    Raises:
+        NotFoundError: There is none, and nothing may be written.
+        UnsupportedError: Another version of orlop made it.
+        InvalidError: It is damaged.
+        OSError: It cannot be opened or made.
+    """
+    places = Places(Path(root).absolute(), Path(run).absolute())
+    others = [Places(Path(each).absolute(), places.run) for each in additional]
+    return Storage.open(places, read_only=read_only, driver=driver, additional=others)
 
 
 class Storage:
@@ -137,6 +168,13 @@ class Storage:
         return UserNamespaces()
 
     @cached_property
+    def holds(self) -> StackHolds:
+        """The mounts of stacks that are held for the next container."""
+        from orlop.storage.layers.holds import StackHolds
+
+        return StackHolds(self.mounts)
+
+    @cached_property
     def layers(self) -> LayerStore:
         """The layers."""
         from orlop.storage.layers.store import LayerStore
@@ -156,6 +194,11 @@ class Storage:
         from orlop.storage.stored.containers import ContainerStore
 
         return ContainerStore(self)
+
+    def let_go(self) -> None:
+        """Hold no mount any more that is only held for the next container."""
+        if "holds" in self.__dict__:
+            self.holds.release()
 
     def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
         """Hold everything in the store against everything else, and say what is wrong.
@@ -236,6 +279,7 @@ class Storage:
 
     def close(self) -> None:
         """Let go of the database, and of those of additional stores."""
+        self.let_go()
         for part in (self.__dict__.pop("namespaces", None), *self.additional):
             if part is not None:
                 part.close()

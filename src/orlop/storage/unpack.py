@@ -69,6 +69,7 @@ class LayerUnpacker:
         sink: Where they go.
         decompression: Limits on what they may grow to.
         tar: Limits on what the archive may hold.
+        foreign: Take bzip2 and xz too.
     """
 
     def __init__(
@@ -78,10 +79,11 @@ class LayerUnpacker:
         *,
         decompression: DecompressionLimits,
         tar: TarLimits,
+        foreign: bool = False,
     ) -> None:
         self._diff_id = diff_id
         self._sink = sink
-        self._decompressor = Decompressor(limits=decompression)
+        self._decompressor = Decompressor(limits=decompression, foreign=foreign)
         # The changeset does not keep whose it is.
         self._scanner = TarScanner(diff_id or empty_digest(), limits=tar)
         self._hash = new_hash("sha256") if diff_id is None else diff_id.hasher()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orlop.tar.header import MalformedError, TooLargeError, UnknownError
-from orlop.tar.names import normalise, shown
+from orlop.tar.names import WHITEOUT_PREFIX, normalise, shown
 from orlop.tree import Link, Node, Opaque, Put, Whiteout
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from orlop.tar.sparse import Segments
     from orlop.tree import Entry
 
-WHITEOUT_PREFIX: Final = b".wh."
 OPAQUE_NAME: Final = b".wh..wh..opq"
 SYMLINK_PERMISSIONS: Final = 0o777
 """What Linux gives every symbolic link; archives of other systems say otherwise."""
@@ -52,7 +51,7 @@ def special_entry(member: Member, limits: TarLimits, whiteouts: bool) -> Entry:
         raise UnknownError(f"members of type {kind!r} are not supported")
     if member.size:
         raise MalformedError(f"a member of type {kind!r} has {member.size} bytes of data")
-    path = normalise(member.name, limits)
+    path = normalise(member.name, limits, whiteouts=whiteouts)
     if whiteouts and WHITEOUT_PREFIX in path:
         marker = _marker(path)
         if marker is not None:
@@ -122,7 +121,7 @@ def regular_entry(
         MalformedError: Readers disagree whether it is a directory.
         TooLargeError: Its name is over a limit.
     """
-    path = normalise(member.name, limits)
+    path = normalise(member.name, limits, whiteouts=whiteouts)
     if whiteouts and WHITEOUT_PREFIX in path:
         marker = _marker(path)
         if marker is not None:

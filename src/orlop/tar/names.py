@@ -9,13 +9,19 @@ from orlop.tar.header import MalformedError, TooLargeError, UnsafeNameError
 if TYPE_CHECKING:
     from orlop.tar.limits import TarLimits
 
+WHITEOUT_PREFIX: Final = b".wh."
 _SHOWN_SIZE: Final = 100
 
 
-def normalise(name: bytes, limits: TarLimits) -> bytes:
+def normalise(name: bytes, limits: TarLimits, *, whiteouts: bool = False) -> bytes:
     """The path that a name means, relative to the root; `b""` is the root itself.
 
     Absolute names are taken from the root; empty components and `.` say nothing.
+
+    Args:
+        name: The name.
+        limits: Bounds of it.
+        whiteouts: Whether it may be that of a whiteout, which is longer than what it hides.
 
     Raises:
         UnsafeNameError: A component is `..`.
@@ -34,11 +40,11 @@ def normalise(name: bytes, limits: TarLimits) -> bytes:
         or b"/." in path
         or b"//" in path
     ):
-        return _normalise_slowly(name, limits)
+        return _normalise_slowly(name, limits, whiteouts=whiteouts)
     return path
 
 
-def _normalise_slowly(name: bytes, limits: TarLimits) -> bytes:
+def _normalise_slowly(name: bytes, limits: TarLimits, *, whiteouts: bool) -> bytes:
     if not name:
         raise MalformedError("the name is empty")
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
@@ -47,6 +53,8 @@ def _normalise_slowly(name: bytes, limits: TarLimits) -> bytes:
     path = b"/".join(parts)
     if len(path) > limits.max_path_size:
         raise TooLargeError("the path is too long", "max_path_size")
+    if whiteouts and parts:
+        parts[-1] = parts[-1].removeprefix(WHITEOUT_PREFIX)
     if max(map(len, parts), default=0) > limits.max_name_size:
         raise TooLargeError("a component of the path is too long", "max_name_size")
     return path

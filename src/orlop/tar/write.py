@@ -31,10 +31,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orlop.errors import LimitExceededError, UnsupportedError
-from orlop.tar.entry import OPAQUE_NAME, WHITEOUT_PREFIX
+from orlop.tar.entry import OPAQUE_NAME
 from orlop.tar.header import BLOCK_SIZE, MalformedError, TooLargeError, byte_sum
 from orlop.tar.limits import TarLimits
-from orlop.tar.names import normalise, shown
+from orlop.tar.names import WHITEOUT_PREFIX, normalise, shown
 from orlop.tar.pax import LIBARCHIVE_XATTR, SCHILY_XATTR
 from orlop.tar.xattrs import check_xattrs
 from orlop.tree import Link, Node, Opaque, Put, Whiteout
@@ -112,7 +112,7 @@ def encode_entry(
     """
     member = _member(entry, inode, whiteouts=whiteouts)
     try:
-        _check(member, limits)
+        _check(member, limits, whiteouts=type(entry) is Whiteout)
         fields = _fields_of(member.name)
         records = _records(member, named=fields is not None)
         if len(records) > limits.max_header_size:
@@ -176,9 +176,9 @@ def _marker_name(entry: Whiteout | Opaque) -> bytes:
     return directory + slash + WHITEOUT_PREFIX + name
 
 
-def _check(member: _Member, limits: TarLimits) -> None:
+def _check(member: _Member, limits: TarLimits, *, whiteouts: bool) -> None:
     """Refuse what a reader with these limits would, or would take for something else."""
-    path = normalise(member.name, limits)
+    path = normalise(member.name, limits, whiteouts=whiteouts)
     if member.name not in (path, path + b"/", _ROOT_NAME) or b"\0" in member.name + member.link:
         raise MalformedError(f"{shown(member.name)} is not normalised, or has a NUL in it")
     if len(member.link) > limits.max_path_size:

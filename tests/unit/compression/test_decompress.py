@@ -1,4 +1,6 @@
+import bz2
 import gzip
+import lzma
 import random
 import subprocess
 import sys
@@ -285,3 +287,36 @@ def test_libraries_are_loaded_only_for_their_streams():
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert output.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", ["bzip2", "xz"])
+@pytest.mark.parametrize("chunk_size", [1, 100, 10**6])
+def test_what_the_programs_of_other_formats_write(name, chunk_size):
+    stream = subprocess.run([name, "-9"], input=DATA, capture_output=True, check=True).stdout
+    for data, expected in ((stream, DATA), (stream * 3, DATA * 3)):
+        decompressor = Decompressor(foreign=True)
+        pieces = []
+        for start in range(0, len(data), chunk_size):
+            pieces += decompressor.feed(data[start : start + chunk_size])
+        assert b"".join([*pieces, *decompressor.close()]) == expected
+        assert decompressor.compression is Compression(name)
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
+def test_other_formats_are_held_to_the_same(compress):
+    stream = compress(DATA)
+    for damaged in (stream[:-1], stream + b"\0", stream[:40] + b"damage" + stream[46:]):
+        decompressor = Decompressor(foreign=True)
+        with pytest.raises(InvalidLayerError):
+            b"".join([*decompressor.feed(damaged), *decompressor.close()])
+    bomb = compress(bytes(1 << 24))
+    for limit, value in (("max_size", 1 << 18), ("max_ratio", 10)):
+        limits = DecompressionLimits(ratio_floor=1 << 19, **{limit: value})
+        with pytest.raises(LimitExceededError, match=limit):
+            list(Decompressor(foreign=True, limits=limits).feed(bomb))
+
+
+def test_xz_within_its_memory():
+    limits = DecompressionLimits(max_window_size=1 << 20)
+    with pytest.raises(LimitExceededError, match="max_window_size"):
+        list(Decompressor(foreign=True, limits=limits).feed(lzma.compress(DATA, preset=9)))

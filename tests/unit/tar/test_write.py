@@ -150,11 +150,19 @@ def test_names_of_whiteouts_are_only_names_where_nobody_takes_them_for_more(name
         encode_entry(Whiteout(b"a"), whiteouts=False)
 
 
+def test_the_longest_names_can_be_removed():
+    for name in (b"n" * 252, b"n" * 255, b"d/" + b"\xff" * 255):
+        assert scan_one(encode_entry(Whiteout(name))).path == name
+    # It is longer than any name only where it is no name.
+    with pytest.raises(LimitExceededError, match="max_name_size"):
+        scan_one(encode_entry(Whiteout(b"n" * 255)), whiteouts=False)
+
+
 @pytest.mark.parametrize(
     ("entry", "limit"),
     [
         (Put(b"n" * 256, regular()), "max_name_size"),
-        (Whiteout(b"n" * 252), "max_name_size"),
+        (Whiteout(b"n" * 256), "max_name_size"),
         (Put(b"/".join([b"n" * 255] * 17), regular()), "max_path_size"),
         (Put(b"l", Node(S_IFLNK | 0o777, target=b"t" * 4096)), "max_path_size"),
         (Put(b"f", regular(xattrs={b"user." + b"n" * 251: b""})), "max_xattr_name_size"),

@@ -51,10 +51,12 @@ class Written:
     Attributes:
         path: Where it is.
         mapping: The IDs that they were made through.
+        layer: The layer of this store that it belongs to, if any.
     """
 
     path: Path
     mapping: IdMapping | None
+    layer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Grou
         directory = each.directory
         if directory not in {None, without} and each.written:
             assert directory is not None
-            written = Written(directory, mapping_of(each.row))
+            written = Written(directory, mapping_of(each.row), each.row.id)
             if each.row.form == "tree":
                 return Ground(tuple(directories), written)
             directories.append(written)

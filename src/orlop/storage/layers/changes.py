@@ -52,7 +52,7 @@ class _Comparison:
                 if self._old(entry.path) is not None:
                     yield Change(kind="delete", path=entry.path)
             elif type(entry) is Put and not entry.path:
-                if not _equal(self._below.stat(b""), entry.node, times=False):
+                if not same_attributes(self._below.stat(b""), entry.node):
                     yield Change(kind="modify", path=b"")
             else:
                 assert isinstance(entry, (Put, Link))
@@ -67,7 +67,7 @@ class _Comparison:
             self._shared.add(entry.path)
             if entry.path.rpartition(b"/")[0] in self._opaque:
                 yield from self._hidden(entry.path)
-            if _equal(old, entry.node, times=True):
+            if same_attributes(old, entry.node) and old.mtime_ns == entry.node.mtime_ns:
                 return
         yield Change(kind="modify", path=entry.path)
 
@@ -90,9 +90,8 @@ class _Comparison:
             return None
 
 
-def _equal(old: Node, new: Node, *, times: bool) -> bool:
-    return (
-        (old.mode, old.uid, old.gid) == (new.mode, new.uid, new.gid)
-        and dict(old.xattrs) == dict(new.xattrs)
-        and (not times or old.mtime_ns == new.mtime_ns)
-    )
+def same_attributes(old: Node, new: Node) -> bool:
+    """Whether two directories have the same owner, mode and extended attributes."""
+    return (old.mode, old.uid, old.gid) == (new.mode, new.uid, new.gid) and dict(
+        old.xattrs
+    ) == dict(new.xattrs)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, Self
 from orlop.digest import Digest
 from orlop.errors import OrlopError
 from orlop.rootfs import change_node, open_upper, read_tree, read_upper
+from orlop.storage.layers.copy_time import copied_at, is_older
 from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.layers.reading import open_shared
 from orlop.tree import Merger, Node, Put, split, walk
 from orlop.tree.node import S_IFREG
 
@@ -40,8 +42,17 @@ class Contents:
         self._storage = storage
         self._directories: list[int] = []
         self._written: dict[Digest, tuple[int, bytes]] = {}
+        self._copy: str | None = None
+        self._untouched: set[Digest] = set()
         self._tars: dict[Digest, int] = {}
         self._open: OrderedDict[Digest, int] = OrderedDict()
+
+    def compare_copy(self, layer: Located) -> None:
+        """Take for unchanged what a layer that is a copy of its parent has not touched since.
+
+        From now on `same` need not read such files, where their attributes are the parent's.
+        """
+        self._copy = layer.row.id
 
     def tree(self, layers: Sequence[Located]) -> Node:
         """The merged tree of a layer and all below it, the topmost first.
@@ -84,12 +95,15 @@ class Contents:
         mapping = mapping_of(layer.row)
         fd = self._directory(layer)
         root = read_tree(fd)
+        copied = copied_at(layer) if layer.row.id == self._copy else None
         seen: set[int] = set()
         for path, node in walk(root):
             if id(node) in seen:
                 continue
             seen.add(id(node))
             self._note(fd, path, node)
+            if copied is not None and node.source and is_older(fd, path, copied):
+                self._untouched.add(node.source)
             if mapping is not None:
                 change_node(node, mapping.to_container)
         return root
@@ -117,6 +131,8 @@ class Contents:
         """Whether two regular files of equal size hold the same bytes."""
         if old.source == new.source and old.offset == new.offset:
             return old.segments == new.segments
+        if new.source in self._untouched:
+            return True
         from orlop.storage.layers.pieces import iter_pieces
 
         ours, theirs = iter_pieces(old, self.open), iter_pieces(new, self.open)
@@ -153,7 +169,7 @@ class Contents:
 
     def _directory(self, layer: Located) -> int:
         assert layer.directory is not None
-        fd = os.open(layer.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = open_shared(layer.directory)
         self._directories.append(fd)
         return fd
 

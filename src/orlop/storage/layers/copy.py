@@ -7,7 +7,6 @@ files are cloned where the filesystem can do that.
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 from orlop._sys.handle import Fd
@@ -15,7 +14,9 @@ from orlop.metadata import Lease
 from orlop.rootfs import change_node, copy_tree, write_tree
 from orlop.storage.layers.ancestry import directory_of
 from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.copy_time import note_copied
 from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.layers.reading import open_shared
 from orlop.storage.places import writing_to
 from orlop.storage.staging import staging_directory
 from orlop.tree import walk
@@ -50,21 +51,9 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
         fresh.mkdir(mode=0o755)
         _fill(storage, layers, fresh)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        _note_time(target.parent)
+        note_copied(target.parent)
         os.rename(fresh, target)
     return target
-
-
-def copied_at(place: Path) -> int:
-    """When a layer's copy was whole, in nanoseconds since 1970: what changed since is newer."""
-    return (place / "copied").stat().st_ctime_ns
-
-
-def _note_time(place: Path) -> None:
-    """Note the filesystem's own time, which need not be the clock's."""
-    marker = place / "copied"
-    marker.touch()
-    os.utime(marker, ns=(time.time_ns(), 0))
 
 
 def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> None:
@@ -97,7 +86,7 @@ def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership:
         return (uid, gid) if mapping is None else mapping.to_host(uid, gid)
 
     assert parent.directory is not None
-    with Fd(os.open(parent.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as source:
+    with Fd(open_shared(parent.directory)) as source:
         copy_tree(
             source.fileno(),
             output.fileno(),

@@ -11,8 +11,9 @@ from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.storage.files import WrittenFiles, open_files
 from orlop.storage.layers.ancestry import ancestry, stack_of
-from orlop.storage.layers.changes import changes_of
+from orlop.storage.layers.changes import changes_of, same_attributes
 from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import iter_tar, tar_size
 from orlop.storage.rebuild import ensure_form
 from orlop.tree import difference, directory, iter_changes
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from orlop.compression import CompressionName
     from orlop.storage.files import ImageFiles
     from orlop.storage.layers.ancestry import Located
+    from orlop.storage.layers.members import Member
     from orlop.storage.storage import Storage
-    from orlop.tree import Change, Entry, Node
+    from orlop.tree import Change, Node
 
 
 class Differ:
@@ -64,7 +66,7 @@ class Differ:
             assert layers[0].row.diff_id is not None
             return layers[0].row.diff_size or self._storage.forms.size(layers[0].row.diff_id)
         with Contents(self._storage) as contents:
-            return tar_size(self.entries(contents, layers, base))
+            return tar_size(self.members(contents, layers, base, root_time=False))
 
     def changes(self, id: str, base: str | None) -> list[Change]:  # noqa: A002
         """What a layer adds, modifies and deletes of another one, in byte order of the paths."""
@@ -76,24 +78,35 @@ class Differ:
                 with self._files(contents, layers[1:]) as below:
                     return changes_of(contents.written(layers[0]), below)
             old, new = self._trees(contents, layers, base)
-            return list(iter_changes(old, new, contents.same))
+            changes = iter_changes(old, new, contents.same)
+            return [each for each in changes if each.path or not same_attributes(old, new)]
 
-    def entries(
-        self, contents: Contents, layers: Sequence[Located], base: str | None = None
-    ) -> Iterator[Entry]:
-        """The changeset that turns another layer into the first of these.
+    def members(
+        self,
+        contents: Contents,
+        layers: Sequence[Located],
+        base: str | None = None,
+        *,
+        root_time: bool = True,
+    ) -> Iterator[Member]:
+        """The changeset that turns another layer into the first of these, as a tar has it.
 
         Args:
             contents: What reads them; the files' sources are its own.
             layers: The layer, and all below it.
             base: The other layer; the parent where None.
+            root_time: Whether the root is told of though nothing but its time is another.
         """
         if _is_nothing(layers, base):
             return iter(())
         if _is_overlay(layers, base):
-            return contents.written(layers[0])
+            members = iter_members(contents.written(layers[0]), over=len(layers) > 1)
+            return members if root_time else self._without_root(contents, layers, members)
         old, new = self._trees(contents, layers, base)
-        return difference(old, new, contents.same)
+        members = iter_members(difference(old, new, contents.same), over=bool(old.children))
+        if root_time or not same_attributes(old, new):
+            return members
+        return (member for member in members if member[0].path)
 
     def require_forms(self, layers: Sequence[Located]) -> None:
         """Build again what is lost of the tars of these layers, where a blob allows it.
@@ -113,6 +126,17 @@ class Differ:
                 for at in missing:
                     ensure_form(self._storage, stack, at, "tar", lease)
 
+    def _without_root(
+        self, contents: Contents, layers: Sequence[Located], members: Iterator[Member]
+    ) -> Iterator[Member]:
+        """The same, without a root that is as it was below but for its time."""
+        for entry, node in members:
+            if not entry.path and node is not None:
+                with self._files(contents, layers[1:]) as below:
+                    if same_attributes(below.stat(b""), node):
+                        continue
+            yield entry, node
+
     def _trees(
         self, contents: Contents, layers: Sequence[Located], base: str | None
     ) -> tuple[Node, Node]:
@@ -120,6 +144,8 @@ class Differ:
         self.require_forms(layers)
         self.require_forms(others)
         old = contents.tree(others) if others else directory()
+        if base in {None, layers[0].row.parent}:
+            contents.compare_copy(layers[0])
         return old, contents.tree(layers)
 
     def _files(self, contents: Contents, layers: Sequence[Located]) -> ImageFiles:
@@ -140,8 +166,8 @@ class Differ:
 
     def _pieces(self, layers: Sequence[Located], base: str | None) -> Iterator[bytes]:
         with Contents(self._storage) as contents:
-            entries = (each for each in self.entries(contents, layers, base) if each.path)
-            yield from iter_tar(entries, contents.open)
+            members = self.members(contents, layers, base, root_time=False)
+            yield from iter_tar(members, contents.open)
 
 
 def _is_tar(layers: Sequence[Located], base: str | None) -> bool:

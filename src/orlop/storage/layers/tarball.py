@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from orlop._sys.sync import sync_directory
 from orlop.compression import Compressor
+from orlop.content import ensure_directory
 from orlop.digest import Digest, new_hash
 from orlop.errors import InvalidLayerError
 from orlop.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
@@ -22,23 +23,23 @@ from orlop.metadata import BlobRecord, Blobs, Lease
 from orlop.metadata.content import LeasedContent
 from orlop.spec import Descriptor
 from orlop.storage.build import LayerLimits
-from orlop.storage.forms import CHANGESET
 from orlop.storage.places import writing_to
 from orlop.storage.sinks import TarSink
 from orlop.storage.staging import staging_directory
 from orlop.storage.unpack import LayerUnpacker
 from orlop.tar import END_OF_ARCHIVE, encode_entry, padding
-from orlop.tree import EncodedChangeset, Link, Put
-from orlop.tree.node import S_IFREG, S_IFSOCK
+from orlop.tree import EncodedChangeset, Link
+from orlop.tree.node import S_IFREG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from orlop.compression import CompressionName
+    from orlop.storage.layers.members import Member
     from orlop.storage.storage import Storage
     from orlop.storage.unpack import UnpackedLayer
-    from orlop.tree import Entry
+    from orlop.tree import Entry, Node
 
 _CHUNK: Final = 1 << 20
 
@@ -90,7 +91,11 @@ class TarTaker:
             sink = stack.enter_context(TarSink(self._path))
             self._unpacker = stack.enter_context(
                 LayerUnpacker(
-                    None, sink, decompression=self._limits.decompression, tar=self._limits.tar
+                    None,
+                    sink,
+                    decompression=self._limits.decompression,
+                    tar=self._limits.tar,
+                    foreign=True,
                 )
             )
             self._stack = stack.pop_all()
@@ -150,15 +155,14 @@ class TarTaker:
         blob = places.blob(diff_id)
         self._lease.hold_all([("blob", diff_id), ("form", diff_id)])
         _sync_file(self._path)
-        blob.parent.mkdir(mode=0o700, exist_ok=True)
-        if self._storage.forms.find(diff_id, "tar") is None or not blob.exists():
+        ensure_directory(str(blob.parent))
+        if self._storage.forms.usable(diff_id, "tar") is None:
             form = self._path.with_name("form")
             os.link(self._path, form)
-            os.rename(self._path, blob)
-            sync_directory(blob.parent)
             self._storage.forms.publish(layer, form, "tar", self._lease)
-        elif self._storage.forms.find(diff_id, CHANGESET) is None:
-            self._storage.forms.publish(layer, self._path, "tar", self._lease)
+        if not blob.exists():
+            os.rename(self._path, blob)
+        sync_directory(blob.parent)  # Who was killed may have named it, and not done this.
         record = BlobRecord(
             digest=diff_id,
             size=layer.size,
@@ -192,7 +196,7 @@ def take_stream(
 
 def take_entries(
     storage: Storage,
-    entries: Iterable[Entry],
+    members: Iterable[Member],
     open_source: Callable[[Digest], int],
     lease: Lease,
 ) -> Taken:
@@ -200,10 +204,11 @@ def take_entries(
 
     Raises:
         InvalidLayerError: A file changed while it was read.
+        UnsupportedError: A tar cannot say it: a name begins with `.wh.`, which marks whiteouts.
         OSError: It could not be read or written; nothing is kept.
     """
     with writing_to(storage.places.root), TarTaker(storage, lease) as taker:
-        for piece in iter_tar(entries, open_source):
+        for piece in iter_tar(members, open_source):
             taker.feed_tar(piece)
         return taker.finish()
 
@@ -234,22 +239,20 @@ def compress_blob(
         return Descriptor(media_type=kind, digest=ingest.commit(), size=size)
 
 
-def iter_tar(entries: Iterable[Entry], open_source: Callable[[Digest], int]) -> Iterator[bytes]:
+def iter_tar(members: Iterable[Member], open_source: Callable[[Digest], int]) -> Iterator[bytes]:
     """The bytes of a changeset as a tar, in pieces of about a mebibyte.
 
-    Sockets are left out: neither tar nor the image-spec has them.
+    Raises:
+        UnsupportedError: A name begins with `.wh.`, and would be taken for a whiteout.
 
     Spec: image-spec v1.1, layer.md, "Representing Changes".
     """
     from orlop.storage.layers.pieces import iter_pieces
 
     buffer = bytearray()
-    for entry in entries:
-        node = entry.node if type(entry) is Put else None
-        if node is not None and node.type == S_IFSOCK:
-            continue
-        buffer += encode_entry(entry)
-        if node is None or node.type != S_IFREG:
+    for entry, node in members:
+        buffer += _header(entry, node)
+        if node is None or type(entry) is Link or node.type != S_IFREG:
             continue
         for piece in iter_pieces(node, open_source):
             buffer += piece
@@ -260,15 +263,16 @@ def iter_tar(entries: Iterable[Entry], open_source: Callable[[Digest], int]) -> 
     yield bytes(buffer + END_OF_ARCHIVE)
 
 
-def tar_size(entries: Iterable[Entry]) -> int:
+def _header(entry: Entry, node: Node | None) -> bytes:
+    return encode_entry(entry, inode=node if type(entry) is Link else None)
+
+
+def tar_size(members: Iterable[Member]) -> int:
     """How many bytes `iter_tar` gives, without reading any file."""
     size = len(END_OF_ARCHIVE)
-    for entry in entries:
-        node = entry.node if type(entry) is Put else None
-        if node is not None and node.type == S_IFSOCK:
-            continue
-        size += len(encode_entry(entry))
-        if node is not None and node.type == S_IFREG:
+    for entry, node in members:
+        size += len(_header(entry, node))
+        if node is not None and type(entry) is not Link and node.type == S_IFREG:
             size += node.size + len(padding(node.size))
     return size
 

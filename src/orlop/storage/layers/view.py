@@ -4,8 +4,10 @@
 | --------------------- | ---------------------------------------------------------------------- |
 | `diff`, `user-diff`   | an overlay: its own directory takes the writes, those of its parents   |
 |                       | and the mount of the stack below lie under it                          |
-| `tree`                | its own directory, which has all files; without root nothing is mounted |
+| `tree`                | its own directory, which has all files                                 |
 | none (read-only)      | an overlay without a directory for writes, or the stack's own mount    |
+
+Without the right to mount, the directory that all files of a layer lie in is shown as it is.
 
 A stack of tars is mounted once for all layers that stand on it (`erofs`). Where a layer is seen
 through an ID mapping, everything below it is shown through id-mapped mounts, and what is written
@@ -21,8 +23,10 @@ from typing import TYPE_CHECKING
 
 from orlop.drivers import MountHandle, mount_bind, mount_overlay
 from orlop.drivers.idmapped import mount_idmapped
+from orlop.errors import UnsupportedError
 from orlop.idmap import IdMapping, translate
 from orlop.metadata import Lease, MountSubject, Owner
+from orlop.storage.chains import Stack
 from orlop.storage.layers.ancestry import Ground, Written, directory_of, ground_of
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.upper import prepare_upper
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.metadata import MountRecord
-    from orlop.storage.chains import Stack
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
@@ -62,6 +65,7 @@ class View:
         directory: That directory.
         below: The mount of the stack that it stands on, if any.
         holder: What holds that one until the layer's own mount is recorded.
+        layers: The other layers whose directories it shows, which are to stay where they are.
     """
 
     def __init__(self) -> None:
@@ -69,6 +73,7 @@ class View:
         self.directory: Path | None = None
         self.below: MountRecord | None = None
         self.holder = ""
+        self.layers: tuple[str, ...] = ()
         self.stack = ExitStack()
 
 
@@ -97,6 +102,8 @@ class Viewer:
             stack.callback(self.close, view)
             if row.form == "tree" and (options.writable or layers[0].written):
                 self._show_tree(view, layers[0], options)
+            elif not (options.writable or self._storage.mountables.can_mount):
+                self._show_below(view, layers)
             else:
                 self._show_overlay(view, layers, options)
             stack.pop_all()
@@ -117,13 +124,24 @@ class Viewer:
         if self._storage.mountables.can_mount and not options.writable:
             view.handle = mount_bind(directory, nodev=options.nodev, nosuid=options.nosuid)
 
+    def _show_below(self, view: View, layers: Sequence[Located]) -> None:
+        """Show the directory that a layer's files lie in, without a mount."""
+        ground = ground_of(layers)
+        if ground.directories:
+            raise UnsupportedError(
+                f"layer {layers[0].row.id} cannot be shown without a mount, which needs root",
+                hint="run it as root, or as root of a user namespace",
+            )
+        (base,) = self._base(view, ground.base) or (Written(self._empty(), None),)
+        view.directory = base.path
+
     def _show_overlay(self, view: View, layers: Sequence[Located], options: ViewOptions) -> None:
         row, storage = layers[0].row, self._storage
         # A layer's own tar, and what was written since, lie on each other.
         own = layers[0].directory if options.writable else None
         ground = ground_of(layers, without=own)
         mapping = mapping_of(row)
-        lowers = self._lowers(view, ground, mapping)
+        lowers = self._lowers(view, ground, mapping, alone=own is None)
         if own is None:
             view.handle = self._read_only(lowers, options)
             return
@@ -140,10 +158,17 @@ class Viewer:
         return mount_overlay(lowers, nodev=options.nodev, nosuid=options.nosuid)
 
     def _lowers(
-        self, view: View, ground: Ground, mapping: IdMapping | None
+        self, view: View, ground: Ground, mapping: IdMapping | None, *, alone: bool
     ) -> list[Path | MountHandle]:
-        layers = [*ground.directories, *self._base(view, ground.base)]
-        return [self._shown(view, each, mapping) for each in layers] or [self._empty()]
+        """What an overlay is made of; `alone` where nothing comes to lie above it."""
+        base = self._base(view, ground.base)
+        if isinstance(ground.base, Stack) and not (alone and not ground.directories):
+            base = self._unmarked(view, ground.base, base)
+        lowers = [self._shown(view, each, mapping) for each in (*ground.directories, *base)]
+        if ground.base is None and len(lowers) < 2:
+            # Alone it would be shown as it is, with all that overlay notes in it.
+            lowers.append(self._empty())
+        return lowers
 
     def _base(self, view: View, base: Stack | Written | None) -> Sequence[Written]:
         if base is None:
@@ -153,13 +178,34 @@ class Viewer:
         driver = self._stack_driver()
         if driver != "erofs":
             return [Written(path, None) for path in self._made(base, driver).paths]
-        view.below, view.holder = self._storage.mounts.share(
-            MountSubject(chain_id=base.chain_id),
+        view.below, view.holder = self._share(base, driver)
+        self._keep(view.below, base, driver)
+        return (Written(Path(view.below.target), None),)
+
+    def _share(self, stack: Stack, driver: Driver) -> tuple[MountRecord, str]:
+        return self._storage.mounts.share(
+            MountSubject(chain_id=stack.chain_id),
             driver,
-            lambda: self._made(base, driver),
+            lambda: self._made(stack, driver),
             owner=Owner.current(),
         )
-        return (Written(Path(view.below.target), None),)
+
+    def _keep(self, record: MountRecord, stack: Stack, driver: Driver) -> None:
+        """Hold a stack's mount for the next layer that stands on it."""
+        if not self._storage.holds.has(record):
+            held = self._share(stack, driver)
+            if not self._storage.holds.keep(*held):
+                self._storage.mounts.release(*held)
+
+    def _unmarked(self, view: View, stack: Stack, base: Sequence[Written]) -> Sequence[Written]:
+        """What a stack consists of for an overlay, which must not obey marks of the image's."""
+        lower = self._storage.chains.find_lower(stack)
+        if lower is None:
+            return base
+        if view.below is not None:
+            self._storage.mounts.release(view.below, view.holder)
+            view.below, view.holder = None, ""
+        return (Written(lower, None),)
 
     def _made(self, stack: Stack, driver: Driver) -> Mountable:
         """What a stack is mounted from; it is the layer that keeps it once it is there."""
