@@ -75,6 +75,7 @@ def collect(
     measure: Measure | None = None,
     dry_run: bool = False,
     unmounted: Collection[str] = (),
+    planned: set[Node] | None = None,
 ) -> Collected:
     """Free what nothing keeps; what it returns is what is gone.
 
@@ -90,6 +91,7 @@ def collect(
         measure: What says how large things are; where None, blobs have their length.
         dry_run: Free nothing and write nothing; what it returns is what would go.
         unmounted: For a dry run, mounts of this boot that would go before.
+        planned: For a dry run, what takes the records that would be forgotten.
 
     Raises:
         OSError: The database or a file could not be written.
@@ -102,7 +104,9 @@ def collect(
         now_ns(),
         ingest_keep_ns,
     )
-    return Collected.of(collector.plan(unmounted) if dry_run else collector.run())
+    if not dry_run:
+        return Collected.of(collector.run())
+    return Collected.of(collector.plan(unmounted, set() if planned is None else planned))
 
 
 @final
@@ -134,7 +138,7 @@ class _Collector:
         yield from self._drop_ingests()
         self._content.empty_trash()
 
-    def plan(self, unmounted: Collection[str]) -> Iterator[Item]:
+    def plan(self, unmounted: Collection[str], planned: set[Node]) -> Iterator[Item]:
         """Say what `run` would do."""
         # Before the records, as in `_clear`: what is there and named later is under way.
         present = {kind: list(place.iter_digests()) for kind, place in self._places.items()}
@@ -145,6 +149,7 @@ class _Collector:
             garbage = mark(read_graph(tx, now_ns=self._now_ns, ended=ended, unmounted=gone))
             named = {kind: _named(tx, kind, garbage, ended) for kind in self._places}
             leased = _leased_ingests(tx, ended)
+        planned |= garbage
         yield from (Item(kind="lease", key=key) for key in sorted(ended))
         yield from (Item(kind="mount", key=target) for target in stale.values())
         yield from (Item(kind="image", key=key) for kind, key in sorted(garbage) if kind == "image")

@@ -14,7 +14,7 @@ from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
-from orlop.metadata.graph import Node, mark, read_graph
+from orlop.metadata.graph import Node
 from orlop.storage.leftovers import (
     forget_orphans,
     iter_leftovers,
@@ -26,10 +26,8 @@ from orlop.storage.meter import DiskMeter
 from orlop.storage.staging import discard, lease_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from orlop.metadata import MountRecord
     from orlop.storage.storage import Storage
 
 
@@ -50,7 +48,7 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         storage.let_go()
         forget_orphans(storage)
     unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
-    leftovers = _trash(storage, meter)
+    leftovers, garbage = _trash(storage, meter), set[Node]()
     places, trash = storage.places, storage.content.trash
     collected = collect_records(
         storage.database,
@@ -61,12 +59,12 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         measure=meter,
         dry_run=dry_run,
         unmounted=[record.id for record in unmounted],
+        planned=garbage,
     )
     for path in abandoned(storage):
         leftovers.append(_leftover(storage, path, meter))
         if not dry_run:
             _discard(storage, path)
-    garbage = _garbage(storage, unmounted) if dry_run else frozenset[Node]()
     for layer, path in iter_thawed(storage):
         if path.is_dir() and ("layer", layer) not in garbage:
             item = _leftover(storage, path, meter)
@@ -80,15 +78,6 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         mark_durable(storage)
     mounts = (Item(kind="mount", key=record.target) for record in unmounted)
     return Collected.of([*mounts, *collected.items, *leftovers])
-
-
-def _garbage(storage: Storage, unmounted: Sequence[MountRecord]) -> frozenset[Node]:
-    """The records that a collection would forget."""
-    now = time.time_ns()
-    with storage.database.read() as tx:
-        ended = {record.id for record in ended_leases(tx, now)}
-        gone = [record.id for record in unmounted]
-        return mark(read_graph(tx, now_ns=now, ended=ended, unmounted=gone))
 
 
 def _trash(storage: Storage, meter: DiskMeter) -> list[Item]:
