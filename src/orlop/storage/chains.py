@@ -6,9 +6,8 @@
       owned/          the same as root of a user namespace makes it, with the owners there
       top/            an empty directory with the attributes of the stack's root, which overlay
                       takes from the topmost of its directories
-      lower/          the whole stack as one directory to lie below an overlay; only where that
-                      would obey attributes of the image's (`trusted.overlay.*`), which are escaped
-                      here
+      lower/          the whole stack as one directory to lie below an overlay, only where that
+                      would obey attributes of the image (`trusted.overlay.*`): here escaped
 
 All follow from the changesets alone, and are written again where they are not there, come from
 another version of the writer, or may have been lost with the last boot.

@@ -4,8 +4,10 @@
 | --------------------- | ---------------------------------------------------------------------- |
 | `diff`, `user-diff`   | an overlay: its own directory takes the writes, those of its parents   |
 |                       | and the mount of the stack below lie under it                          |
-| `tree`                | its own directory, which has all files; without root nothing is mounted |
+| `tree`                | its own directory, which has all files                                 |
 | none (read-only)      | an overlay without a directory for writes, or the stack's own mount    |
+
+Without the right to mount, the directory that all files of a layer lie in is shown as it is.
 
 A stack of tars is mounted once for all layers that stand on it (`erofs`). Where a layer is seen
 through an ID mapping, everything below it is shown through id-mapped mounts, and what is written
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from orlop.drivers import MountHandle, mount_bind, mount_overlay
 from orlop.drivers.idmapped import mount_idmapped
+from orlop.errors import UnsupportedError
 from orlop.idmap import IdMapping, translate
 from orlop.metadata import Lease, MountSubject, Owner
 from orlop.storage.chains import Stack
@@ -99,6 +102,8 @@ class Viewer:
             stack.callback(self.close, view)
             if row.form == "tree" and (options.writable or layers[0].written):
                 self._show_tree(view, layers[0], options)
+            elif not (options.writable or self._storage.mountables.can_mount):
+                self._show_below(view, layers)
             else:
                 self._show_overlay(view, layers, options)
             stack.pop_all()
@@ -118,6 +123,17 @@ class Viewer:
         view.directory = directory
         if self._storage.mountables.can_mount and not options.writable:
             view.handle = mount_bind(directory, nodev=options.nodev, nosuid=options.nosuid)
+
+    def _show_below(self, view: View, layers: Sequence[Located]) -> None:
+        """Show the directory that a layer's files lie in, without a mount."""
+        ground = ground_of(layers)
+        if ground.directories:
+            raise UnsupportedError(
+                f"layer {layers[0].row.id} cannot be shown without a mount, which needs root",
+                hint="run it as root, or as root of a user namespace",
+            )
+        (base,) = self._base(view, ground.base) or (Written(self._empty(), None),)
+        view.directory = base.path
 
     def _show_overlay(self, view: View, layers: Sequence[Located], options: ViewOptions) -> None:
         row, storage = layers[0].row, self._storage
