@@ -185,6 +185,14 @@ def test_saving_what_has_no_manifest(store, tmp_path, key):
     store.orlop("save", "nothing", "-o", tmp_path / "none").check_failure(3, "no image")
 
 
+def test_commands_for_other_images_say_where_to_look(store):
+    (made,) = lines(store, "create", "top", "--name", "mine")
+    for key in ("mine", made):
+        done = store.orlop("rm", key)
+        done.check_failure(3)
+        assert "`orlop image` has commands" in done.err
+
+
 def test_names_that_are_no_references(store, tmp_path):
     lines(store, "create", "top", "--name", "Some Name")
     done = store.orlop("copy", "store:Some Name", f"oci:{tmp_path}/out")

@@ -252,6 +252,24 @@ def test_images_of_additional_stores(store, pulled, layout, tmp_path):
         assert orlop.copy("store:published:1", f"oci:{tmp_path}/two", store=own).digest
 
 
+def test_what_has_lost_its_names_is_copied_as_it_was(store, pulled, layout, tmp_path):
+    store.stored_images.set_names("box", [])
+    copied = orlop.copy(f"store:{pulled.id[:9]}", f"oci:{tmp_path}/copy", store=store)
+    assert (copied.digest, copied.names) == (layout.manifest["digest"], ())
+    (saved,) = store.save([pulled.id], tmp_path / "saved.tar")
+    assert saved.digest == copied.digest
+    store.close()
+    with orlop.open_store(store.root, store.run, read_only=True) as reading:
+        assert reading.save([pulled.id], tmp_path / "again.tar")[0].digest == copied.digest
+
+
+def test_what_fits_several_layers_may_fit_one_image(store, tmp_path):
+    for number in "12":
+        store.layers.create(id=f"same-{number}")
+    store.stored_images.create(id="same-image")
+    assert store.save(["same"], tmp_path / "saved.tar")
+
+
 def test_an_id_that_fits_several(store):
     for id in ("ab1", "ab2"):  # noqa: A001
         store.stored_images.create(id=id)
