@@ -20,9 +20,19 @@ from typing import TYPE_CHECKING
 
 import orlop
 from orlop._sys.process import boot_id
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_ids
 from orlop.mediatype import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
-from orlop.metadata import BlobRecord, Blobs, Chains, DerivedRecord, Forms, ImageRow, Images
+from orlop.metadata import (
+    BlobRecord,
+    Blobs,
+    Chains,
+    DerivedRecord,
+    Forms,
+    ImageRow,
+    Images,
+    Layers,
+    LayerSource,
+)
 from orlop.spec.descriptor import Descriptor
 
 if TYPE_CHECKING:
@@ -82,9 +92,19 @@ class Writer:
         return digest
 
     def chain(self, number: int, diff_ids: list[Digest]) -> Digest:
-        digest = self.file("chains", f"chain {number}", "index.erofs")
+        digest = chain_ids(diff_ids)[-1]
+        path = self.root / "chains" / digest.algorithm / digest.encoded / "index.erofs"
+        os.makedirs(path.parent, exist_ok=True)
+        path.write_text("1")
         Chains(self.tx).put(self.derived(digest, "index.erofs"))
         Chains(self.tx).put_layers(digest, diff_ids)
+        sources = [
+            LayerSource(
+                digest=Digest.of(f"layer {number} {ordinal}".encode()), size=1, compression="gzip"
+            )
+            for ordinal in range(LAYERS)
+        ]
+        Layers(self.tx).put_stack(diff_ids, sources, number)
         return digest
 
     def derived(self, digest: Digest, kind: str) -> DerivedRecord:

@@ -7,8 +7,8 @@ Each round runs every contender of a row once, one after another, from a clean s
 the last run removed, dirty pages written out). The table gives medians over the rounds: seconds
 from start to end, CPU seconds, peak memory of the largest process, and the ratios to orlop, taken
 round by round. The `limit` row is no contender: it gunzips the layers and hashes both forms, in
-one process, and does nothing else. `many` and `tags` time calls of the library, by scripts of their
-own.
+one process, and does nothing else. `many`, `tags` and `containers` time calls of the library,
+by scripts of their own.
 
 Needs root, the peers that tests/peers.sh installs, and about 20 GB in bench/work.
 """
@@ -412,7 +412,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
-        default="layout,registry,directories,next,small,copy,many,tags",
+        default="layout,registry,directories,next,small,copy,many,tags,containers",
         help="groups of rows, with commas between",
     )
     parser.add_argument(
@@ -443,10 +443,12 @@ def main() -> None:
             bench.clean(name)
     if rows:
         print(table(rows))
-    for script in ("many", "tags"):
+    scripts = {"many": [], "tags": [], "containers": ["--image", str(images / IMAGE)]}
+    for script, options in scripts.items():
         if script in wanted:
             print(flush=True)
-            subprocess.run([sys.executable, HERE / f"{script}.py"], check=True, env=environment())
+            command = [sys.executable, HERE / f"{script}.py", *options]
+            subprocess.run(command, check=True, env=environment())
     left_out = {"what is there already", "layout to layout"}
     drawn = [row for row in rows if row.contender != "limit" and row.work not in left_out]
     if drawn:

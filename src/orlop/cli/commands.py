@@ -33,7 +33,41 @@ class Noun(NamedTuple):
 
     name: str
     help: str
-    verbs: tuple[Command, ...]
+    verbs: tuple[Command | Noun, ...]
+
+
+def _belongings(kind: str, what: str) -> tuple[Noun, ...]:
+    """The nouns below a kind of thing that has names, metadata and data."""
+    place = f"belongings:{kind}"
+    return (
+        Noun(
+            "name",
+            f"Give {what} names, and take them away.",
+            (
+                Command("add", f"{place}_add_names", "Give it more names."),
+                Command("rm", f"{place}_remove_names", "Take names away from it."),
+                Command("set", f"{place}_set_names", "Give it these names and no others."),
+            ),
+        ),
+        Noun(
+            "meta",
+            f"Note something about {what}.",
+            (
+                Command("get", f"{place}_metadata", "Print what is noted about it."),
+                Command("set", f"{place}_set_metadata", "Note something else about it."),
+            ),
+        ),
+        Noun(
+            "data",
+            f"Keep files with {what}.",
+            (
+                Command("ls", f"{place}_list_data", "List the files that are kept with it."),
+                Command("get", f"{place}_get_data", "Print one of them."),
+                Command("put", f"{place}_put_data", "Keep a file with it."),
+                Command("rm", f"{place}_remove_data", "Remove some of them."),
+            ),
+        ),
+    )
 
 
 COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
@@ -51,14 +85,61 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("rm", "images:remove", "Remove the names of images."),
         Noun(
             "image",
-            "Look after images.",
-            (Command("check", "check:check", "Find out whether images are whole and undamaged."),),
+            "Look after images, and make some of layers.",
+            (
+                Command("create", "stored_images:create", "Make an image of a layer."),
+                Command("ls", "stored_images:list_images", "List images, also bare ones."),
+                Command("inspect", "stored_images:inspect", "Show what belongs to an image."),
+                Command("rm", "stored_images:remove", "Remove images with their layers."),
+                Command("mount", "stored_images:mount", "Show images as directories."),
+                Command("umount", "stored_images:unmount", "Take them away again."),
+                Command("publish", "stored_images:publish", "Make an image one to be pushed."),
+                Command("dir", "stored_images:directory", "Print a directory of an image's own."),
+                Command("check", "check:check", "Find out whether images are whole and undamaged."),
+                *_belongings("image", "an image"),
+            ),
         ),
+    ),
+    "Containers": (
+        Noun(
+            "container",
+            "Make containers of images, and images of containers.",
+            (
+                Command("create", "containers:create", "Make a container."),
+                Command("ls", "containers:list_containers", "List the containers."),
+                Command("inspect", "containers:inspect", "Show what is known about one."),
+                Command("rm", "containers:remove", "Remove containers with all they hold."),
+                Command("mount", "containers:mount", "Show containers as directories."),
+                Command("umount", "containers:unmount", "Take them away again."),
+                Command("changes", "containers:changes", "List what one changed of its image."),
+                Command("diff", "containers:diff", "Print what one changed, as a tar."),
+                Command("commit", "containers:commit", "Make an image of one."),
+                Command("dir", "containers:directory", "Print a directory of one's own."),
+                *_belongings("container", "a container"),
+            ),
+        ),
+        Noun(
+            "layer",
+            "Make layers, write to them, compare them.",
+            (
+                Command("create", "layers:create", "Make a layer."),
+                Command("ls", "layers:list_layers", "List the layers."),
+                Command("inspect", "layers:inspect", "Show what is known about a layer."),
+                Command("rm", "layers:remove", "Remove layers that nobody needs."),
+                Command("mount", "layers:mount", "Show layers as directories."),
+                Command("umount", "layers:unmount", "Take them away again."),
+                Command("changes", "layers:changes", "List what a layer changes of another."),
+                Command("diff", "layers:diff", "Print what a layer adds to another, as a tar."),
+                Command("apply", "layers:apply", "Change a layer by a tar."),
+                *_belongings("layer", "a layer"),
+            ),
+        ),
+        Command("unshare", "unshare:unshare", "Run a command in a user namespace, as its root."),
     ),
     "Their files": (
         Command("ls", "files:list_files", "List files of an image."),
         Command("cat", "files:concatenate", "Print files of an image."),
-        Command("mount", "mounts:mount", "Mount an image, or list the mounts."),
+        Command("mount", "mounts:mount", "Mount an image, or list all mounts."),
         Command("umount", "mounts:unmount", "Unmount what was mounted."),
     ),
     "Layouts": (
@@ -79,6 +160,9 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     ),
     "The store": (
         Command("gc", "store:collect", "Free what no image needs."),
+        Command("check", "upkeep:check", "Find out what is damaged, and mend it."),
+        Command("shutdown", "upkeep:shutdown", "Take away all mounts of the store."),
+        Command("wipe", "upkeep:wipe", "Remove everything that is in the store."),
         Noun(
             "lease",
             "Keep content for a while that no image names.",

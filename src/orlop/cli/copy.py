@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -16,18 +15,17 @@ from orlop.cli.pull import check_jobs
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import clean
 from orlop.cli.settings import open_for_reading, open_store, refuse_empty
-from orlop.errors import OrlopError
+from orlop.cli.streams import binary_output, read_whole, refuse_terminal, source_date_epoch
 from orlop.store.archives import ArchiveFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from orlop.store import Store
     from orlop.transfer import Copied
 
 _STORE = "store:"
 _STREAM = "-"
-_MAX_EPOCH_DIGITS = 11
 
 
 def copy(
@@ -65,10 +63,10 @@ def copy(
 
     _refuse_both(platform, all_platforms=all_platforms)
     if _is_stream(source):
-        _refuse_terminal()
+        refuse_terminal("an archive")
     with ExitStack() as stack:
-        output = archive_output() if _is_stream(destination) else None
-        stack.enter_context(_read_whole())
+        output = binary_output("an archive") if _is_stream(destination) else None
+        stack.enter_context(read_whole("the archive"))
         store = _store_for(source, destination, stack)
         bars = stack.enter_context(display(quiet=quiet))
         copied = (copy_all if every else copy_one)(
@@ -81,7 +79,7 @@ def copy(
             jobs=jobs,
             options=replace(registry.options_for(source), stream=sys.stdin.buffer),
             output=output,
-            timestamp=source_date_epoch(),
+            timestamp=source_date_epoch() or 0,
             progress=bars.update if bars else None,
         )
     images = copied if isinstance(copied, list) else [copied]
@@ -118,15 +116,15 @@ def save(
     """
     _refuse_both(platform, all_platforms=all_platforms)
     _refuse_place(output, f"`orlop copy store:{image} {output}`")
-    with _read_whole(), open_for_reading() as store, display(quiet=quiet) as bars:
+    with read_whole("the archive"), open_for_reading() as store, display(quiet=quiet) as bars:
         saved = store.save(
             [image, *more],
-            archive_output() if output == _STREAM else output,
+            binary_output("an archive") if output == _STREAM else output,
             format=format,
             platform=platform,
             all_platforms=all_platforms,
             oci=oci,
-            timestamp=source_date_epoch(),
+            timestamp=source_date_epoch() or 0,
             progress=bars.update if bars else None,
         )
     tell_notes(saved)
@@ -156,7 +154,7 @@ def load(
     _refuse_both(platform, all_platforms=all_platforms)
     _refuse_place(input, f"`orlop copy --all {input} store:`")
     if input == _STREAM:
-        _refuse_terminal()
+        refuse_terminal("an archive")
     with open_store() as store, display(quiet=quiet) as bars:
         images = store.load(
             sys.stdin.buffer if input == _STREAM else input,
@@ -176,51 +174,9 @@ def tell_notes(copied: Sequence[Copied]) -> None:
             print(f"note: {clean(note)}", file=sys.stderr)
 
 
-def archive_output() -> BinaryIO:
-    """Standard output, for an archive.
-
-    Raises:
-        UsageError: It is a terminal.
-    """
-    if sys.stdout.isatty():
-        raise UsageError(
-            "an archive is not written to a terminal", hint="redirect it, or give it a file"
-        )
-    sys.stdout.flush()
-    return sys.stdout.buffer
-
-
-@contextmanager
-def _read_whole() -> Iterator[None]:
-    """Fail where the reader of an archive has gone: unlike a list, half of one is of no use."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise OrlopError(
-            "the archive is cut short: its reader has gone", hint="see why that has failed"
-        ) from None
-
-
-def source_date_epoch() -> int:
-    """The time of everything in archives: SOURCE_DATE_EPOCH, or else the beginning of 1970.
-
-    Raises:
-        UsageError: The variable is no number of seconds.
-    """
-    text = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_EPOCH_DIGITS):
-        raise UsageError(f"SOURCE_DATE_EPOCH is no number of seconds: {text[:40]!r}")
-    return int(text)
-
-
 def _is_stream(text: str) -> bool:
     transport, _, path = text.partition(":")
     return transport.endswith("-archive") and path.partition(":")[0] == _STREAM
-
-
-def _refuse_terminal() -> None:
-    if sys.stdin.isatty():
-        raise UsageError("an archive is not read from a terminal", hint="redirect a file to it")
 
 
 def _refuse_both(platform: str | None, *, all_platforms: bool) -> None:

@@ -45,7 +45,7 @@ def list_files(
         print_json([_document(name, node) for name, node in entries])
         return
     for name, node in entries:
-        print(_long_line(name, node) if long else _shown(name))
+        print(_long_line(name, node) if long else shown(name))
 
 
 def concatenate(image: str, path: str, /, *more: str) -> int:
@@ -86,7 +86,7 @@ def _entries(files: ImageFiles, path: bytes, *, recursive: bool) -> list[tuple[b
 def _document(name: bytes, node: Node) -> dict[str, object]:
     """An entry for JSON; bytes that are no UTF-8 are written as escapes."""
     document: dict[str, object] = {
-        "name": _text(name),
+        "name": text_of(name),
         "type": _TYPES[stat.S_IFMT(node.mode)],
         "mode": f"{stat.S_IMODE(node.mode):04o}",
         "uid": node.uid,
@@ -95,28 +95,29 @@ def _document(name: bytes, node: Node) -> dict[str, object]:
         "mtime_ns": node.mtime_ns,
     }
     if node.target:
-        document["target"] = _text(node.target)
+        document["target"] = text_of(node.target)
     if node.rdev:
         document["device"] = [os.major(node.rdev), os.minor(node.rdev)]
     if node.xattrs:
-        document["xattrs"] = {_text(key): value.hex() for key, value in node.xattrs.items()}
+        document["xattrs"] = {text_of(key): value.hex() for key, value in node.xattrs.items()}
     return document
 
 
 def _long_line(name: bytes, node: Node) -> str:
     size = f"{os.major(node.rdev)}, {os.minor(node.rdev)}" if node.rdev else str(node.size)
-    target = f" -> {_shown(node.target)}" if node.target else ""
+    target = f" -> {shown(node.target)}" if node.target else ""
     owner = f"{node.uid}:{node.gid}"
     mode = stat.filemode(node.mode)
-    return f"{mode} {owner:>11} {size:>11} {human_time(node.mtime_ns)} {_shown(name)}{target}"
+    return f"{mode} {owner:>11} {size:>11} {human_time(node.mtime_ns)} {shown(name)}{target}"
 
 
-def _shown(name: bytes) -> str:
+def shown(name: bytes) -> str:
     """A name for a terminal: as it is where it is harmless text, else with escapes."""
-    return clean(_text(name))
+    return clean(text_of(name))
 
 
-def _text(name: bytes) -> str:
+def text_of(name: bytes) -> str:
+    """A name as text; bytes that are no UTF-8 are written as escapes."""
     return name.decode("utf-8", "backslashreplace")
 
 

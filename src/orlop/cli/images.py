@@ -119,7 +119,8 @@ def remove(
     Args:
         image: A name, an ID or a unique prefix of an ID.
         more: Further ones.
-        force: Remove all the names that an ID has.
+        force: Remove all the names that an ID has, and the last one though containers were made
+            from the image.
     """
     with open_existing() as store:
         return for_each(

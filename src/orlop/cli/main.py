@@ -13,10 +13,11 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from orlop import __version__
-from orlop.cli.commands import COMMANDS, Command, Noun
+from orlop.cli.commands import COMMANDS
 from orlop.cli.failure import DONE, USAGE, report
+from orlop.cli.nouns import register
 from orlop.cli.render import clean
-from orlop.cli.settings import Settings, current, refuse_empty
+from orlop.cli.settings import DriverName, Settings, current, refuse_empty
 
 app: Final = App(
     name="orlop",
@@ -28,20 +29,10 @@ app: Final = App(
 app.meta.suppress_keyboard_interrupt = False
 
 
-def _add(parent: App, entry: Command | Noun, group: Group | None = None) -> None:
-    if isinstance(entry, Command):
-        parent.command(f"orlop.cli.{entry.place}", name=entry.name, group=group, help=entry.help)
-        return
-    noun = App(name=entry.name, help=entry.help, group=group, help_format="plaintext")
-    for verb in entry.verbs:
-        _add(noun, verb)
-    parent.command(noun)
-
-
 for _title, _entries in COMMANDS.items():
     _group = Group.create_ordered(_title)
     for _entry in _entries:
-        _add(app, _entry, _group)
+        register(app, _entry, group=_group)
 
 
 @app.meta.default
@@ -53,9 +44,22 @@ def _common(
     run: Annotated[
         str | None, Parameter(help="Its mount points [env: ORLOP_RUN].", validator=refuse_empty)
     ] = None,
+    storage_driver: Annotated[
+        DriverName | None,
+        Parameter(help="What mounts layers and containers [env: ORLOP_DRIVER]."),
+    ] = None,
+    additional_store: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A store to look through after it [env: ORLOP_ADDITIONAL_STORES].",
+            negative="",
+            show_default=False,
+            validator=refuse_empty,
+        ),
+    ] = (),
 ) -> object:
     """Take the options that all commands share, and run the command."""
-    current.set(Settings.of(root, run))
+    current.set(Settings.of(root, run, storage_driver, additional_store))
     return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from orlop.cli.failure import for_each
+from orlop.cli.objects import short
 from orlop.cli.render import Format, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, refuse_empty, store_exists
+
+if TYPE_CHECKING:
+    from orlop.store.mount import MountInfo
 
 
 def mount(
@@ -20,7 +24,7 @@ def mount(
     driver: Literal["erofs", "overlay", "directory"] | None = None,
     format: Format = "table",  # noqa: A002
 ) -> None:
-    """Mount an image read-only and print where it is; without arguments list the mounts.
+    """Mount an image read-only and print where it is; without arguments list all mounts.
 
     The mount stays until `orlop umount`, or the next start of the machine. Without the right to
     mount, the image is written to a directory, which is printed.
@@ -44,7 +48,7 @@ def unmount(
     *more: Annotated[str, Parameter(validator=refuse_empty)],
     lazy: Annotated[bool, Parameter(alias="-l", negative="")] = False,
 ) -> int:
-    """Unmount what `orlop mount` has mounted; of several mounts at one place, one.
+    """Unmount what is mounted, also layers and containers; of several mounts at one place, one.
 
     Args:
         target: A directory; or an image, for what is mounted at orlop's own place.
@@ -64,6 +68,16 @@ def _list_mounts(output: Format) -> None:
         print_json([asdict(each) for each in found])
         return
     rows = [
-        [each.target, each.image, each.driver, str(len(each.pids) + each.kept)] for each in found
+        [each.target, _subject(each), each.driver, str(len(each.pids) + each.kept)]
+        for each in found
     ]
-    print_table(rows, ["target", "image", "driver", "holders"])
+    print_table(rows, ["target", "what", "driver", "holders"])
+
+
+def _subject(mount: MountInfo) -> str:
+    """What is mounted, for people."""
+    if mount.container is not None:
+        return f"container {mount.name or short(mount.container)}"
+    if mount.layer is not None:
+        return f"layer {mount.name or short(mount.layer)}"
+    return mount.image or f"stack {short(mount.stack.encoded if mount.stack else '')}"

@@ -6,29 +6,59 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orlop.storage.places import Places
     from orlop.store import Store
 
+DriverName: TypeAlias = Literal["erofs", "overlay", "vfs"]
+"""What `orlop.storage.mountable.StorageDriver` is, without loading that."""
 
-@dataclass(frozen=True, slots=True)
+ROOT: Final = "ORLOP_ROOT"
+RUN: Final = "ORLOP_RUN"
+DRIVER: Final = "ORLOP_DRIVER"
+ADDITIONAL_STORES: Final = "ORLOP_ADDITIONAL_STORES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Which store a command works on.
 
     Attributes:
         root: Where it is; where this user's store is by default where None.
         run: Its mount points; likewise.
+        driver: How its layers are mounted and written to; what suits the machine where None.
+        additional: Stores that are looked through after it.
     """
 
     root: Path | None = None
     run: Path | None = None
+    driver: DriverName | None = None
+    additional: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, root: str | None, run: str | None) -> Settings:
-        """The settings of the options, else of `ORLOP_ROOT` and `ORLOP_RUN`."""
-        return cls(_path(root, "ORLOP_ROOT"), _path(run, "ORLOP_RUN"))
+    def of(
+        cls,
+        root: str | None,
+        run: str | None,
+        driver: DriverName | None = None,
+        additional: Sequence[str] = (),
+    ) -> Settings:
+        """The settings of the options, else of the environment.
+
+        Raises:
+            UsageError: `ORLOP_DRIVER` is none.
+        """
+        others = additional or os.environ.get(ADDITIONAL_STORES, "").split(os.pathsep)
+        return cls(
+            root=_path(root, ROOT),
+            run=_path(run, RUN),
+            driver=driver or _driver(),
+            additional=tuple(Path(each) for each in others if each),
+        )
 
 
 current: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039
@@ -49,7 +79,13 @@ def open_store(*, read_only: bool = False) -> Store:
     from orlop.store import open_store as open_at
 
     settings = current.get()
-    return open_at(settings.root, settings.run, read_only=read_only)
+    return open_at(
+        settings.root,
+        settings.run,
+        read_only=read_only,
+        driver=settings.driver,
+        additional=settings.additional,
+    )
 
 
 def open_existing() -> Store:
@@ -88,6 +124,17 @@ def find_places() -> Places:
 
     settings = current.get()
     return find(settings.root, settings.run)
+
+
+def _driver() -> DriverName | None:
+    name = os.environ.get(DRIVER)
+    if not name:
+        return None
+    if name in get_args(DriverName):
+        return cast("DriverName", name)
+    from orlop.cli.failure import UsageError
+
+    raise UsageError(f"{DRIVER} is no driver: {name[:40]!r}", hint="erofs, overlay or vfs")
 
 
 def _path(option: str | None, variable: str) -> Path | None:

@@ -15,7 +15,7 @@ from orlop.filters import parse, parse_fieldpath
 from orlop.images.facts import gather
 from orlop.images.lookup import find_rows
 from orlop.images.rows import change_row, check_name, make_row, read_row
-from orlop.metadata import Blobs, Chains, Images
+from orlop.metadata import Blobs, Chains, Images, Layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,7 +100,7 @@ class ImageStore:
         row = make_row(record, facts, now_ns=self._now_ns())
         with self._database.write() as tx:
             Images(tx).create(row)
-            _keep(tx, facts)
+            _keep(tx, facts, row.updated_at_ns)
             return read_row(_require(tx, record.name))
 
     def update(
@@ -139,9 +139,10 @@ class ImageStore:
                 )
             changed = _apply(read_row(row), record, paths)
             learned = None if _is_known(row, record) else facts
-            Images(tx).update(change_row(row, changed, learned, now_ns=self._now_ns()))
+            now = self._now_ns()
+            Images(tx).update(change_row(row, changed, learned, now_ns=now))
             if facts is not None:
-                _keep(tx, facts)
+                _keep(tx, facts, now)
             return read_row(_require(tx, record.name))
 
     def delete(self, name: str, *, target: Descriptor | None = None) -> None:
@@ -183,14 +184,15 @@ def _is_known(row: ImageRow, record: ImageRecord) -> bool:
     return row.manifest_digest is not None and row.target_digest == record.target.digest
 
 
-def _keep(tx: Transaction, facts: Facts) -> None:
+def _keep(tx: Transaction, facts: Facts, now_ns: int) -> None:
     """Record what the documents name, unless their labels do."""
     for document, named in facts.named.items():
         record = Blobs(tx).get(document)
         if record is not None and named.isdisjoint(record.labels.values()):
             Blobs(tx).link(document, named)
     if facts.chain_id is not None and facts.diff_ids:
-        Chains(tx).put_layers(facts.chain_id, facts.diff_ids, facts.sources)
+        Chains(tx).put_layers(facts.chain_id, facts.diff_ids)
+        Layers(tx).put_stack(facts.diff_ids, facts.sources, now_ns)
 
 
 def _require(tx: Transaction, name: str) -> ImageRow:

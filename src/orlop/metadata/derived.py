@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from orlop.digest import Digest
-from orlop.metadata.layers import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.metadata.database import Row, Transaction
-    from orlop.metadata.layers import LayerSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,21 +130,8 @@ class Chains(_Derived):
     __slots__ = ()
     _sql = _CHAINS
 
-    def put_layers(
-        self, chain_id: Digest, diff_ids: Sequence[Digest], sources: Sequence[LayerSource] = ()
-    ) -> None:
-        """Record the layers of an image's stack, lowest first, and that it is made of them.
-
-        Args:
-            chain_id: The stack.
-            diff_ids: Its layers.
-            sources: What each came in, where that is known; then one for each.
-        """
-        Layers(self._tx).put_stack(diff_ids, sources, time.time_ns())
-        self.put_forms(chain_id, diff_ids)
-
-    def put_forms(self, chain_id: Digest, diff_ids: Sequence[Digest]) -> None:
-        """Record what a stack is made of, lowest first: these forms are kept as long as it is."""
+    def put_layers(self, chain_id: Digest, diff_ids: Sequence[Digest]) -> None:
+        """Record the layers of a stack, lowest first: their forms are kept as long as it is."""
         self._tx.execute_many(
             "INSERT INTO chain_layers (chain_id, ordinal, diff_id) VALUES (?,?,?)"
             " ON CONFLICT DO NOTHING",

@@ -168,7 +168,7 @@ class _Collector:
                 if Leases(tx).get(record.id) == record and Leases(tx).delete(record.id)
             ]
             stale = _stale_mounts(tx)
-            tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
+            forget_stale_mounts(tx)
         return [
             *(Item(kind="lease", key=key) for key in gone),
             *(Item(kind="mount", key=target) for target in stale.values()),
@@ -199,7 +199,7 @@ class _Collector:
                 gone = [
                     item
                     for digest, item in items
-                    if not _is_named(tx, kind, digest) and place.delete(digest)
+                    if not is_named(tx, kind, digest) and place.delete(digest)
                 ]
             yield from gone
 
@@ -245,6 +245,11 @@ def _stale_mounts(tx: Transaction) -> dict[str, str]:
     return {row[0]: row[1] for row in tx.rows(sql, (boot_id(),))}
 
 
+def forget_stale_mounts(tx: Transaction) -> None:
+    """Forget the mounts of other boots."""
+    tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
+
+
 def _forget(tx: Transaction, node: Node) -> None:
     kind, key = node
     if kind == "image":
@@ -284,7 +289,8 @@ def _named(
     return named | _leased(tx, kind, ended)
 
 
-def _is_named(tx: Transaction, kind: Kind, key: Digest) -> bool:
+def is_named(tx: Transaction, kind: Kind, key: Digest) -> bool:
+    """Whether a record or a lease names a blob, a form or a chain."""
     return tx.row(_NAMED[kind], (key,)) is not None or tx.row(_LEASED, (kind, key)) is not None
 
 

@@ -60,6 +60,8 @@ ON CONFLICT (name) DO UPDATE SET
   = (excluded.target, excluded.target_digest, excluded.manifest_digest, excluded.image_id,
      excluded.chain_id, excluded.platform, excluded.size, excluded.updated_at_ns)
 """
+# An image that was made here and is called so is not any more.
+_TAKE_OVER: Final = "DELETE FROM object_names WHERE kind = 'image' AND name = ?"
 _SELECT: Final = f"SELECT {_COLUMNS}, {labels_column('image', 'name')} FROM images"  # noqa: S608
 # Above every character of a digest, so that a prefix is a range of the index.
 _ABOVE: Final = "~"
@@ -185,6 +187,7 @@ class Images:
             InvalidError: A label is none, or one for the collector that it could not obey.
         """
         self._tx.execute(_INSERT + _MOVE, _values(record))
+        self._tx.execute(_TAKE_OVER, (record.name,))
         if record.labels or not keep_labels:
             Labels(self._tx).replace("image", record.name, record.labels)
         else:

@@ -97,7 +97,11 @@ _SELECT: Final = f"SELECT {_COLUMNS} FROM layers"  # noqa: S608
 _INSERT: Final = f"INSERT INTO layers ({_COLUMNS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608
 _UPDATE: Final = f"INSERT OR REPLACE INTO layers ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608
 _SOURCE: Final = "UPDATE layers SET source = ?, source_size = ?, compression = ? WHERE id = ?"
-_SIZE: Final = "UPDATE layers SET diff_size = ? WHERE diff_id = ? AND diff_size IS NULL"
+_SIZE: Final = """
+    UPDATE layers SET diff_size = (
+        SELECT max(size) FROM forms WHERE forms.diff_id = layers.diff_id AND kind <> 'changeset'
+    ) WHERE id = ? AND diff_size IS NULL
+"""
 _ABOVE: Final = "\U0010ffff"
 
 
@@ -188,6 +192,7 @@ class Layers:
                 created_at_ns=now_ns,
             )
             self._tx.execute(_INSERT, _values(row))
+            self._tx.execute(_SIZE, (row.id,))
             if sources:
                 source = sources[ordinal]
                 values = (source.digest, source.size, source.compression, row.id)
@@ -207,10 +212,6 @@ class Layers:
         """The layers whose directories wait to be removed."""
         sql = "SELECT id FROM layers WHERE frozen <> 0 ORDER BY id"
         return tuple(row[0] for row in self._tx.rows(sql))
-
-    def put_size(self, diff_id: Digest, size: int) -> None:
-        """Record the length of a tar, where a layer holds it and does not know it yet."""
-        self._tx.execute(_SIZE, (size, diff_id))
 
 
 _MOUNTED_ON: Final = """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orlop.tree import Node
 
 XattrPolicy: TypeAlias = Literal["strict", "drop"]
+DevicePolicy: TypeAlias = Literal["strict", "drop"]
 OverlayNamespace: TypeAlias = Literal["trusted", "user"]
 
 MAX_RECORDED_DROPS: Final = 1000
@@ -59,6 +60,8 @@ class Creator:
     Args:
         ownership: Whether owners are set, and devices and privileged xattrs must succeed.
         xattrs: Whether an xattr that the filesystem refuses is an error or is dropped.
+        devices: Whether a device that this process may not make is an error or is dropped; without
+            `ownership` it is always dropped.
         where: The path of the entry at hand, asked only when something is to be said about it.
         overlay: The namespace of overlay's own marks, which must succeed in any case; None without.
 
@@ -74,10 +77,12 @@ class Creator:
         xattrs: XattrPolicy,
         where: Callable[[], bytes],
         overlay: OverlayNamespace | None = None,
+        devices: DevicePolicy = "strict",
     ) -> None:
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
         self._ownership = ownership
+        self._wants_devices = ownership and devices == "strict"
         self._lenient = xattrs == "drop"
         self._where = where
         self._overlay = overlay is not None
@@ -105,7 +110,7 @@ class Creator:
             self._dress(fd, node)
             return
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.fchown(fd, node.uid, node.gid)
+            self._give(fd, node)
         if node.mode & self._inexact:
             os.fchmod(fd, node.mode & 0o7777)
         self._set_times(fd, node)
@@ -150,7 +155,7 @@ class Creator:
                     hint="have the image written out as one directory",
                 ) from error
             what = f"device {os.major(node.rdev)}:{os.minor(node.rdev)}"
-            if self._ownership:
+            if self._wants_devices:
                 raise UnsupportedError(
                     f"{self._entry()}: {what} cannot be made without privilege",
                     hint="run as root, or leave owners and devices out",
@@ -161,7 +166,7 @@ class Creator:
 
     def _dress(self, fd: int, node: Node, mode: int | None = None) -> None:
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.fchown(fd, node.uid, node.gid)
+            self._give(fd, node)
         mode = node.mode & 0o7777 if mode is None else mode
         if node.xattrs:
             if not self._privileged:
@@ -174,7 +179,7 @@ class Creator:
 
     def _dress_name(self, dir_fd: int, name: bytes, node: Node) -> None:
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.chown(name, node.uid, node.gid, dir_fd=dir_fd, follow_symlinks=False)
+            self._give(dir_fd, node, name)
         if node.xattrs:
             self._set_xattrs(dir_fd, node, acl=False, at=name)
         if node.type != S_IFLNK and node.mode & self._inexact:
@@ -182,6 +187,21 @@ class Creator:
         if node.xattrs:
             self._set_xattrs(dir_fd, node, acl=True, at=name)
         self._set_times_at(dir_fd, name, node)
+
+    def _give(self, fd: int, node: Node, at: bytes = b"") -> None:
+        """Give an open file, or the name `at` in an open directory, to its owner."""
+        try:
+            if at:
+                os.chown(at, node.uid, node.gid, dir_fd=fd, follow_symlinks=False)
+            else:
+                os.fchown(fd, node.uid, node.gid)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise UnsupportedError(
+                f"{self._entry()}: this user namespace does not map {node.uid}:{node.gid}",
+                hint="give this user more ids in /etc/subuid and /etc/subgid",
+            ) from error
 
     def _set_xattrs(self, fd: int, node: Node, *, acl: bool, at: bytes = b"") -> None:
         """Set the xattrs of an open file, or of the name `at` in an open directory."""

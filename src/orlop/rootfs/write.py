@@ -14,6 +14,7 @@ from orlop.errors import InvalidLayerError
 from orlop.rootfs.content import ContentCopier
 from orlop.rootfs.create import (
     Creator,
+    DevicePolicy,
     Dropped,
     OverlayNamespace,
     XattrPolicy,
@@ -57,6 +58,7 @@ def write_tree(
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
     overlay: OverlayNamespace | None = None,
+    devices: DevicePolicy = "strict",
 ) -> WriteReport:
     """Fill an empty directory with a tree and return what could not be kept of it.
 
@@ -74,15 +76,17 @@ def write_tree(
             is left out.
         overlay: The tree is in overlay's form (`overlay_form`), and the marks of this namespace
             are never left out.
+        devices: `drop` to leave devices out that this process may not make though it sets owners,
+            as in a user namespace.
 
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
         UnsafePathError: A name is not one name in one directory.
-        UnsupportedError: An xattr or a device cannot be made here.
+        UnsupportedError: An xattr or a device cannot be made here, or an owner has no id here.
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
     with Handles(Place(None, b"", dir_fd)) as handles:
-        writer = TreeWriter(handles, ownership, xattrs, overlay)
+        writer = TreeWriter(handles, ownership, xattrs, overlay, devices)
         content = ContentCopier(open_source, where=writer.where)
         try:
             return writer.write(root, lambda _place, _name, node, fd: content.copy(node, fd))
@@ -98,6 +102,7 @@ class TreeWriter:
         ownership: As in `write_tree`.
         xattrs: As in `write_tree`.
         overlay: As in `write_tree`.
+        devices: As in `write_tree`.
     """
 
     def __init__(
@@ -106,10 +111,15 @@ class TreeWriter:
         ownership: bool,
         xattrs: XattrPolicy,
         overlay: OverlayNamespace | None = None,
+        devices: DevicePolicy = "strict",
     ) -> None:
         self._handles = handles
         self._creator = Creator(
-            ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
+            ownership=ownership,
+            xattrs=xattrs,
+            where=self.where,
+            overlay=overlay,
+            devices=devices,
         )
         self._place = handles.root
         self._name = b""

@@ -14,7 +14,12 @@ from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
-from orlop.storage.leftovers import forget_orphans, iter_leftovers, thaw_layers
+from orlop.storage.leftovers import (
+    forget_orphans,
+    iter_leftovers,
+    remove_leftover,
+    thaw_layers,
+)
 from orlop.storage.meter import DiskMeter
 from orlop.storage.staging import discard, lease_of
 
@@ -38,6 +43,7 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
     """
     meter = DiskMeter(storage.places)
     if not dry_run:
+        storage.let_go()
         forget_orphans(storage)
         thaw_layers(storage)
     unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
@@ -53,10 +59,14 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         dry_run=dry_run,
         unmounted=[record.id for record in unmounted],
     )
-    for path in (*_abandoned(storage), *iter_leftovers(storage)):
+    for path in abandoned(storage):
         leftovers.append(_leftover(storage, path, meter))
         if not dry_run:
             _discard(storage, path)
+    for path in iter_leftovers(storage):
+        item = _leftover(storage, path, meter)
+        if dry_run or remove_leftover(storage, path):
+            leftovers.append(item)
     if not dry_run:
         mark_durable(storage)
     mounts = (Item(kind="mount", key=record.target) for record in unmounted)
@@ -82,12 +92,10 @@ def _discard(storage: Storage, path: Path) -> None:
         path.rename(trash)
     except FileNotFoundError:
         return
-    except OSError:  # what lies among the mount points is on another filesystem
-        trash = path
     discard(trash)
 
 
-def _abandoned(storage: Storage) -> list[Path]:
+def abandoned(storage: Storage) -> list[Path]:
     """The staging directories of leases that are no more, and trials that were killed."""
     # The names come first: whoever makes a directory has had its lease before.
     names = sorted(os.listdir(storage.places.staging))

@@ -6,14 +6,17 @@ nobody's. A file of big data comes before its record: one without is nobody's on
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from orlop.metadata import Layers, StoredImages
+from orlop.metadata import BigData, Containers, Images, Layers, StoredImages
 from orlop.metadata.gc import INGEST_KEEP_TIME
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import KINDS
+from orlop.storage.staging import discard
+from orlop.storage.stored.facts import digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,15 +30,21 @@ _RECORDED: Final[dict[ObjectKind, str]] = {
     "image": "SELECT image_id FROM images UNION SELECT id FROM stored_images",
     "container": "SELECT id FROM containers",
 }
-EMPTY_LOWER: Final = "empty"
-"""The directory among those of layers that is none: what layers without parents stand on."""
+EMPTY_LOWER: Final = ".empty"
+"""The directory among those of layers that is none: what layers without parents stand on. No ID
+begins with a point."""
 
 
-def iter_leftovers(storage: Storage, *, now_ns: int | None = None) -> Iterator[Path]:
-    """The directories and files that nothing records, in no order."""
-    now = time.time_ns() if now_ns is None else now_ns
+def iter_leftovers(storage: Storage, *, max_age_ns: int = INGEST_KEEP_TIME) -> Iterator[Path]:
+    """The directories and files that nothing records, in no order.
+
+    Args:
+        storage: The store.
+        max_age_ns: How long a file of big data without a record may be somebody's work.
+    """
+    now = time.time_ns()
     for kind in KINDS:
-        for folder in (storage.places.root / f"{kind}s", storage.places.run / f"{kind}s"):
+        for folder in _folders(storage, kind):
             # The names come first: a record is there before its directory.
             names = _names(folder)
             known = _recorded(storage, kind) if names else frozenset()
@@ -44,7 +53,63 @@ def iter_leftovers(storage: Storage, *, now_ns: int | None = None) -> Iterator[P
                 data = BigDataStore(storage, kind)
                 for name in names:
                     if name in known and os.path.isdir(folder / name / "data"):
-                        yield from _old(data.unrecorded(storage, name), now - INGEST_KEEP_TIME)
+                        yield from _old(data.unrecorded(storage, name), now - max_age_ns)
+
+
+def _folders(storage: Storage, kind: ObjectKind) -> tuple[Path, Path]:
+    return storage.places.root / f"{kind}s", storage.places.run_directories(kind)
+
+
+def is_recorded(tx: Transaction, storage: Storage, path: Path) -> bool:
+    """Whether something that `iter_leftovers` gave is somebody's after all."""
+    for kind in KINDS:
+        folders = _folders(storage, kind)
+        if path.parent in folders:
+            return exists(tx, kind, path.name)
+        if path.parent.parent.parent == folders[0]:
+            items = BigData(tx).list(kind, path.parent.parent.name)
+            return any(datum.file == path.name for datum in items)
+    return True
+
+
+def remove_leftover(storage: Storage, path: Path) -> bool:
+    """Remove a directory or file that nothing records, as a transaction that alone writes sees it.
+
+    Whoever makes something of that name has to record it first, and so comes before or after; a
+    file of big data is recorded last, and its name is never used again.
+
+    Returns:
+        Whether it is gone.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    with storage.database.write() as tx:
+        if is_recorded(tx, storage, path):
+            return False
+        trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
+        try:
+            path.rename(trash)
+        except FileNotFoundError:
+            return True
+        except OSError as error:  # What lies among the mount points is on another filesystem.
+            if error.errno != errno.EXDEV:
+                raise
+            trash = path.with_name(f".gone-{time.time_ns()}")
+            path.rename(trash)
+    discard(trash)
+    return True
+
+
+def exists(tx: Transaction, kind: ObjectKind, id: str) -> bool:  # noqa: A002
+    """Whether anything is recorded of a layer, an image or a container of this very ID."""
+    if kind == "layer":
+        return id == EMPTY_LOWER or Layers(tx).get(id) is not None
+    if kind == "container":
+        return Containers(tx).get(id) is not None
+    if StoredImages(tx).get(id) is not None:
+        return True
+    return any(next(Images(tx).with_id(digest), None) is not None for digest in digests_of(id))
 
 
 def forget_orphans(storage: Storage) -> None:
@@ -52,7 +117,7 @@ def forget_orphans(storage: Storage) -> None:
     if not _has_orphans(storage):
         return
     with storage.database.write() as tx:
-        for image in _orphaned_notes(tx):
+        for image in orphaned_notes(tx):
             StoredImages(tx).delete(image)
         for table, kind in (("big_data", True), ("name_history", False)):
             condition = " AND kind = 'image'" if kind else ""
@@ -76,7 +141,7 @@ _ENCODED: Final = "substr(image_id, instr(image_id, ':') + 1)"
 
 def _has_orphans(storage: Storage) -> bool:
     with storage.database.read() as tx:
-        return bool(_orphaned_notes(tx)) or tx.row(_STRAY) is not None
+        return bool(orphaned_notes(tx)) or tx.row(_STRAY) is not None
 
 
 _STRAY: Final = f"""
@@ -88,7 +153,8 @@ _STRAY: Final = f"""
 """  # noqa: S608
 
 
-def _orphaned_notes(tx: Transaction) -> list[str]:
+def orphaned_notes(tx: Transaction) -> list[str]:
+    """The images that notes are kept of, and that are gone."""
     sql = f"""
         SELECT id FROM stored_images WHERE NOT made
             AND id NOT IN (SELECT {_ENCODED} FROM images)

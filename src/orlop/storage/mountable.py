@@ -20,6 +20,7 @@ from orlop._sys.process import (
     has_capability,
     in_initial_user_namespace,
 )
+from orlop._sys.subids import namespace_ids
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
 from orlop.drivers.probe import probe_erofs
@@ -100,14 +101,19 @@ class Mountables:
         return has_capability(CAP_SYS_ADMIN)
 
     @property
-    def keeps_owners(self) -> bool:
+    def privileged(self) -> bool:
         """Whether this process may give files to anybody, and make devices."""
         return self.can_mount and in_initial_user_namespace()
 
     @property
-    def owns_files(self) -> bool:
-        """Whether this process may give files to others, be it in its user namespace alone."""
-        return has_capability(CAP_CHOWN)
+    def keeps_owners(self) -> bool:
+        """Whether this process may give files to others: in a user namespace to those it maps."""
+        if not has_capability(CAP_CHOWN):
+            return False
+        if in_initial_user_namespace():
+            return True
+        here = namespace_ids()
+        return bool(here.uids and here.gids)
 
     @cached_property
     def mounts_erofs(self) -> bool:
@@ -116,7 +122,7 @@ class Mountables:
 
     def best_driver(self) -> Driver:
         """What suits this machine and this process."""
-        if not self.keeps_owners:
+        if not self.privileged:
             return "directory"
         return "erofs" if self.mounts_erofs else "overlay"
 
@@ -124,7 +130,7 @@ class Mountables:
         """What suits this machine and this process, for layers that are written to."""
         if not self.can_mount:
             return "vfs"
-        return "erofs" if self.keeps_owners and self.mounts_erofs else "overlay"
+        return "erofs" if self.privileged and self.mounts_erofs else "overlay"
 
     def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
         """What can be mounted without further work, by this driver or any that works; else None."""
@@ -190,7 +196,7 @@ class Mountables:
     def _usable_drivers(self) -> tuple[Driver, ...]:
         if not self.can_mount:
             return ("directory",)
-        return DRIVERS if self.keeps_owners else ("overlay", "directory")
+        return DRIVERS if self.privileged else ("overlay", "directory")
 
     def _works(self, mountable: Mountable) -> bool:
         """Whether the kernel takes it; an index may have been made on another machine."""
@@ -209,7 +215,7 @@ class Mountables:
 
     def _write_out(self, stack: Stack, lease: Lease) -> Mountable:
         path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
-            stack, lease, ownership=self.keeps_owners
+            stack, lease, ownership=self.keeps_owners, strict=self.privileged
         )
         return Mountable("directory", (path,))
 

@@ -166,12 +166,28 @@ class MountTable:
     def drop_unused(self, record: MountRecord) -> None:
         """Take a mount away that nobody holds and no other mount stands on; else do nothing."""
         with self._lock(Path(record.target)):
-            if self._is_needed(record):
+            if self.is_needed(record):
                 return
             try:
                 self.take_away(record, lazy=False)
             except InUseError:
                 return  # The next collection takes it.
+            with self._database.write(durable=False) as tx:
+                Mounts(tx).delete(record.id)
+
+    def drop(self, record: MountRecord, *, lazy: bool) -> None:
+        """Take a mount away and forget it, whoever holds it.
+
+        Raises:
+            InUseError: Files below it are open, or another mount stands on it.
+            OSError: Unmounting failed.
+        """
+        with self._lock_of(record):
+            if self._is_below(record):
+                raise InUseError(
+                    f"another mount stands on {record.target}", users=[f"mount {record.target}"]
+                )
+            self.take_away(record, lazy=lazy)
             with self._database.write(durable=False) as tx:
                 Mounts(tx).delete(record.id)
 
@@ -282,7 +298,7 @@ class MountTable:
             Mounts(tx).delete(record.id)
         return None
 
-    def _is_needed(self, record: MountRecord) -> bool:
+    def is_needed(self, record: MountRecord) -> bool:
         """Whether anybody holds a mount, or another one stands on it."""
         with self._database.read() as tx:
             if Mounts(tx).is_below(record.id):

@@ -18,7 +18,8 @@
       trash/                      what is being removed
     RUN/                          0711
       mounts/<name>-<driver>/     mount points, nothing else
-      containers/<id>/            what containers keep until the next boot; images/<id>/ likewise
+      containers/<store>/<id>/    what containers keep until the next boot; images/… likewise;
+                                  several stores may have one RUN
 
 Lock rules: one thread holds at most one of each kind of `locks/`, a layer's before a mount's and a
 mount's before a builder's, takes all of them before an ingest, and none while a database
@@ -50,6 +51,7 @@ KNOWN_FEATURES: Final = frozenset[str]()
 
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536
+_NAME_LENGTH: Final = 16
 _FOLDERS: Final = (
     "blobs", "ingest", "forms", "chains", "layers", "images", "containers", "staging", "locks",
     "trash",
@@ -126,7 +128,12 @@ class Places:
 
     def run_directory(self, kind: ObjectKind, id: str) -> Path:  # noqa: A002
         """What an image or a container keeps until the next boot."""
-        return self.run / f"{kind}s" / id
+        return self.run_directories(kind) / id
+
+    def run_directories(self, kind: ObjectKind) -> Path:
+        """Where those of all images or containers lie: other stores may share RUN."""
+        root = os.fsencode(os.path.realpath(self.root))
+        return self.run / f"{kind}s" / Digest.of(root).encoded[:_NAME_LENGTH]
 
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""

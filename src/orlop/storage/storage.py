@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from orlop._sys.userns import UserNamespaces
     from orlop.content import LocalContent
     from orlop.storage.chains import ChainStore
+    from orlop.storage.check import BlobFetcher, Repaired, Report
     from orlop.storage.forms import FormStore
+    from orlop.storage.layers.holds import StackHolds
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Mountables, StorageDriver
     from orlop.storage.mounts import MountTable
@@ -136,6 +138,13 @@ class Storage:
         return UserNamespaces()
 
     @cached_property
+    def holds(self) -> StackHolds:
+        """The mounts of stacks that are held for the next container."""
+        from orlop.storage.layers.holds import StackHolds
+
+        return StackHolds(self.mounts)
+
+    @cached_property
     def layers(self) -> LayerStore:
         """The layers."""
         from orlop.storage.layers.store import LayerStore
@@ -156,8 +165,91 @@ class Storage:
 
         return ContainerStore(self)
 
+    def let_go(self) -> None:
+        """Hold no mount any more that is only held for the next container."""
+        if "holds" in self.__dict__:
+            self.holds.release()
+
+    def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
+        """Hold everything in the store against everything else, and say what is wrong.
+
+        Others may go on working: nothing is locked, and what they make or remove meanwhile is
+        never told.
+
+        Args:
+            quick: Compare lengths, and read no bytes but documents.
+            max_age: Seconds for which a file of big data that no record names may be somebody's
+                work.
+
+        Raises:
+            OSError: The records cannot be read.
+        """
+        from orlop.storage.check import check
+
+        return check(self, quick=quick, max_age=max_age)
+
+    def repair(
+        self,
+        *,
+        quick: bool = False,
+        max_age: float = 24 * 3600,
+        fetcher: BlobFetcher | None = None,
+        force: bool = False,
+    ) -> Repaired:
+        """Check the store, mend what can be mended, and say what is left.
+
+        What is derived is built again from blobs; what was fetched is fetched again; what nothing
+        needs is removed. It may be killed at any time and run beside others.
+
+        Args:
+            quick: As for `check`.
+            max_age: As for `check`.
+            fetcher: What fetches blobs; None where nothing is to be fetched.
+            force: Also remove the records of what is lost: layers, with what stands on them,
+                images, containers, and items of big data.
+
+        Raises:
+            OSError: The records cannot be read or written.
+        """
+        from orlop.storage.check import repair
+
+        return repair(self, quick=quick, max_age=max_age, fetcher=fetcher, force=force)
+
+    def shutdown(self, *, force: bool = False) -> tuple[str, ...]:
+        """Take away all mounts of the store, and say which: layers, containers and images.
+
+        Only those of this boot and mount namespace can be; those of others stay.
+
+        Args:
+            force: Also those that are in use, or that processes hold.
+
+        Raises:
+            InUseError: Some are in use, or held; `users` says which, and those stay.
+            OSError: Unmounting failed.
+        """
+        from orlop.storage.wipe import shutdown
+
+        return shutdown(self, force=force)
+
+    def wipe(self, *, force: bool = False) -> None:
+        """Remove everything: mounts, containers, images, layers and blobs; the store stays.
+
+        Leases that others have on content stay, and what they keep.
+
+        Args:
+            force: Also take away mounts that are in use, or that processes hold.
+
+        Raises:
+            InUseError: Mounts are in use or held, and nothing was removed.
+            OSError: Something could not be removed.
+        """
+        from orlop.storage.wipe import wipe
+
+        wipe(self, force=force)
+
     def close(self) -> None:
         """Let go of the database, and of those of additional stores."""
+        self.let_go()
         for part in (self.__dict__.pop("namespaces", None), *self.additional):
             if part is not None:
                 part.close()

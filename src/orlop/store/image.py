@@ -262,6 +262,7 @@ class Image:
 
         Raises:
             NotFoundError: It is gone already, or means another image by now.
+            InUseError: It is the last name, and containers were made from the image.
         """
         remove_unchanged(self._storage, self._record)
 

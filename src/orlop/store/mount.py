@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orlop.digest import Digest
     from orlop.metadata import MountRecord
     from orlop.storage.storage import Storage
 
@@ -62,8 +63,14 @@ class MountInfo:
 
     Attributes:
         target: Where it is.
-        image: The name of the image.
+        image: The name of the image, where it is one.
+        layer: The ID of the layer, where it is one.
+        container: The ID of the container whose own that layer is, if any.
+        name: What the container or the layer is called, if anything.
+        stack: The stack of layers, where it is nothing but that: an image's, or what layers and
+            containers share and stand on.
         driver: What mounted it.
+        writable: Whether it takes writes.
         pids: The processes that hold it, alive.
         kept: How many hold it that are no process: it stays until it is unmounted.
         created_at_ns: Since when, in nanoseconds since 1970.
@@ -71,7 +78,12 @@ class MountInfo:
 
     target: str
     image: str
+    layer: str | None = None
+    container: str | None = None
+    name: str = ""
+    stack: Digest | None = None
     driver: str
+    writable: bool = False
     pids: tuple[int, ...]
     kept: int
     created_at_ns: int

@@ -6,16 +6,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orlop.errors import AmbiguousError, InvalidReferenceError, NotFoundError
+from orlop.errors import AmbiguousError, InUseError, InvalidReferenceError, NotFoundError
 from orlop.filters import check_labels
-from orlop.metadata import Images, Labels
+from orlop.metadata import Containers, Images, Labels, StoredImages
 from orlop.reference import Reference
 from orlop.storage.lookup import find_image, find_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orlop.metadata import ImageRow
+    from orlop.metadata import ImageRow, Transaction
     from orlop.storage.storage import Storage
 
 
@@ -76,11 +76,13 @@ def remove_names(storage: Storage, name_or_id: str, *, force: bool) -> list[str]
     Raises:
         NotFoundError: There is no such image.
         AmbiguousError: An ID has several names; or a prefix fits several IDs.
+        InUseError: It is the last name, and containers were made from the image; not by force.
     """
     with storage.database.write() as tx:
         rows = find_image(tx, name_or_id)
         if not force:
             _only(rows, name_or_id, "remove the names one by one, or all of them by --force")
+            _require_unused(tx, rows[0])
         for row in rows:
             Images(tx).delete(row.name)
     return [row.name for row in rows]
@@ -91,6 +93,7 @@ def remove_name(storage: Storage, name: str) -> str:
 
     Raises:
         NotFoundError: No image is called that; an ID is no name.
+        InUseError: It is the last name, and containers were made from the image.
     """
     with storage.database.write() as tx:
         row = find_name(tx, name)
@@ -98,6 +101,7 @@ def remove_name(storage: Storage, name: str) -> str:
             raise NotFoundError(
                 f"no image is called {name!r}", hint="`orlop images` lists the names there are"
             )
+        _require_unused(tx, row)
         Images(tx).delete(row.name)
     return row.name
 
@@ -107,10 +111,33 @@ def remove_unchanged(storage: Storage, row: ImageRow) -> None:
 
     Raises:
         NotFoundError: It does not.
+        InUseError: It is the last name, and containers were made from the image.
     """
     with storage.database.write() as tx:
+        _require_unused(tx, row)
         if not Images(tx).delete(row.name, target_digest=row.target_digest):
             raise NotFoundError(f"{row.name} is gone, or another image by now")
+
+
+def _require_unused(tx: Transaction, row: ImageRow) -> None:
+    """Succeed if an image keeps another name, or no container was made from it.
+
+    A container keeps all that it needs of its image, and could do without the name; but nobody
+    would find out any more what the image was.
+    """
+    image = row.image_id.encoded
+    own = StoredImages(tx).get(image)
+    if (own is not None and own.made) or any(
+        other.name != row.name for other in Images(tx).with_id(row.image_id)
+    ):
+        return
+    users = [f"container {each.id}" for each in Containers(tx).with_image(image)]
+    if users:
+        raise InUseError(
+            f"{row.name} is the last name of its image, which is needed by {', '.join(users)}",
+            users=users,
+            hint="remove those first, or take the name away by `orlop rm --force`",
+        )
 
 
 def _only(rows: Sequence[ImageRow], name_or_id: str, hint: str) -> ImageRow:

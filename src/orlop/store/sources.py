@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidReferenceError, UnsupportedError
-from orlop.metadata import Images, Lease
+from orlop.errors import InvalidReferenceError, NotFoundError, UnsupportedError
+from orlop.metadata import Images, Lease, Names, StoredImages
+from orlop.reference import DEFAULT_TAG, Reference
+from orlop.storage.keys import find_any
 from orlop.storage.lookup import find_image
+from orlop.storage.stored.facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,23 +72,57 @@ def open_stored(storage: Storage, names_or_ids: Sequence[str]) -> Iterator[list[
         AmbiguousError: A prefix fits several images.
     """
     with ExitStack() as stack:
-        if storage.database.read_only:
-            rows = _look_up(storage, names_or_ids)
-        else:
+        lease = None
+        if not storage.database.read_only:
             lease = stack.enter_context(Lease(storage.database, "copy"))
-            rows = _look_up(storage, names_or_ids, lease)
+        rows = [_look_up(storage, each, lease) for each in names_or_ids]
         yield [_opened(storage, group) for group in _by_target(rows)]
 
 
-def _look_up(
-    storage: Storage, names_or_ids: Sequence[str], lease: Lease | None = None
-) -> list[ImageRow]:
+def _look_up(storage: Storage, name_or_id: str, lease: Lease | None) -> ImageRow:
+    """The record of an image, whose content is kept; one without documents gets some for now."""
     database = storage.database
-    with database.read() if lease is None else database.write() as tx:
-        rows = [find_image(tx, each)[0] for each in names_or_ids]
-        if lease is not None:
-            lease.hold_in(tx, "blob", *(row.target_digest for row in rows))
-    return rows
+    if _is_bare(storage, name_or_id):
+        return _described(storage, name_or_id, lease)
+    try:
+        with database.read() if lease is None else database.write() as tx:
+            row = find_image(tx, name_or_id)[0]
+            if lease is not None:
+                lease.hold_in(tx, "blob", row.target_digest)
+            return row
+    except NotFoundError:
+        if not any(kind == "image" for kind, _ in find_any(storage, name_or_id)):
+            raise
+    return _described(storage, name_or_id, lease)
+
+
+def _is_bare(storage: Storage, key: str) -> bool:
+    """Whether a text is the very ID or name of an image that was made here, not pulled."""
+    with storage.database.read() as tx:
+        own = StoredImages(tx).get(key)
+        id = key if own is not None and own.made else Names(tx).find("image", key)  # noqa: A001
+        facts = None if id is None else read_facts(tx, id)
+        return facts is not None and not facts.rows
+
+
+def _described(storage: Storage, key: str, lease: Lease | None) -> ImageRow:
+    """The record that an image without one would have, its documents kept by a lease."""
+    from orlop.storage.stored.entry import image_row
+    from orlop.storage.stored.publish import describe, find_facts
+
+    _, facts = find_facts(storage, key)
+    if lease is None:
+        raise UnsupportedError(
+            f"image {facts.id} has no manifest, and gets none in a store that is only read",
+            hint="make one by `orlop image publish` where the store can be written",
+        )
+    manifest, config = describe(storage, facts, lease)
+    name = key if key in facts.names else next(iter(facts.names), "")
+    try:
+        name = str(Reference.parse(name).with_default_tag())
+    except InvalidReferenceError:
+        name = ""
+    return replace(image_row(config, manifest), name=name)
 
 
 def _by_target(rows: Sequence[ImageRow]) -> list[list[ImageRow]]:
@@ -98,10 +136,11 @@ def _opened(storage: Storage, rows: Sequence[ImageRow]) -> OpenedImage:
     from orlop.store.image import Image
     from orlop.transfer import OpenedImage, StoreSource
 
-    names = tuple(dict.fromkeys(row.name for row in rows))
+    names = tuple(dict.fromkeys(row.name for row in rows if row.name))
     target = Image(storage, rows[0]).target
+    fallback = names[0] if names else f"localhost/{rows[0].image_id.encoded[:12]}:{DEFAULT_TAG}"
     return OpenedImage(
-        source=StoreSource(storage.content, target, names), names=names, fallback=names[0]
+        source=StoreSource(storage.content, target, names), names=names, fallback=fallback
     )
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, overload
 
-from orlop.errors import NotFoundError
-from orlop.metadata import Images, Lease, MountSubject
+from orlop.metadata import Images, Lease
 from orlop.platform import Platform
 from orlop.storage.lookup import find_image
 from orlop.storage.places import Places
@@ -17,7 +16,6 @@ from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.store.bring import Bringing, bring_in
 from orlop.store.image import Image
-from orlop.store.mount import MountInfo
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
 from orlop.store.where import find_places
 
@@ -26,11 +24,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orlop.images.store import ImageStore
-    from orlop.metadata import ImageRow, MountRecord, Until
+    from orlop.metadata import Until
     from orlop.metadata.collected import Collected
     from orlop.metadata.content import LeasedContent
     from orlop.metadata.recorded import RecordedContent
     from orlop.storage.build import LayerLimits
+    from orlop.storage.check import Repaired, Report
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Driver, Mountables, StorageDriver
     from orlop.storage.stored.containers import ContainerStore
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from orlop.store.archives import ArchiveFormat
     from orlop.store.leases import StoreLeases
     from orlop.store.machine import Machine
+    from orlop.store.mount import MountInfo
     from orlop.transfer import Copied, ProgressCallback, PullOptions, SourceOptions
 
 
@@ -336,11 +336,13 @@ class Store:
 
         Args:
             name_or_id: As for `image`.
-            force: Take all the names of an ID away.
+            force: Take all the names of an ID away, and the last one though containers were made
+                from the image.
 
         Raises:
             NotFoundError: There is no such image.
             AmbiguousError: An ID has several names, which are told; or a prefix fits several.
+            InUseError: It is the last name, and containers were made from the image.
         """
         return with_reserve(
             self._storage.places, lambda: remove_names(self._storage, name_or_id, force=force)
@@ -366,6 +368,7 @@ class Store:
 
         Raises:
             NotFoundError: No image is called that; an ID is no name.
+            InUseError: It is the last name, and containers were made from the image.
         """
         return with_reserve(self._storage.places, lambda: remove_name(self._storage, name))
 
@@ -406,6 +409,44 @@ class Store:
         )
         keep_reserve(self._storage.places)
         return collected
+
+    def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
+        """Hold everything against everything else, and say what is wrong; see `Storage.check`."""
+        return self._storage.check(quick=quick, max_age=max_age)
+
+    def repair(
+        self,
+        *,
+        quick: bool = False,
+        max_age: float = 24 * 3600,
+        fetch: bool = False,
+        force: bool = False,
+        options: SourceOptions | None = None,
+    ) -> Repaired:
+        """Check the store, mend what can be mended, and say what is left; see `Storage.repair`.
+
+        Args:
+            quick: As for `check`, like `max_age`.
+            max_age: Seconds for which data without a record may be somebody's work.
+            fetch: Fetch blobs again from the registries that the names of their images say.
+            force: Also remove the records of what is lost for ever, with all that stands on it.
+            options: How registries are reached; anonymously and by HTTPS where None.
+        """
+        fetcher = None
+        if fetch:
+            from orlop.transfer import SourceOptions
+            from orlop.transfer.refetch import Refetcher
+
+            fetcher = Refetcher(self._storage, options or SourceOptions())
+        return self._storage.repair(quick=quick, max_age=max_age, fetcher=fetcher, force=force)
+
+    def shutdown(self, *, force: bool = False) -> tuple[str, ...]:
+        """Take away all mounts, and say where they were; see `Storage.shutdown`."""
+        return self._storage.shutdown(force=force)
+
+    def wipe(self, *, force: bool = False) -> None:
+        """Remove everything that is in the store; see `Storage.wipe`."""
+        self._storage.wipe(force=force)
 
     def lease(
         self,
@@ -479,41 +520,25 @@ class Store:
 
     def mounts(self) -> list[MountInfo]:
         """The mounts that are there, with the processes that hold them."""
-        return [
-            MountInfo(
-                target=record.target,
-                image=record.image_name or "",
-                driver=record.driver,
-                pids=tuple(holder.owner.pid for holder in holders if holder.owner),
-                kept=sum(holder.owner is None for holder in holders),
-                created_at_ns=record.created_at_ns,
-            )
-            for record, holders in self._storage.mounts.present()
-        ]
+        from orlop.store.mounts import list_mounts
+
+        return list_mounts(self._storage)
 
     def unmount(self, target: str | PathLike[str], *, lazy: bool = False) -> bool:
         """Release a mount that outlives its process; whether it is gone now.
 
         Args:
-            target: Where it is, or what `image` takes: the image's mount at orlop's own place.
+            target: Where it is, whatever is mounted there; or what `image` takes: the image's mount
+                at orlop's own place.
             lazy: Take it away also while it is in use.
 
         Raises:
             NotFoundError: Nothing of this store is mounted there.
             InUseError: It is in use, or processes hold it.
         """
-        mounts = self._storage.mounts
-        record = mounts.find(Path(os.path.abspath(target))) or mounts.find(
-            Path(os.path.realpath(target))
-        )
-        if record is None:
-            record = self._own_mount(os.fspath(target))
-        if record is None:
-            raise NotFoundError(
-                f"nothing of this store is mounted at {os.fspath(target)}",
-                hint=self._hint_for(os.fspath(target)),
-            )
-        return mounts.unmount(record, lazy=lazy)
+        from orlop.store.mounts import unmount
+
+        return unmount(self._storage, target, lazy=lazy)
 
     def _pull_options(
         self, driver: Driver | None, jobs: int | None, limits: LayerLimits | None
@@ -531,31 +556,3 @@ class Store:
     @property
     def _mountables(self) -> Mountables:
         return self._storage.mountables
-
-    def _own_mount(self, name_or_id: str) -> MountRecord | None:
-        image = self._find(name_or_id)
-        if image is None or image.chain_id is None:
-            return None
-        return self._storage.mounts.find_own(MountSubject.of(image))
-
-    def _find(self, name_or_id: str) -> ImageRow | None:
-        try:
-            with self._storage.database.read() as tx:
-                return find_image(tx, name_or_id)[0]
-        except NotFoundError:
-            return None
-
-    def _hint_for(self, name_or_id: str) -> str:
-        """What to do for whoever wants something unmounted that is not mounted there."""
-        image = self._find(name_or_id)
-        if image is not None:
-            targets = [
-                record.target
-                for record, _ in self._storage.mounts.present()
-                if record.chain_id == image.chain_id
-            ]
-            if targets:
-                return f"it is mounted at {', '.join(targets)}"
-            if not self._mountables.can_mount:
-                return "without the right to mount it was written to a directory, which stays"
-        return "`orlop mount` without arguments lists what is"

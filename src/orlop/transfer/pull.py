@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError
 from orlop.images.sources import layer_sources
 from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_layer
-from orlop.metadata import Chains, ImageRow, Images, Lease
+from orlop.metadata import Chains, ImageRow, Images, Layers, Lease
 from orlop.metadata.content import LeasedContent
 from orlop.parallel import Cancellation, run_all
 from orlop.storage.chains import Stack
@@ -207,9 +207,8 @@ class Pull:
         ]
         with self._storage.database.write() as tx:
             self._lease.require_in(tx)
-            Chains(tx).put_layers(
-                stack.chain_id, stack.diff_ids, layer_sources(selection.manifest.layers)
-            )
+            Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
+            Layers(tx).put_stack(stack.diff_ids, layer_sources(selection.manifest.layers), now)
             for record in records:
                 Images(tx).put(record)
             return [Images(tx).get(record.name) or record for record in records]

@@ -12,7 +12,7 @@ import pytest
 import orlop
 from orlop._sys.lock import FileLock
 from orlop._sys.mountinfo import mount_at
-from orlop.digest import Digest
+from orlop.digest import Digest, chain_id
 from orlop.errors import AlreadyExistsError, InUseError
 from orlop.storage.places import Places
 
@@ -128,7 +128,7 @@ def test_a_killed_holder_leaves_what_gc_takes_away(holder, command, store, mount
     assert command.orlop("gc").out == "mounts:  1\n"
     assert mounted() == []
     assert store.mounts() == []
-    assert command.orlop("mount").out.split() == ["TARGET", "IMAGE", "DRIVER", "HOLDERS"]
+    assert command.orlop("mount").out.split() == ["TARGET", "WHAT", "DRIVER", "HOLDERS"]
 
 
 def test_a_killed_holder_leaves_what_umount_takes_away(holder, command, store, mounted):
@@ -327,7 +327,12 @@ def test_mounts_are_listed(command, image, target):
         assert listed[str(target)] == {
             "target": str(target),
             "image": "docker.io/library/box:latest",
+            "layer": None,
+            "container": None,
+            "name": "",
+            "stack": chain_id(image.config.diff_ids),
             "driver": "erofs",
+            "writable": False,
             "kept": 0,
             "pids": [os.getpid()],
         }

@@ -143,7 +143,7 @@ def test_layers_for_an_overlay_need_root(box):
 
 
 def test_nothing_is_mounted_and_nothing_unmounted(box):
-    assert as_nobody(box.orlop, "mount").out.split() == ["TARGET", "IMAGE", "DRIVER", "HOLDERS"]
+    assert as_nobody(box.orlop, "mount").out.split() == ["TARGET", "WHAT", "DRIVER", "HOLDERS"]
     as_nobody(box.orlop, "umount", "box").check_failure(3, "nothing of this store is mounted")
 
 

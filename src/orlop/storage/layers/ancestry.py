@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orlop.errors import InvalidError
 from orlop.metadata import Layers
-from orlop.storage.chains import Stack
+from orlop.storage.chains import LEFT_OUT, Stack
 from orlop.storage.layers.mapping import mapping_of
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ class Written:
     Attributes:
         path: Where it is.
         mapping: The IDs that they were made through.
+        layer: The layer of this store that it belongs to, if any.
     """
 
     path: Path
     mapping: IdMapping | None
+    layer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class Ground:
 def directory_of(storage: Storage, row: LayerRow) -> Path:
     """Where a layer's writes go: `layers/<id>/diff`, or `tree`."""
     return storage.places.layer(row.id) / ("tree" if row.form == "tree" else "diff")
+
+
+def note_of(storage: Storage, row: LayerRow) -> Path:
+    """Where it is noted what a layer's whole copy lacks: `layers/<id>/left-out.json`."""
+    return storage.places.layer(row.id) / LEFT_OUT
 
 
 def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
@@ -110,7 +117,7 @@ def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Grou
         directory = each.directory
         if directory not in {None, without} and each.written:
             assert directory is not None
-            written = Written(directory, mapping_of(each.row))
+            written = Written(directory, mapping_of(each.row), each.row.id)
             if each.row.form == "tree":
                 return Ground(tuple(directories), written)
             directories.append(written)

@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Final, Self
 from orlop.digest import Digest
 from orlop.errors import OrlopError
 from orlop.rootfs import change_node, open_upper, read_tree, read_upper
+from orlop.storage.layers.ancestry import note_of
+from orlop.storage.layers.copy_time import copied_at, is_older
 from orlop.storage.layers.mapping import mapping_of
-from orlop.tree import Merger, Node, Put, split, walk
+from orlop.storage.layers.reading import open_shared
+from orlop.storage.layers.restore import restore
+from orlop.storage.left_out import read_note
+from orlop.tree import Merger, Node, Put, directory, split, walk
 from orlop.tree.node import S_IFREG
 
 if TYPE_CHECKING:
@@ -40,8 +45,17 @@ class Contents:
         self._storage = storage
         self._directories: list[int] = []
         self._written: dict[Digest, tuple[int, bytes]] = {}
+        self._copy: str | None = None
+        self._untouched: set[Digest] = set()
         self._tars: dict[Digest, int] = {}
         self._open: OrderedDict[Digest, int] = OrderedDict()
+
+    def compare_copy(self, layer: Located) -> None:
+        """Take for unchanged what a layer that is a copy of its parent has not touched since.
+
+        From now on `same` need not read such files, where their attributes are the parent's.
+        """
+        self._copy = layer.row.id
 
     def tree(self, layers: Sequence[Located]) -> Node:
         """The merged tree of a layer and all below it, the topmost first.
@@ -79,19 +93,35 @@ class Contents:
                 self._note(fd, entry.path, entry.node)
             yield entry
 
-    def whole(self, layer: Located) -> Node:
-        """The tree of a layer that has all its files in a directory of its own."""
+    def whole(self, layers: Sequence[Located]) -> Node:
+        """The tree of the first of these layers, which has all files in a directory of its own."""
+        layer = layers[0]
         mapping = mapping_of(layer.row)
         fd = self._directory(layer)
         root = read_tree(fd)
+        copied = copied_at(layer) if layer.row.id == self._copy else None
         seen: set[int] = set()
         for path, node in walk(root):
             if id(node) in seen:
                 continue
             seen.add(id(node))
             self._note(fd, path, node)
+            if copied is not None and node.source and is_older(fd, path, copied):
+                self._untouched.add(node.source)
             if mapping is not None:
                 change_node(node, mapping.to_container)
+        left_out = read_note(note_of(layer.storage, layer.row))
+        if not left_out.nothing:
+            restore(root, self._below(layers), left_out)
+        return root
+
+    def _below(self, layers: Sequence[Located]) -> Node:
+        """What the whole copy of the first of these layers was made of."""
+        root = self.tree(layers[1:]) if layers[1:] else directory()
+        if (diff_id := layers[0].row.diff_id) is not None:
+            merger = Merger(root)
+            changeset = self._storage.forms.changeset(diff_id)
+            merger.apply(changeset.removals(), changeset.additions())
         return root
 
     def open(self, source: Digest) -> int:
@@ -117,6 +147,8 @@ class Contents:
         """Whether two regular files of equal size hold the same bytes."""
         if old.source == new.source and old.offset == new.offset:
             return old.segments == new.segments
+        if new.source in self._untouched:
+            return True
         from orlop.storage.layers.pieces import iter_pieces
 
         ours, theirs = iter_pieces(old, self.open), iter_pieces(new, self.open)
@@ -141,7 +173,7 @@ class Contents:
         """Where the topmost whole tree lies, and that tree; all layers where there is none."""
         for at, each in enumerate(layers):
             if each.row.form == "tree" and each.written:
-                return at, self.whole(each)
+                return at, self.whole(layers[at:])
         return len(layers), None
 
     def _apply(self, merger: Merger, layer: Located) -> None:
@@ -153,7 +185,7 @@ class Contents:
 
     def _directory(self, layer: Located) -> int:
         assert layer.directory is not None
-        fd = os.open(layer.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = open_shared(layer.directory)
         self._directories.append(fd)
         return fd
 

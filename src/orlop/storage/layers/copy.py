@@ -7,15 +7,17 @@ files are cloned where the filesystem can do that.
 from __future__ import annotations
 
 import os
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from orlop._sys.handle import Fd
 from orlop.metadata import Lease
 from orlop.rootfs import change_node, copy_tree, write_tree
-from orlop.storage.layers.ancestry import directory_of
+from orlop.storage.layers.ancestry import directory_of, note_of
 from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.copy_time import note_copied
 from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.layers.reading import open_shared
+from orlop.storage.left_out import left_out_by, read_note
 from orlop.storage.places import writing_to
 from orlop.storage.staging import staging_directory
 from orlop.tree import walk
@@ -25,9 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.idmap import IdMapping
+    from orlop.rootfs import WriteReport
     from orlop.storage.layers.ancestry import Located
+    from orlop.storage.left_out import LeftOut
     from orlop.storage.storage import Storage
     from orlop.tree import Node
+
+    Policy: TypeAlias = Literal["strict", "drop"]
 
 
 def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
@@ -48,47 +54,45 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
     ):
         fresh = staging / "tree"
         fresh.mkdir(mode=0o755)
-        _fill(storage, layers, fresh)
+        left_out = _fill(storage, layers, fresh)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        _note_time(target.parent)
+        if not left_out.nothing:
+            note_of(storage, layer.row).write_bytes(left_out.encode())
+        note_copied(target.parent)
         os.rename(fresh, target)
     return target
 
 
-def copied_at(place: Path) -> int:
-    """When a layer's copy was whole, in nanoseconds since 1970: what changed since is newer."""
-    return (place / "copied").stat().st_ctime_ns
-
-
-def _note_time(place: Path) -> None:
-    """Note the filesystem's own time, which need not be the clock's."""
-    marker = place / "copied"
-    marker.touch()
-    os.utime(marker, ns=(time.time_ns(), 0))
-
-
-def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> None:
+def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
+    """Write the files, and return what cannot be kept of them."""
+    owners = storage.mountables.keeps_owners
+    policy: Policy = "strict" if storage.mountables.privileged else "drop"
     mapping = mapping_of(layers[0].row)
     parent = layers[1] if len(layers) > 1 and layers[0].row.diff_id is None else None
     with Fd(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as output:
         if parent is not None and parent.row.form == "tree" and parent.written:
-            _clone(parent, output, mapping, ownership=storage.mountables.owns_files)
-            return
+            report = _clone(parent, output, mapping, owners, policy)
+            known = read_note(note_of(parent.storage, parent.row))
+            return known.also(left_out_by(report, owners=owners))
+        storage.layers.differ.require_forms(layers)
         with Contents(storage) as contents:
             root = contents.tree(layers)
             if mapping is not None:
                 _shift(root, mapping)
-            ownership = storage.mountables.owns_files
-            write_tree(
+            report = write_tree(
                 root,
                 output.fileno(),
                 contents.open,
-                ownership=ownership,
-                xattrs="strict" if ownership else "drop",
+                ownership=owners,
+                xattrs=policy,
+                devices=policy,
             )
+            return left_out_by(report, owners=owners)
 
 
-def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership: bool) -> None:
+def _clone(
+    parent: Located, output: Fd, mapping: IdMapping | None, owners: bool, policy: Policy
+) -> WriteReport:
     stored = mapping_of(parent.row)
 
     def change(uid: int, gid: int) -> tuple[int, int]:
@@ -97,12 +101,14 @@ def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership:
         return (uid, gid) if mapping is None else mapping.to_host(uid, gid)
 
     assert parent.directory is not None
-    with Fd(os.open(parent.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as source:
-        copy_tree(
+    with Fd(open_shared(parent.directory)) as source:
+        return copy_tree(
             source.fileno(),
             output.fileno(),
             change=None if stored == mapping else change,
-            ownership=ownership,
+            ownership=owners,
+            xattrs=policy,
+            devices=policy,
         )
 
 

@@ -144,6 +144,8 @@ class Differ:
         self.require_forms(layers)
         self.require_forms(others)
         old = contents.tree(others) if others else directory()
+        if base in {None, layers[0].row.parent}:
+            contents.compare_copy(layers[0])
         return old, contents.tree(layers)
 
     def _files(self, contents: Contents, layers: Sequence[Located]) -> ImageFiles:

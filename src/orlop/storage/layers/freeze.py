@@ -16,6 +16,7 @@ from orlop.errors import InUseError
 from orlop.metadata import Layers, Lease
 from orlop.storage.layers.ancestry import ancestry, directory_of, row_of
 from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.reading import unread
 from orlop.storage.layers.tarball import take_entries
 from orlop.storage.staging import remove_path
 
@@ -79,7 +80,9 @@ class Freezer:
             self.thaw(id)
 
     def thaw(self, id: str) -> bool:  # noqa: A002
-        """Remove the directory of a frozen layer, unless a mount stands on it; whether it is gone.
+        """Remove the directory of a frozen layer, unless it is needed; whether it is gone.
+
+        Mounts that stand on it, and readers, need it still.
 
         The caller holds the layer's lock. Nothing is mounted on the layer meanwhile that would
         stand on the directory, since it is frozen.
@@ -88,7 +91,11 @@ class Freezer:
             row = Layers(tx).get(id)
             if row is None or not row.frozen or Layers(tx).is_mounted_on(id, boot_id()):
                 return False
-        self.discard(row)
+        try:
+            with unread(directory_of(self._storage, row)):
+                self.discard(row)
+        except InUseError:
+            return False
         with self._storage.database.write() as tx:
             now = Layers(tx).get(id)
             if now is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orlop._sys.process import in_initial_user_namespace
@@ -10,13 +11,14 @@ from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredImages
 from orlop.storage.layers.mapping import encode_mapping
 from orlop.storage.layers.mounts import LayerMounts
+from orlop.storage.layers.reading import unread
 from orlop.storage.layers.record import Users
 from orlop.storage.naming import check_id, check_metadata, new_id, require_free
 from orlop.storage.reserve import with_reserve
 from orlop.storage.staging import discard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orlop.idmap import IdMapping
     from orlop.metadata import Transaction
@@ -46,6 +48,8 @@ class Making:
         id_mapping: IdMapping | None = None,
     ) -> LayerRow:
         """The record of a layer that is to be made; see `create`."""
+        if parent is not None:
+            self._storage.layers.mounts.forget_dead(parent)
         return LayerRow(
             id=new_id() if id is None else check_id(id),
             parent=parent,
@@ -82,8 +86,20 @@ class Making:
                     )
                 forget_layer(tx, id)
 
-        with_reserve(self._storage.places, forget)
-        self.discard(id)
+        with self.unread(id):
+            with_reserve(self._storage.places, forget)
+            self.discard(id)
+
+    @contextmanager
+    def unread(self, id: str) -> Iterator[None]:  # noqa: A002
+        """A block in which nobody reads what was written to a layer.
+
+        Raises:
+            InUseError: Somebody does just now.
+        """
+        place = self._storage.places.layer(id)
+        with unread(place / "diff"), unread(place / "tree"):
+            yield
 
     def discard(self, id: str) -> None:  # noqa: A002
         """Remove the directory of a layer that is no more."""

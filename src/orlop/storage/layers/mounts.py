@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from orlop.storage.storage import Storage
 
 _NAME_LENGTH: Final = 16
+_TRIES: Final = 10
+"""How often a mount is begun anew since layers below were changed meanwhile."""
 _Held: TypeAlias = tuple[MountRecord, list[MountHolder]]
 """A mount, and the holders of it that still count."""
 
@@ -88,12 +90,24 @@ class LayerMounts:
                 if read_only is False and not record.writable:
                     raise _taken(id, record, "read-only")
                 return record, self._add_holder(record, owner)
+            for _ in range(_TRIES):
+                layers = self._layers(id)
+                writable = self._takes_writes(layers[0], read_only)
+                _require_alone(id, recorded, writable=writable)
+                options = ViewOptions(writable=writable, nodev=nodev, nosuid=nosuid)
+                with self._view(layers, options) as view:
+                    attached = self._attach(id, view, options, owner)
+                if attached is not None:
+                    return attached
+        raise InUseError(f"layers below {id} are being changed", hint="try again")
+
+    def _layers(self, id: str) -> list[Located]:  # noqa: A002
+        """A layer and all below it; its own directory is one that takes writes, if any."""
+        layers = ancestry(self._storage, id)
+        if layers[0].row.frozen and layers[0].storage is self._storage:
+            self._storage.layers.freezer.thaw(id)
             layers = ancestry(self._storage, id)
-            writable = self._takes_writes(layers[0], read_only)
-            _require_alone(id, recorded, writable=writable)
-            options = ViewOptions(writable=writable, nodev=nodev, nosuid=nosuid)
-            with self._view(layers, options) as view:
-                return self._attach(id, view, options, owner)
+        return layers
 
     @contextmanager
     def _view(self, layers: list[Located], options: ViewOptions) -> Iterator[View]:
@@ -129,11 +143,15 @@ class LayerMounts:
         found = self._here(self._recorded(id))
         return None if found is None else found[0]
 
-    def writable(self, id: str) -> bool:  # noqa: A002
-        """Whether a mount takes writes that somebody holds; one that nobody holds is taken away."""
-        with self.lock(id):
-            self.find(id)
-        return any(record.writable for record, _ in self._recorded(id))
+    def forget_dead(self, id: str) -> None:  # noqa: A002
+        """Take away a mount that takes writes and whose holders are all gone, if there is one.
+
+        Raises:
+            InUseError: Files below it are open.
+        """
+        if any(record.writable and not holders for record, holders in self._recorded(id)):
+            with self.lock(id):
+                self.find(id)
 
     def count(self, id: str) -> int:  # noqa: A002
         """How many hold the mount of a layer."""
@@ -226,7 +244,7 @@ class LayerMounts:
         """Succeed if a layer is not mounted for writing, as a transaction sees it.
 
         Raises:
-            InUseError: It is, or was by a process that has been killed since; see `writable`.
+            InUseError: It is, or was by a process that has been killed since.
         """
         targets = [
             record.target for record in Mounts(tx).of_layer(id, boot_id()) if record.writable
@@ -274,7 +292,7 @@ class LayerMounts:
     @staticmethod
     def _takes_writes(layer: Located, read_only: bool | None) -> bool:
         row, store = layer.row, layer.storage
-        if row.form is None or row.read_only or store.database.read_only:
+        if row.form is None or row.read_only or row.frozen or store.database.read_only:
             if read_only is False:
                 raise InUseError(f"layer {row.id} is read-only", hint="make a layer on it")
             return False
@@ -289,9 +307,10 @@ class LayerMounts:
         view: View,
         options: ViewOptions,
         owner: Owner | None,
-    ) -> tuple[MountRecord, str]:
+    ) -> tuple[MountRecord, str] | None:
+        """Record a mount and show it; None where a layer below has been changed meanwhile."""
         mounts = self._storage.mounts
-        target = self._place(id) if view.directory is None or view.handle else view.directory
+        target = self.place_of(id) if view.directory is None or view.handle else view.directory
         now = time.time_ns()
         record = MountRecord(
             id=os.urandom(16).hex(),
@@ -310,6 +329,8 @@ class LayerMounts:
         )
         with self._storage.database.write(durable=False) as tx:
             self._require_writable(tx, id, options)
+            if any(_is_frozen(tx, each) for each in view.layers):
+                return None
             Mounts(tx).put(record)
             Mounts(tx).hold(holder)
             if view.holder:
@@ -339,7 +360,8 @@ class LayerMounts:
                 hint="make a layer on it, and write to that one",
             )
 
-    def _place(self, id: str) -> Path:  # noqa: A002
+    def place_of(self, id: str) -> Path:  # noqa: A002
+        """Where a layer is mounted; several stores may share `RUN`."""
         root = os.fsencode(os.path.realpath(self._storage.places.root))
         name = Digest.of(root + id.encode()).encoded[:_NAME_LENGTH]
         return self._storage.places.mounts / f"{name}-layer"
@@ -364,6 +386,12 @@ class LayerMounts:
                 below = None
         if below is not None:
             self._storage.mounts.drop_unused(below)
+
+
+def _is_frozen(tx: Transaction, id: str) -> bool:  # noqa: A002
+    """Whether a layer's directory is about to be removed; those of other stores never are."""
+    row = Layers(tx).get(id)
+    return row is not None and row.frozen
 
 
 def _require_alone(id: str, recorded: list[_Held], *, writable: bool) -> None:  # noqa: A002

@@ -65,6 +65,7 @@ class View:
         directory: That directory.
         below: The mount of the stack that it stands on, if any.
         holder: What holds that one until the layer's own mount is recorded.
+        layers: The other layers whose directories it shows, which are to stay where they are.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class View:
         self.directory: Path | None = None
         self.below: MountRecord | None = None
         self.holder = ""
+        self.layers: tuple[str, ...] = ()
         self.stack = ExitStack()
 
 
@@ -176,13 +178,24 @@ class Viewer:
         driver = self._stack_driver()
         if driver != "erofs":
             return [Written(path, None) for path in self._made(base, driver).paths]
-        view.below, view.holder = self._storage.mounts.share(
-            MountSubject(chain_id=base.chain_id),
+        view.below, view.holder = self._share(base, driver)
+        self._keep(view.below, base, driver)
+        return (Written(Path(view.below.target), None),)
+
+    def _share(self, stack: Stack, driver: Driver) -> tuple[MountRecord, str]:
+        return self._storage.mounts.share(
+            MountSubject(chain_id=stack.chain_id),
             driver,
-            lambda: self._made(base, driver),
+            lambda: self._made(stack, driver),
             owner=Owner.current(),
         )
-        return (Written(Path(view.below.target), None),)
+
+    def _keep(self, record: MountRecord, stack: Stack, driver: Driver) -> None:
+        """Hold a stack's mount for the next layer that stands on it."""
+        if not self._storage.holds.has(record):
+            held = self._share(stack, driver)
+            if not self._storage.holds.keep(*held):
+                self._storage.mounts.release(*held)
 
     def _unmarked(self, view: View, stack: Stack, base: Sequence[Written]) -> Sequence[Written]:
         """What a stack consists of for an overlay, which must not obey marks of the image's."""
@@ -210,7 +223,7 @@ class Viewer:
             wanted = mountables.best_storage_driver()
         if wanted == "erofs":
             return "erofs"
-        return "overlay" if wanted == "overlay" and mountables.keeps_owners else "directory"
+        return "overlay" if wanted == "overlay" and mountables.privileged else "directory"
 
     def _shown(self, view: View, written: Written, mapping: IdMapping | None) -> Path | MountHandle:
         """A directory, or a mount that shows it with the IDs that the layer is to have."""

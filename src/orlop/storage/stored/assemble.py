@@ -15,6 +15,7 @@ from orlop.metadata import Blobs
 from orlop.metadata.content import LeasedContent
 from orlop.platform import Platform
 from orlop.spec import Descriptor, ImageConfig, Manifest
+from orlop.storage.places import writing_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orlop.storage.storage import Storage
 
 _TYPES: Final = {"": OCI_LAYER, "none": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
+_CHUNK: Final = 1 << 20
 
 
 def documents_of(
@@ -86,8 +88,8 @@ def store_documents(
     config: ImageConfig,
     layers: Sequence[Descriptor],
     base: Manifest | None = None,
-) -> tuple[Manifest, Descriptor]:
-    """Store the config and manifest of an image, kept by a lease.
+) -> Manifest:
+    """Store the config and a new manifest of an image, kept by a lease; the manifest.
 
     Args:
         storage: The store.
@@ -96,30 +98,58 @@ def store_documents(
         layers: The blobs of its layers, the base first.
         base: The manifest of the image that it was made from, whose annotations stay.
 
-    Returns:
-        The manifest and its descriptor.
-
     Raises:
+        NotFoundError: A blob is lost.
         OSError: They could not be written.
     """
-    described = Descriptor.of(OCI_CONFIG, config.raw)
-    # Every one of Docker's types has a twin: the blobs are the same.
-    layers = [replace(each, media_type=oci_twin(each.media_type)) for each in layers]
     manifest = Manifest(
-        config=described,
-        layers=tuple(layers),
+        config=Descriptor.of(OCI_CONFIG, config.raw),
+        # Every one of Docker's types has a twin: the blobs are the same.
+        layers=tuple(replace(each, media_type=oci_twin(each.media_type)) for each in layers),
         annotations={} if base is None else base.annotations,
     )
+    store_as_is(storage, lease, manifest, config)
+    return manifest
+
+
+def store_as_is(storage: Storage, lease: Lease, manifest: Manifest, config: ImageConfig) -> None:
+    """Store the documents of an image, kept by a lease with the blobs that they name.
+
+    Blobs that lie in an additional store are copied from there.
+
+    Raises:
+        NotFoundError: A blob is lost.
+        OSError: Something could not be written.
+    """
     content = LeasedContent(storage.content, storage.database, lease)
-    content.put(config.raw, media_type=described.media_type)
-    for layer in layers:
-        content.claim(layer.digest)
+    content.put(config.raw, media_type=manifest.config.media_type)
+    for layer in manifest.layers:
+        if content.claim(layer.digest) is None:
+            _bring(storage, content, layer)
     content.put(
         manifest.raw,
         media_type=manifest.media_type,
-        children=[described.digest, *(layer.digest for layer in layers)],
+        children=[manifest.config.digest, *(layer.digest for layer in manifest.layers)],
     )
-    return manifest, manifest.descriptor()
+
+
+def _bring(storage: Storage, content: LeasedContent, blob: Descriptor) -> None:
+    for store in storage.additional:
+        if store.content.stat(blob.digest) is None:
+            continue
+        with (
+            writing_to(storage.places.root),
+            store.content.open(blob.digest, blob.size) as stored,
+            content.ingest(
+                blob.digest, digest=blob.digest, size=blob.size, media_type=blob.media_type
+            ) as ingest,
+        ):
+            ingest.restart()
+            while piece := stored.read(_CHUNK):
+                ingest.write(piece)
+            ingest.commit()
+        return
+    raise NotFoundError(f"content {blob.digest} is not stored", hint="pull the image again")
 
 
 def _read(storage: Storage, digest: Digest) -> bytes:

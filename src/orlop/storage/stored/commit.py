@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orlop.digest import chain_id
-from orlop.metadata import (
-    ImageRow,
-    Images,
-    Layers,
-    LayerSource,
-    Lease,
-    StoredImageRow,
-    StoredImages,
-)
+from orlop.metadata import Lease
 from orlop.reference import Reference
 from orlop.spec import History
 from orlop.storage.layers.ancestry import ancestry
@@ -28,7 +18,9 @@ from orlop.storage.stored.assemble import (
     new_config,
     store_documents,
 )
+from orlop.storage.stored.entry import record_image
 from orlop.storage.stored.facts import image_in, read_facts
+from orlop.storage.stored.publish import documents_among_data
 from orlop.timestamp import format_timestamp
 
 if TYPE_CHECKING:
@@ -36,8 +28,8 @@ if TYPE_CHECKING:
 
     from orlop.compression import CompressionName
     from orlop.digest import Digest
-    from orlop.metadata import ContainerRow, Transaction
-    from orlop.spec import Descriptor, ImageConfig, Manifest
+    from orlop.metadata import ContainerRow
+    from orlop.spec import Descriptor, ImageConfig
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.tarball import Taken
     from orlop.storage.storage import Storage
@@ -66,6 +58,8 @@ def commit(
     with Lease(storage.database, f"commit {row.id}") as lease:
         taken, blob = _take(storage, layers, lease, said.compression)
         manifest, config = documents_of(storage, row.manifest_digest, row.config_digest)
+        if config is None and row.image:
+            manifest, config = documents_among_data(storage, row.image)
         diff_ids = [each.row.diff_id for each in reversed(layers[1:]) if each.row.diff_id]
         if manifest is not None and config is not None and config.diff_ids == (*diff_ids,):
             # As the image describes them, so that it can be pushed where that is.
@@ -73,16 +67,10 @@ def commit(
         else:
             blobs = [*layers_of(storage, layers[1:]), blob]
         config = _config(config or new_config([]), diff_ids, taken, said)
-        made, target = store_documents(storage, lease, config, blobs, manifest)
-        sources = [
-            LayerSource(digest=each.digest, size=each.size, compression=_compression(each))
-            for each in blobs
-        ]
+        made = store_documents(storage, lease, config, blobs, manifest)
         with storage.database.write() as tx:
             lease.require_in(tx)
-            Layers(tx).put_stack(config.diff_ids, sources, time.time_ns())
-            image = _record(tx, config, made, target, wanted)
-            facts = read_facts(tx, image)
+            facts = read_facts(tx, record_image(tx, config, made, wanted))
             assert facts is not None
             return image_in(tx, facts)
 
@@ -114,46 +102,3 @@ def _config(
         author=said.author or base.author,
         history=(*base.history, step),
     )
-
-
-def _record(
-    tx: Transaction,
-    config: ImageConfig,
-    manifest: Manifest,
-    target: Descriptor,
-    names: Sequence[str],
-) -> str:
-    """Name an image, or let it stay without a name; its ID."""
-    now = time.time_ns()
-    row = ImageRow(
-        name="",
-        target=json.dumps(target.encode(), separators=(",", ":")),
-        target_digest=target.digest,
-        manifest_digest=target.digest,
-        image_id=manifest.config.digest,
-        chain_id=chain_id(config.diff_ids),
-        platform=str(config.platform),
-        size=target.size + manifest.config.size + sum(each.size for each in manifest.layers),
-        created_at_ns=now,
-        updated_at_ns=now,
-    )
-    for name in names:
-        Images(tx).put(replace(row, name=name))
-    if not names and row.chain_id is not None:
-        own = StoredImageRow(
-            id=row.image_id.encoded,
-            layer=row.chain_id.encoded,
-            target=row.target,
-            target_digest=row.target_digest,
-            manifest_digest=row.manifest_digest,
-            config_digest=row.image_id,
-            platform=row.platform,
-            size=row.size,
-            created_at_ns=now,
-        )
-        StoredImages(tx).put(own)
-    return row.image_id.encoded
-
-
-def _compression(layer: Descriptor) -> str:
-    return layer.media_type.rpartition("+")[2] if "+" in layer.media_type else "none"

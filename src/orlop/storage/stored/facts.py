@@ -142,12 +142,17 @@ def without_names(facts: Facts, layer: str | None) -> StoredImageRow:
     )
 
 
-def _pulled(tx: Transaction, id: str) -> Iterator[ImageRow]:  # noqa: A002
+def digests_of(id: str) -> Iterator[Digest]:  # noqa: A002
+    """The digests that an image's ID may be the digits of."""
     for algorithm in ("sha256", "sha512"):
         try:
-            digest = Digest(f"{algorithm}:{id}")
+            yield Digest(f"{algorithm}:{id}")
         except InvalidDigestError:
             continue
+
+
+def _pulled(tx: Transaction, id: str) -> Iterator[ImageRow]:  # noqa: A002
+    for digest in digests_of(id):
         yield from Images(tx).with_id(digest)
 
 

@@ -215,6 +215,31 @@ class StoredImageStore:
         layer = self.get(key).layer
         return 0 if layer is None else self._storage.layers.mounted(layer)
 
+    def publish(self, key: str, *names: str) -> StoredImage:
+        """Make an image one that can be pushed; success means that it is whole and durable.
+
+        Its layers become tars, if they are not, and it gets a manifest and a config: those among
+        its data, where they fit its layers, else plain ones for this machine's platform. The same
+        image gives the same digests at any time. It is another image beside the first, unless its
+        config's digest is what that was called.
+
+        Args:
+            key: The image. One that has a manifest only gets the names.
+            names: References that the new image gets; one that is taken moves there. Without one
+                it stays until it is deleted.
+
+        Raises:
+            NotFoundError: There is no such image, or what it is made of is lost.
+            AmbiguousError: A prefix fits several images.
+            InvalidReferenceError: A name is no reference.
+            InUseError: A layer of it takes writes just now.
+            UnsupportedError: It was written to in an additional store.
+            OSError: It could not be read or written; nothing was named.
+        """
+        from orlop.storage.stored.publish import publish
+
+        return publish(self._storage, key, names)
+
     def delete(self, key: str, *, dry_run: bool = False) -> tuple[str, ...]:
         """Remove an image with all its names, and the layers that nothing needs then.
 
@@ -334,42 +359,41 @@ def _set_names(tx: Transaction, facts: Facts, wanted: Iterable[str]) -> None:
     """Give an image these names: records of `Images` where it was pulled, else its own."""
     wanted = tuple(dict.fromkeys(wanted))
     Names(tx).remember(facts.id, [name for name in wanted if name not in facts.names])
-    if not facts.pulled:
-        for name in wanted:
-            Images(tx).delete(name)
-        Names(tx).remove("image", facts.id, set(facts.names).difference(wanted))
-        Names(tx).add("image", facts.id, wanted)
+    Names(tx).remove("image", facts.id, set(facts.names).difference(wanted))
+    if facts.pulled:
+        _name_pulled(tx, facts, wanted)
         return
-    _name_pulled(tx, facts, wanted)
+    for name in wanted:
+        Images(tx).delete(name)
+    Names(tx).add("image", facts.id, wanted)
 
 
 def _name_pulled(tx: Transaction, facts: Facts, wanted: tuple[str, ...]) -> None:
     """Names of an image with documents; the last one that goes leaves it an image of its own."""
-    if facts.rows:
-        row = facts.rows[0]
-        if not wanted:
-            StoredImages(tx).put(without_names(facts, layer_in(tx, facts)))
-    else:
-        row = _row_of(tx, facts)
+    row = facts.rows[0] if facts.rows else row_of(tx, facts)
     now = time.time_ns()
     for name in wanted:
         if name not in facts.names:
             Images(tx).put(replace(row, name=name, labels={}, created_at_ns=now, updated_at_ns=now))
     for name in set(facts.names).difference(wanted):
         Images(tx).delete(name, target_digest=row.target_digest)
-    if wanted and facts.own is not None and facts.own.made:
+    own = facts.own
+    if not any(Images(tx).with_id(row.image_id)):
+        if facts.rows:
+            StoredImages(tx).put(without_names(facts, layer_in(tx, facts)))
+    elif own is not None and own.made and not Names(tx).get("image", facts.id):
         notes = StoredImageRow(
             id=facts.id,
             made=False,
-            digest=facts.own.digest,
-            metadata=facts.own.metadata,
-            flags=facts.own.flags,
-            created_at_ns=facts.own.created_at_ns,
+            digest=own.digest,
+            metadata=own.metadata,
+            flags=own.flags,
+            created_at_ns=own.created_at_ns,
         )
         StoredImages(tx).put(notes)
 
 
-def _row_of(tx: Transaction, facts: Facts) -> ImageRow:
+def row_of(tx: Transaction, facts: Facts) -> ImageRow:
     """The record that an image without names gets with its first one."""
     own = facts.own
     assert own is not None
