@@ -57,7 +57,7 @@ def _opened(needed, home):
                 break
     for number, (wall, paths) in enumerate(blocked.items()):
         aside = home / f"aside-{number}"
-        yield f"mkdir {_quoted(aside)} && mount --bind {_quoted(wall)} {_quoted(aside)}"
+        yield f"mkdir -p {_quoted(aside)} && mount --bind {_quoted(wall)} {_quoted(aside)}"
         yield f"mount -t tmpfs -o mode=755 none {_quoted(wall)}"
         for path in paths:
             inside = aside / path.relative_to(wall)

@@ -106,15 +106,9 @@ def usage(*, format: Format = "table") -> None:  # noqa: A002
 
 
 def _shares(found: Usage) -> list[list[str]]:
-    shares = {
-        "blobs": found.blobs,
-        "layers": found.layers,
-        "stacks": found.stacks,
-        "unfinished": found.ingests,
-    }
     rows = [
         [name, str(share.count), human_size(share.size), human_size(share.reclaimable)]
-        for name, share in shares.items()
+        for name, share in found.shares.items()
     ]
     rows.append(["all", "", human_size(found.total), ""])
     rows.append(["free on disk", "", human_size(found.free), ""])

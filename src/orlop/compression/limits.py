@@ -16,8 +16,8 @@ class DecompressionLimits:
         max_size: Bytes that may come out, compressed or not.
         max_ratio: Bytes that may come out for each byte that went in.
         ratio_floor: Bytes that may come out whatever the ratio.
-        max_frames: Gzip members, zstd frames, or streams of others; some producers make one for
-            each file.
+        max_frames: Gzip members, zstd frames or other streams; some producers make one for each
+            file.
         max_window_size: Bytes that zstd may look back, a power of two; this is what it needs as
             memory, and what xz may have. 128 MiB is what the `zstd` command takes without being
             asked for more, and twice what `xz -9` needs.

@@ -75,6 +75,7 @@ def collect(
     measure: Measure | None = None,
     dry_run: bool = False,
     unmounted: Collection[str] = (),
+    planned: set[Node] | None = None,
 ) -> Collected:
     """Free what nothing keeps; what it returns is what is gone.
 
@@ -90,6 +91,7 @@ def collect(
         measure: What says how large things are; where None, blobs have their length.
         dry_run: Free nothing and write nothing; what it returns is what would go.
         unmounted: For a dry run, mounts of this boot that would go before.
+        planned: For a dry run, what takes the records that would be forgotten.
 
     Raises:
         OSError: The database or a file could not be written.
@@ -102,7 +104,9 @@ def collect(
         now_ns(),
         ingest_keep_ns,
     )
-    return Collected.of(collector.plan(unmounted) if dry_run else collector.run())
+    if not dry_run:
+        return Collected.of(collector.run())
+    return Collected.of(collector.plan(unmounted, set() if planned is None else planned))
 
 
 @final
@@ -127,14 +131,14 @@ class _Collector:
 
     def run(self) -> Iterator[Item]:
         """Do it; what is gone."""
-        yield from self._forget_holders()
+        yield from forget_holders(self._database, self._now_ns)
         yield from self._forget_garbage()
         for kind in self._places:
             yield from self._clear(kind)
         yield from self._drop_ingests()
         self._content.empty_trash()
 
-    def plan(self, unmounted: Collection[str]) -> Iterator[Item]:
+    def plan(self, unmounted: Collection[str], planned: set[Node]) -> Iterator[Item]:
         """Say what `run` would do."""
         # Before the records, as in `_clear`: what is there and named later is under way.
         present = {kind: list(place.iter_digests()) for kind, place in self._places.items()}
@@ -145,6 +149,7 @@ class _Collector:
             garbage = mark(read_graph(tx, now_ns=self._now_ns, ended=ended, unmounted=gone))
             named = {kind: _named(tx, kind, garbage, ended) for kind in self._places}
             leased = _leased_ingests(tx, ended)
+        planned |= garbage
         yield from (Item(kind="lease", key=key) for key in sorted(ended))
         yield from (Item(kind="mount", key=target) for target in stale.values())
         yield from (Item(kind="image", key=key) for kind, key in sorted(garbage) if kind == "image")
@@ -153,26 +158,6 @@ class _Collector:
                 if digest not in named[kind]:
                     yield self._item(kind, digest)
         yield from (self._item("ingest", each) for each in self._resting_ingests(leased))
-
-    def _forget_holders(self) -> list[Item]:
-        with self._database.read() as tx:
-            ended = ended_leases(tx, self._now_ns)
-            stale = _stale_mounts(tx)
-        if not ended and not stale:
-            return []
-        with self._database.write() as tx:
-            # One may have been prolonged meanwhile: it is another record then.
-            gone = [
-                record.id
-                for record in sorted(ended, key=lambda record: record.id)
-                if Leases(tx).get(record.id) == record and Leases(tx).delete(record.id)
-            ]
-            stale = _stale_mounts(tx)
-            forget_stale_mounts(tx)
-        return [
-            *(Item(kind="lease", key=key) for key in gone),
-            *(Item(kind="mount", key=target) for target in stale.values()),
-        ]
 
     def _forget_garbage(self) -> Iterator[Item]:
         with self._database.read() as tx:
@@ -234,6 +219,28 @@ class _Lengths:
         return 0 if info is None else info.size
 
 
+def forget_holders(database: Database, now_ns: int) -> list[Item]:
+    """Forget leases that have ended and mounts of other boots; which."""
+    with database.read() as tx:
+        ended = ended_leases(tx, now_ns)
+        stale = _stale_mounts(tx)
+    if not ended and not stale:
+        return []
+    with database.write() as tx:
+        # One may have been prolonged meanwhile: it is another record then.
+        gone = [
+            record.id
+            for record in sorted(ended, key=lambda record: record.id)
+            if Leases(tx).get(record.id) == record and Leases(tx).delete(record.id)
+        ]
+        stale = _stale_mounts(tx)
+        tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
+    return [
+        *(Item(kind="lease", key=key) for key in gone),
+        *(Item(kind="mount", key=target) for target in stale.values()),
+    ]
+
+
 def ended_leases(tx: Transaction, now_ns: int) -> list[LeaseRecord]:
     """The leases that keep nothing any more, though they are recorded."""
     return [record for record in Leases(tx).list() if not is_live(record, now_ns)]
@@ -243,11 +250,6 @@ def _stale_mounts(tx: Transaction) -> dict[str, str]:
     """The mounts of other boots, and where they were."""
     sql = "SELECT id, target FROM mounts WHERE boot_id <> ? ORDER BY id"
     return {row[0]: row[1] for row in tx.rows(sql, (boot_id(),))}
-
-
-def forget_stale_mounts(tx: Transaction) -> None:
-    """Forget the mounts of other boots."""
-    tx.execute("DELETE FROM mounts WHERE boot_id <> ?", (boot_id(),))
 
 
 def _forget(tx: Transaction, node: Node) -> None:

@@ -186,7 +186,16 @@ _STORED_ROOTS: Final = """
 """
 
 # A label's role is such as `keeps blob` or `follows chain`: what is after the space is a kind.
+# Of layers only those that are held are listed with what they need: most are those of images.
 _REFERENCES: Final = """
+    WITH RECURSIVE held (id) AS MATERIALIZED (
+        SELECT id FROM layers WHERE pinned <> 0
+        UNION SELECT layer FROM containers
+        UNION SELECT layer FROM stored_images WHERE made AND layer IS NOT NULL
+        UNION SELECT layer FROM mounts WHERE layer IS NOT NULL
+        UNION SELECT parent FROM held JOIN layers ON layers.id = held.id
+            WHERE parent IS NOT NULL
+    )
     SELECT 'blob', parent, 'blob', child FROM edges
     UNION ALL SELECT 'chain', chain_id, 'form', diff_id FROM chain_layers
     UNION ALL SELECT 'image', name, 'blob', target_digest FROM images
@@ -197,15 +206,19 @@ _REFERENCES: Final = """
     UNION ALL SELECT 'chain', chain_id, 'layer', id FROM layers
         WHERE chain_id IS NOT NULL AND id = substr(chain_id, instr(chain_id, ':') + 1)
     UNION ALL SELECT 'layer', id, 'layer', parent FROM layers WHERE parent IS NOT NULL
-    UNION ALL SELECT 'held', id, 'held', parent FROM layers WHERE parent IS NOT NULL
-    UNION ALL SELECT 'held', id, 'layer', id FROM layers
-    UNION ALL SELECT 'held', id, 'form', diff_id FROM layers WHERE diff_id IS NOT NULL
-    UNION ALL SELECT 'held', id, 'blob', diff_id FROM layers WHERE diff_id IS NOT NULL
-    UNION ALL SELECT 'held', id, 'blob', source FROM layers WHERE source IS NOT NULL
-    UNION ALL SELECT 'held', id, 'chain', chain_id FROM layers
+    UNION ALL SELECT 'held', id, 'held', parent FROM held JOIN layers USING (id)
+        WHERE parent IS NOT NULL
+    UNION ALL SELECT 'held', id, 'layer', id FROM held JOIN layers USING (id)
+    UNION ALL SELECT 'held', id, 'form', diff_id FROM held JOIN layers USING (id)
+        WHERE diff_id IS NOT NULL
+    UNION ALL SELECT 'held', id, 'blob', diff_id FROM held JOIN layers USING (id)
+        WHERE diff_id IS NOT NULL
+    UNION ALL SELECT 'held', id, 'blob', source FROM held JOIN layers USING (id)
+        WHERE source IS NOT NULL
+    UNION ALL SELECT 'held', id, 'chain', chain_id FROM held JOIN layers USING (id)
         WHERE form IS NOT NULL AND chain_id IS NOT NULL
-    UNION ALL SELECT 'held', layers.id, 'chain', below.chain_id
-        FROM layers JOIN layers AS below ON below.id = layers.parent
+    UNION ALL SELECT 'held', held.id, 'chain', below.chain_id
+        FROM held JOIN layers USING (id) JOIN layers AS below ON below.id = layers.parent
         WHERE layers.form IS NOT NULL AND below.chain_id IS NOT NULL
     UNION ALL SELECT 'image', image, substr(role, 7), value FROM image_labels
         WHERE role GLOB 'keeps *'

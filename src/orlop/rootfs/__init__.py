@@ -1,7 +1,7 @@
 """Trees into directories, and directories into trees."""
 
 from orlop.rootfs.copy import copy_tree
-from orlop.rootfs.create import DevicePolicy, Dropped, OverlayNamespace, XattrPolicy
+from orlop.rootfs.create import Dropped, OverlayNamespace, XattrPolicy
 from orlop.rootfs.overlay import OverlayForm, escape_marks, obeyed_by_overlay, overlay_form
 from orlop.rootfs.owners import change_node, shift_owners
 from orlop.rootfs.read import read_tree
@@ -11,8 +11,7 @@ from orlop.rootfs.upper import open_upper, read_upper
 from orlop.rootfs.write import WriteReport, write_tree
 
 __all__ = [
-    "DevicePolicy", "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter",
-    "WriteReport", "XattrPolicy", "change_node", "copy_tree", "escape_marks", "obeyed_by_overlay",
-    "open_upper", "overlay_form", "read_tree", "read_upper", "remove_tree", "shift_owners",
-    "write_tree",
+    "Dropped", "OverlayForm", "OverlayNamespace", "StreamReport", "StreamWriter", "WriteReport",
+    "XattrPolicy", "change_node", "copy_tree", "escape_marks", "obeyed_by_overlay", "open_upper",
+    "overlay_form", "read_tree", "read_upper", "remove_tree", "shift_owners", "write_tree",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from orlop.rootfs.write import TreeWriter, WriteReport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orlop.rootfs.create import DevicePolicy, XattrPolicy
+    from orlop.rootfs.create import XattrPolicy
     from orlop.rootfs.owners import ChangeOwner
     from orlop.tree import Node
 
@@ -33,7 +33,6 @@ def copy_tree(
     change: ChangeOwner | None = None,
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
-    devices: DevicePolicy = "strict",
     one_device: bool = False,
     max_inodes: int = MAX_INODES,
 ) -> WriteReport:
@@ -51,7 +50,6 @@ def copy_tree(
         ownership: As in `write_tree`: without, all belongs to this process, and devices and
             privileged xattrs that it may not make are dropped.
         xattrs: As in `write_tree`.
-        devices: As in `write_tree`.
         one_device: Copy mount points as empty directories.
         max_inodes: How many names are accepted.
 
@@ -70,7 +68,7 @@ def copy_tree(
         Handles(Place(None, b"", source_fd)) as sources,
         Handles(Place(None, b"", target_fd)) as targets,
     ):
-        writer = TreeWriter(targets, ownership, xattrs, devices=devices)
+        writer = TreeWriter(targets, ownership, xattrs)
         try:
             return writer.write(root, _FileCopier(sources, targets.root).copy)
         except OSError as error:

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from orlop._sys.process import in_initial_user_namespace
 from orlop._sys.xattr import set_xattr_at, xattrs_of
 from orlop.errors import NeedsParentsError, UnsafePathError, UnsupportedError
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orlop.tree import Node
 
 XattrPolicy: TypeAlias = Literal["strict", "drop"]
-DevicePolicy: TypeAlias = Literal["strict", "drop"]
 OverlayNamespace: TypeAlias = Literal["trusted", "user"]
 
 MAX_RECORDED_DROPS: Final = 1000
@@ -58,10 +58,9 @@ class Creator:
     """Makes inodes and dresses them with a node's metadata, as this process may.
 
     Args:
-        ownership: Whether owners are set, and devices and privileged xattrs must succeed.
+        ownership: Whether owners are set, and devices and privileged xattrs must succeed; root of a
+            user namespace makes none of these, and leaves them out.
         xattrs: Whether an xattr that the filesystem refuses is an error or is dropped.
-        devices: Whether a device that this process may not make is an error or is dropped; without
-            `ownership` it is always dropped.
         where: The path of the entry at hand, asked only when something is to be said about it.
         overlay: The namespace of overlay's own marks, which must succeed in any case; None without.
 
@@ -77,12 +76,11 @@ class Creator:
         xattrs: XattrPolicy,
         where: Callable[[], bytes],
         overlay: OverlayNamespace | None = None,
-        devices: DevicePolicy = "strict",
     ) -> None:
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
         self._ownership = ownership
-        self._wants_devices = ownership and devices == "strict"
+        self._complete = ownership and in_initial_user_namespace()
         self._lenient = xattrs == "drop"
         self._where = where
         self._overlay = overlay is not None
@@ -155,7 +153,7 @@ class Creator:
                     hint="have the image written out as one directory",
                 ) from error
             what = f"device {os.major(node.rdev)}:{os.minor(node.rdev)}"
-            if self._wants_devices:
+            if self._complete:
                 raise UnsupportedError(
                     f"{self._entry()}: {what} cannot be made without privilege",
                     hint="run as root, or leave owners and devices out",
@@ -225,7 +223,7 @@ class Creator:
         unkeepable = not name.startswith(_NAMESPACES) or (
             name.startswith(b"user.") and node.type not in {S_IFREG, S_IFDIR}
         )
-        unprivileged = not self._ownership and name.startswith(_PRIVILEGED_XATTRS)
+        unprivileged = not self._complete and name.startswith(_PRIVILEGED_XATTRS)
         if name in self._marks or not (self._lenient or unkeepable or unprivileged):
             raise UnsupportedError(
                 f"{self._entry()}: xattr {text} cannot be set here: {error.strerror}",

@@ -14,7 +14,6 @@ from orlop.errors import InvalidLayerError
 from orlop.rootfs.content import ContentCopier
 from orlop.rootfs.create import (
     Creator,
-    DevicePolicy,
     Dropped,
     OverlayNamespace,
     XattrPolicy,
@@ -58,7 +57,6 @@ def write_tree(
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
     overlay: OverlayNamespace | None = None,
-    devices: DevicePolicy = "strict",
 ) -> WriteReport:
     """Fill an empty directory with a tree and return what could not be kept of it.
 
@@ -70,14 +68,12 @@ def write_tree(
         dir_fd: The empty directory, which nobody else writes to; borrowed.
         open_source: Returns a handle of the bytes that a node's `source` names; borrowed, asked
             once for each source.
-        ownership: Set owners. Without, all belongs to this process, and devices and privileged
-            xattrs that it may not make are dropped.
+        ownership: Set owners. Without, all belongs to this process. Devices and privileged xattrs
+            that it may not make are dropped then, and for root of a user namespace.
         xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
             is left out.
         overlay: The tree is in overlay's form (`overlay_form`), and the marks of this namespace
             are never left out.
-        devices: `drop` to leave devices out that this process may not make though it sets owners,
-            as in a user namespace.
 
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
@@ -86,7 +82,7 @@ def write_tree(
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
     with Handles(Place(None, b"", dir_fd)) as handles:
-        writer = TreeWriter(handles, ownership, xattrs, overlay, devices)
+        writer = TreeWriter(handles, ownership, xattrs, overlay)
         content = ContentCopier(open_source, where=writer.where)
         try:
             return writer.write(root, lambda _place, _name, node, fd: content.copy(node, fd))
@@ -102,7 +98,6 @@ class TreeWriter:
         ownership: As in `write_tree`.
         xattrs: As in `write_tree`.
         overlay: As in `write_tree`.
-        devices: As in `write_tree`.
     """
 
     def __init__(
@@ -111,15 +106,10 @@ class TreeWriter:
         ownership: bool,
         xattrs: XattrPolicy,
         overlay: OverlayNamespace | None = None,
-        devices: DevicePolicy = "strict",
     ) -> None:
         self._handles = handles
         self._creator = Creator(
-            ownership=ownership,
-            xattrs=xattrs,
-            where=self.where,
-            overlay=overlay,
-            devices=devices,
+            ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
         )
         self._place = handles.root
         self._name = b""

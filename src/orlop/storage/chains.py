@@ -3,12 +3,13 @@
     chains/<algorithm>/<hex>/     by chainID
       index.erofs     metadata of the whole stack; its files lie in the layers' tars
       rootfs/         the whole stack as one directory
-      left-out.json   what that directory lacks, where its maker had no privilege
+      owned/          the same as root of a user namespace makes it, with the owners there
+      rootfs.lacks    what that directory lacks, as JSON, where its maker had no privilege;
+                      owned.lacks likewise
       top/            an empty directory with the attributes of the stack's root, which overlay
                       takes from the topmost of its directories
-      lower/          the whole stack as one directory to lie below an overlay; only where that
-                      would obey attributes of the image's (`trusted.overlay.*`), which are escaped
-                      here
+      lower/          the whole stack as one directory to lie below an overlay, only where that
+                      would obey attributes of the image (`trusted.overlay.*`): here escaped
 
 All follow from the changesets alone, and are written again where they are not there, come from
 another version of the writer, or may have been lost with the last boot.
@@ -26,7 +27,7 @@ from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import OrlopError
 from orlop.metadata.derived import Chains, DerivedRecord
 from orlop.storage.forms import is_whole
-from orlop.storage.left_out import LeftOut, left_out_by, read_note
+from orlop.storage.left_out import LeftOut, note_name, read_note
 from orlop.storage.staging import publish, staging_directory
 from orlop.tree import Merger, Node
 
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
 
 INDEX: Final = "index.erofs"
 ROOTFS: Final = "rootfs"
+OWNED: Final = "owned"
 TOP: Final = "top"
 LOWER: Final = "lower"
-LEFT_OUT: Final = "left-out.json"
 WRITER_VERSION: Final = 1
 """Version of what this module writes; overlays tell its indexes apart by it."""
 
@@ -193,49 +194,42 @@ class ChainStore:
             ).size
 
     def build_rootfs(
-        self, stack: Stack, lease: Lease, *, ownership: bool, strict: bool = True
+        self, stack: Stack, lease: Lease, *, ownership: bool, kind: str = ROOTFS
     ) -> Path:
         """Write the merged tree as a directory, out of the layers' tars.
 
         Args:
             stack: The layers.
             lease: What keeps the directory until an image does.
-            ownership: Give each file its owner.
-            strict: With owners, fail where a device or an attribute cannot be made; otherwise it is
-                left out and noted, see `left_out`.
+            ownership: Give each file its owner; needs root, be it of a user namespace.
+            kind: What it is called: `ROOTFS`, or `OWNED`.
 
         Raises:
             NotFoundError: A layer's form is missing.
             InvalidLayerError: The layers do not fit on each other.
             OSError: It could not be written.
         """
-        strict = strict and ownership
-        root = self._build_lower(stack, lease, ownership=ownership, strict=strict)
-        return self._write(
-            stack, root, ROOTFS, self._size(stack), lease, ownership=ownership, strict=strict
-        )
+        root = self._build_lower(stack, lease, ownership=ownership)
+        return self._write(stack, root, kind, self._size(stack), lease, ownership=ownership)
 
-    def left_out(self, stack: Stack) -> LeftOut:
-        """What the merged tree as a directory lacks of the image.
+    def left_out(self, stack: Stack, kind: str) -> LeftOut:
+        """What a directory of this kind lacks of the image.
 
         Raises:
             InvalidDocumentError: The note about it is damaged.
             OSError: It cannot be read.
         """
-        found = self.find(stack, LEFT_OUT)
+        found = self.find(stack, note_name(kind))
         return LeftOut() if found is None else read_note(found)
 
-    def _build_lower(
-        self, stack: Stack, lease: Lease, *, ownership: bool = True, strict: bool = True
-    ) -> Node:
+    def _build_lower(self, stack: Stack, lease: Lease, *, ownership: bool = True) -> Node:
         """The merged tree; where an overlay over it would obey it, `lower` has been written."""
         from orlop.rootfs import escape_marks, obeyed_by_overlay
 
         root, userxattr = self.tree(stack), not in_initial_user_namespace()
         if obeyed_by_overlay(root, userxattr=userxattr):
             escape_marks(root, userxattr=userxattr)
-            size = self._size(stack)
-            self._write(stack, root, LOWER, size, lease, ownership=ownership, strict=strict)
+            self._write(stack, root, LOWER, self._size(stack), lease, ownership=ownership)
             root = self.tree(stack)
         return root
 
@@ -252,18 +246,10 @@ class ChainStore:
         root = self.tree(stack)
         assert root.children is not None
         root.children.clear()
-        return self._write(stack, root, TOP, 0, lease, ownership=True, strict=True)
+        return self._write(stack, root, TOP, 0, lease, ownership=True)
 
     def _write(
-        self,
-        stack: Stack,
-        root: Node,
-        kind: str,
-        size: int,
-        lease: Lease,
-        *,
-        ownership: bool,
-        strict: bool,
+        self, stack: Stack, root: Node, kind: str, size: int, lease: Lease, *, ownership: bool
     ) -> Path:
         from orlop.rootfs import write_tree
 
@@ -277,16 +263,15 @@ class ChainStore:
                     handle,
                     tars.open,
                     ownership=ownership,
-                    xattrs="strict" if strict else "drop",
-                    devices="strict" if strict else "drop",
+                    xattrs="strict" if ownership else "drop",
                 )
             finally:
                 os.close(handle)
-            left_out = left_out_by(report, owners=ownership)
-            if not left_out.nothing and kind == ROOTFS:
-                note = staging / LEFT_OUT
+            left_out = LeftOut.by(report, owners=ownership)
+            if not left_out.nothing and kind in {ROOTFS, OWNED}:
+                note = staging / note_name(kind)
                 note.write_bytes(left_out.encode())
-                self._publish(stack, note, LEFT_OUT, note.stat().st_size, lease)
+                self._publish(stack, note, note.name, note.stat().st_size, lease)
             self._publish(stack, path, kind, size, lease)
         return self.path(stack, kind)
 

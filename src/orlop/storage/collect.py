@@ -14,11 +14,13 @@ from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
+from orlop.metadata.graph import Node
 from orlop.storage.leftovers import (
     forget_orphans,
     iter_leftovers,
+    iter_thawed,
     remove_leftover,
-    thaw_layers,
+    thaw_layer,
 )
 from orlop.storage.meter import DiskMeter
 from orlop.storage.staging import discard, lease_of
@@ -45,9 +47,8 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
     if not dry_run:
         storage.let_go()
         forget_orphans(storage)
-        thaw_layers(storage)
     unmounted = storage.mounts.stale() if dry_run else storage.mounts.clean()
-    leftovers = _trash(storage, meter)
+    leftovers, garbage = _trash(storage, meter), set[Node]()
     places, trash = storage.places, storage.content.trash
     collected = collect_records(
         storage.database,
@@ -58,12 +59,18 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
         measure=meter,
         dry_run=dry_run,
         unmounted=[record.id for record in unmounted],
+        planned=garbage,
     )
     for path in abandoned(storage):
         leftovers.append(_leftover(storage, path, meter))
         if not dry_run:
             _discard(storage, path)
-    for path in iter_leftovers(storage):
+    for layer, path in iter_thawed(storage):
+        if path.is_dir() and ("layer", layer) not in garbage:
+            item = _leftover(storage, path, meter)
+            if dry_run or thaw_layer(storage, layer):
+                leftovers.append(item)
+    for path in iter_leftovers(storage, garbage=garbage):
         item = _leftover(storage, path, meter)
         if dry_run or remove_leftover(storage, path):
             leftovers.append(item)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from orlop.errors import InvalidDocumentError
 from orlop.rootfs import Dropped
@@ -35,6 +35,11 @@ class LeftOut:
     dropped: tuple[Dropped, ...] = ()
     count: int = 0
 
+    @classmethod
+    def by(cls, report: WriteReport, *, owners: bool) -> Self:
+        """What was left out by who wrote a directory, with the files' owners or without."""
+        return cls(owners=owners, dropped=report.dropped, count=report.dropped_count)
+
     @property
     def nothing(self) -> bool:
         """Whether it lacks nothing."""
@@ -58,9 +63,9 @@ class LeftOut:
         return json.dumps(document).encode()
 
 
-def left_out_by(report: WriteReport, *, owners: bool) -> LeftOut:
-    """What was left out by who wrote a directory, with the files' owners or without."""
-    return LeftOut(owners=owners, dropped=report.dropped, count=report.dropped_count)
+def note_name(directory: str) -> str:
+    """What the note beside a directory of this name is called."""
+    return f"{directory}.lacks"
 
 
 def read_note(path: Path) -> LeftOut:

@@ -11,43 +11,54 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from orlop._sys.process import boot_id
 from orlop.metadata import BigData, Containers, Images, Layers, StoredImages
 from orlop.metadata.gc import INGEST_KEEP_TIME
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import KINDS
+from orlop.storage.layers.ancestry import directory_of
 from orlop.storage.staging import discard
 from orlop.storage.stored.facts import digests_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from orlop.metadata import ObjectKind, Transaction
+    from orlop.metadata.graph import Node
     from orlop.storage.storage import Storage
 
 _RECORDED: Final[dict[ObjectKind, str]] = {
-    "layer": "SELECT id FROM layers",
-    "image": "SELECT image_id FROM images UNION SELECT id FROM stored_images",
-    "container": "SELECT id FROM containers",
+    "layer": "SELECT id, id FROM layers",
+    "image": "SELECT image_id, name FROM images"
+    " UNION ALL SELECT id, NULL FROM stored_images WHERE made",
+    "container": "SELECT id, NULL FROM containers",
 }
+"""IDs, and by what the collector knows them where it may forget them."""
 EMPTY_LOWER: Final = ".empty"
 """The directory among those of layers that is none: what layers without parents stand on. No ID
 begins with a point."""
 
 
-def iter_leftovers(storage: Storage, *, max_age_ns: int = INGEST_KEEP_TIME) -> Iterator[Path]:
+def iter_leftovers(
+    storage: Storage,
+    *,
+    max_age_ns: int = INGEST_KEEP_TIME,
+    garbage: Collection[Node] = (),
+) -> Iterator[Path]:
     """The directories and files that nothing records, in no order.
 
     Args:
         storage: The store.
         max_age_ns: How long a file of big data without a record may be somebody's work.
+        garbage: What counts as if it were not recorded.
     """
     now = time.time_ns()
     for kind in KINDS:
         for folder in _folders(storage, kind):
             # The names come first: a record is there before its directory.
             names = _names(folder)
-            known = _recorded(storage, kind) if names else frozenset()
+            known = _recorded(storage, kind, garbage) if names else frozenset()
             yield from (folder / name for name in names if name not in known)
             if folder.parent == storage.places.root:
                 data = BigDataStore(storage, kind)
@@ -107,7 +118,8 @@ def exists(tx: Transaction, kind: ObjectKind, id: str) -> bool:  # noqa: A002
         return id == EMPTY_LOWER or Layers(tx).get(id) is not None
     if kind == "container":
         return Containers(tx).get(id) is not None
-    if StoredImages(tx).get(id) is not None:
+    own = StoredImages(tx).get(id)
+    if own is not None and own.made:
         return True
     return any(next(Images(tx).with_id(digest), None) is not None for digest in digests_of(id))
 
@@ -127,13 +139,19 @@ def forget_orphans(storage: Storage) -> None:
             )
 
 
-def thaw_layers(storage: Storage) -> None:
-    """Remove the directories of frozen layers that no mount stands on any more."""
+def iter_thawed(storage: Storage) -> Iterator[tuple[str, Path]]:
+    """The frozen layers that no mount stands on any more, and their directories."""
     with storage.database.read() as tx:
-        frozen = Layers(tx).frozen()
-    for layer in frozen:
-        with storage.layers.mounts.lock(layer):
-            storage.layers.freezer.thaw(layer)
+        rows = map(Layers(tx).get, Layers(tx).frozen())
+        thawed = [row for row in rows if row and not Layers(tx).is_mounted_on(row.id, boot_id())]
+    for row in thawed:
+        yield row.id, directory_of(storage, row)
+
+
+def thaw_layer(storage: Storage, id: str) -> bool:  # noqa: A002
+    """Remove the directory of a frozen layer, unless a mount stands on it; whether it is gone."""
+    with storage.layers.mounts.lock(id):
+        return storage.layers.freezer.thaw(id)
 
 
 _ENCODED: Final = "substr(image_id, instr(image_id, ':') + 1)"
@@ -162,9 +180,11 @@ def orphaned_notes(tx: Transaction) -> list[str]:
     return [row[0] for row in tx.rows(sql)]
 
 
-def _recorded(storage: Storage, kind: ObjectKind) -> frozenset[str]:
+def _recorded(storage: Storage, kind: ObjectKind, garbage: Collection[Node] = ()) -> frozenset[str]:
     with storage.database.read() as tx:
-        found = {row[0].rpartition(":")[2] for row in tx.rows(_RECORDED[kind])}
+        rows = tx.rows(_RECORDED[kind])
+    gone = {key for what, key in garbage if what == kind}
+    found = {row[0].rpartition(":")[2] for row in rows if row[1] not in gone}
     return frozenset(found | ({EMPTY_LOWER} if kind == "layer" else set()))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.digest import Digest
 from orlop.errors import AmbiguousError, InvalidDigestError, InvalidReferenceError, NotFoundError
-from orlop.metadata import Images
+from orlop.metadata import Images, Names, StoredImages
 from orlop.reference import Reference
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def _suggest(tx: Transaction, name: str) -> str:
     meant = [record.name for record in Images(tx).list() if record.name.endswith(endings)]
     if name and meant:
         return f"say {' or '.join(meant[:_SUGGESTIONS])}"
+    made = StoredImages(tx).get(name)
+    if Names(tx).find("image", name) is not None or (made is not None and made.made):
+        return "it has no manifest, or no name any more: `orlop image` has commands for it"
     return "`orlop images` lists what there is"
 
 

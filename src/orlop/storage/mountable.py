@@ -20,12 +20,11 @@ from orlop._sys.process import (
     has_capability,
     in_initial_user_namespace,
 )
-from orlop._sys.subids import namespace_ids
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
 from orlop.drivers.probe import probe_erofs
 from orlop.errors import UnsupportedError
-from orlop.storage.chains import INDEX, ROOTFS, TOP
+from orlop.storage.chains import INDEX, OWNED, ROOTFS, TOP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from orlop.metadata import Lease
     from orlop.storage.chains import ChainStore, Stack
     from orlop.storage.forms import FormStore
+    from orlop.storage.left_out import LeftOut
     from orlop.storage.places import Places
 
 Driver: TypeAlias = Literal["erofs", "overlay", "directory"]
@@ -101,19 +101,32 @@ class Mountables:
         return has_capability(CAP_SYS_ADMIN)
 
     @property
-    def privileged(self) -> bool:
+    def keeps_owners(self) -> bool:
         """Whether this process may give files to anybody, and make devices."""
         return self.can_mount and in_initial_user_namespace()
 
     @property
-    def keeps_owners(self) -> bool:
-        """Whether this process may give files to others: in a user namespace to those it maps."""
-        if not has_capability(CAP_CHOWN):
+    def owns_files(self) -> bool:
+        """Whether this process may give files to others, be it in its user namespace alone."""
+        return has_capability(CAP_CHOWN)
+
+    @cached_property
+    def maps_ids(self) -> bool:
+        """Whether this process is root of a user namespace in which files may have many owners."""
+        if in_initial_user_namespace() or not self.owns_files:
             return False
-        if in_initial_user_namespace():
-            return True
-        here = namespace_ids()
-        return bool(here.uids and here.gids)
+        from orlop._sys.subids import namespace_ids
+
+        found = namespace_ids()
+        return bool(found.uids and found.gids)
+
+    @property
+    def _rootfs(self) -> str:
+        """What the merged directory is called that this process makes, or would.
+
+        Without privilege it belongs to one user; in a user namespace to the subordinate ones.
+        """
+        return OWNED if self.maps_ids else ROOTFS
 
     @cached_property
     def mounts_erofs(self) -> bool:
@@ -122,7 +135,7 @@ class Mountables:
 
     def best_driver(self) -> Driver:
         """What suits this machine and this process."""
-        if not self.privileged:
+        if not self.keeps_owners:
             return "directory"
         return "erofs" if self.mounts_erofs else "overlay"
 
@@ -130,7 +143,7 @@ class Mountables:
         """What suits this machine and this process, for layers that are written to."""
         if not self.can_mount:
             return "vfs"
-        return "erofs" if self.privileged and self.mounts_erofs else "overlay"
+        return "erofs" if self.keeps_owners and self.mounts_erofs else "overlay"
 
     def find(self, stack: Stack, driver: Driver | None = None) -> Mountable | None:
         """What can be mounted without further work, by this driver or any that works; else None."""
@@ -174,6 +187,10 @@ class Mountables:
         with self._lock(stack):
             return self._write_out(stack, lease)
 
+    def left_out(self, stack: Stack) -> LeftOut:
+        """What the merged directory lacks of a stack that this process made, or would."""
+        return self._chains.left_out(stack, self._rootfs)
+
     def check_right(self, driver: Driver | None) -> None:
         """Succeed if this process may use a driver.
 
@@ -196,7 +213,7 @@ class Mountables:
     def _usable_drivers(self) -> tuple[Driver, ...]:
         if not self.can_mount:
             return ("directory",)
-        return DRIVERS if self.privileged else ("overlay", "directory")
+        return DRIVERS if self.keeps_owners else ("overlay", "directory")
 
     def _works(self, mountable: Mountable) -> bool:
         """Whether the kernel takes it; an index may have been made on another machine."""
@@ -214,8 +231,8 @@ class Mountables:
         return found
 
     def _write_out(self, stack: Stack, lease: Lease) -> Mountable:
-        path = self._chains.find(stack, ROOTFS) or self._chains.build_rootfs(
-            stack, lease, ownership=self.keeps_owners, strict=self.privileged
+        path = self._chains.find(stack, self._rootfs) or self._chains.build_rootfs(
+            stack, lease, ownership=self.keeps_owners or self.maps_ids, kind=self._rootfs
         )
         return Mountable("directory", (path,))
 
@@ -232,7 +249,7 @@ class Mountables:
         if driver == "overlay":
             top, lowers = self._chains.find(stack, TOP), self._lowers(stack)
             return Mountable("overlay", (top, *lowers)) if top and lowers is not None else None
-        path = self._chains.find(stack, ROOTFS)
+        path = self._chains.find(stack, self._rootfs)
         return Mountable("directory", (path,)) if path else None
 
     def _has_tar(self, diff_id: Digest) -> bool:

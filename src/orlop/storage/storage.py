@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orlop.metadata import Database
-from orlop.storage.places import check_format, check_records, prepare
+from orlop.storage.places import Places, check_format, check_records, prepare
 from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from orlop._sys.userns import UserNamespaces
     from orlop.content import LocalContent
@@ -21,9 +23,37 @@ if TYPE_CHECKING:
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.mountable import Mountables, StorageDriver
     from orlop.storage.mounts import MountTable
-    from orlop.storage.places import Places
     from orlop.storage.stored.containers import ContainerStore
     from orlop.storage.stored.images import StoredImageStore
+
+
+def open_storage(
+    root: str | PathLike[str],
+    run: str | PathLike[str],
+    *,
+    read_only: bool = False,
+    driver: StorageDriver | None = None,
+    additional: Sequence[str | PathLike[str]] = (),
+) -> Storage:
+    """Open a store, and make it where there is none.
+
+    Args:
+        root: Where it is.
+        run: Its mount points.
+        read_only: Write nothing.
+        driver: How layers are mounted and written to: `erofs`, `overlay` or `vfs`; what suits the
+            machine where None.
+        additional: Other stores, to be looked through after it; they are only read.
+
+    Raises:
+        NotFoundError: There is none, and nothing may be written.
+        UnsupportedError: Another version of orlop made it.
+        InvalidError: It is damaged.
+        OSError: It cannot be opened or made.
+    """
+    places = Places(Path(root).absolute(), Path(run).absolute())
+    others = [Places(Path(each).absolute(), places.run) for each in additional]
+    return Storage.open(places, read_only=read_only, driver=driver, additional=others)
 
 
 class Storage:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orlop.metadata import Images
 from orlop.storage.collect import collect
+from orlop.storage.leftovers import EMPTY_LOWER
 from orlop.storage.meter import inodes
 from orlop.storage.staging import free_space
 
@@ -44,6 +45,8 @@ class Usage:
         blobs: Content as it was fetched.
         layers: What is derived from layers: tars and directories.
         stacks: What is derived from stacks of layers: indexes and directories.
+        written: Directories of layers: what was written to them, and their big data.
+        data: Directories of images and containers: their big data, and what is their own.
         ingests: Content on its way in, what is being built, and what is being removed.
         free: Bytes that the filesystem has left.
     """
@@ -52,13 +55,27 @@ class Usage:
     blobs: Share
     layers: Share
     stacks: Share
+    written: Share
+    data: Share
     ingests: Share
     free: int
 
     @property
     def total(self) -> int:
         """All that the store occupies, but for its records."""
-        return sum(share.size for share in (self.blobs, self.layers, self.stacks, self.ingests))
+        return sum(share.size for share in self.shares.values())
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """What each kind occupies, by its name."""
+        return {
+            "blobs": self.blobs,
+            "layers": self.layers,
+            "stacks": self.stacks,
+            "written": self.written,
+            "data": self.data,
+            "unfinished": self.ingests,
+        }
 
 
 def measure(storage: Storage) -> Usage:
@@ -72,6 +89,15 @@ def measure(storage: Storage) -> Usage:
         [path for folder in _paths(places.root / kind) for path in _paths(folder)]
         for kind in ("blobs", "forms", "chains")
     )
+    written, data = (
+        [
+            path
+            for folder in folders
+            for path in _paths(places.root / folder)
+            if not path.endswith(f"/{EMPTY_LOWER}")
+        ]
+        for folders in (("layers",), ("images", "containers"))
+    )
     loose = [
         path
         for folder in (places.root / "ingest", places.staging, places.trash)
@@ -82,6 +108,8 @@ def measure(storage: Storage) -> Usage:
         blobs=_share(blobs, seen, reclaimable["blob"]),
         layers=_share(layers, seen, reclaimable["form"]),
         stacks=_share(stacks, seen, reclaimable["chain"]),
+        written=_share(written, seen, reclaimable["layers"]),
+        data=_share(data, seen, reclaimable["images"] + reclaimable["containers"]),
         ingests=_share(loose, seen, reclaimable["ingest"] + reclaimable["leftover"]),
         free=free_space(places.root),
     )
@@ -90,7 +118,9 @@ def measure(storage: Storage) -> Usage:
 def _reclaimable(collected: Collected) -> Counter[str]:
     sizes: Counter[str] = Counter()
     for item in collected.items:
-        sizes[item.kind] += item.size
+        folder = item.key.partition("/")[0]
+        loose = item.kind == "leftover" and folder in {"layers", "images", "containers"}
+        sizes[folder if loose else item.kind] += item.size
     return sizes
 
 

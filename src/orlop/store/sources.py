@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orlop.errors import InvalidReferenceError, NotFoundError, UnsupportedError
 from orlop.metadata import Images, Lease, Names, StoredImages
 from orlop.reference import DEFAULT_TAG, Reference
-from orlop.storage.keys import find_any
 from orlop.storage.lookup import find_image
-from orlop.storage.stored.facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,14 +88,20 @@ def _look_up(storage: Storage, name_or_id: str, lease: Lease | None) -> ImageRow
             if lease is not None:
                 lease.hold_in(tx, "blob", row.target_digest)
             return row
-    except NotFoundError:
-        if not any(kind == "image" for kind, _ in find_any(storage, name_or_id)):
-            raise
+    except NotFoundError as missing:
+        from orlop.storage.keys import find_object
+
+        try:
+            find_object(storage, "image", name_or_id)
+        except NotFoundError:
+            raise missing from None
     return _described(storage, name_or_id, lease)
 
 
 def _is_bare(storage: Storage, key: str) -> bool:
     """Whether a text is the very ID or name of an image that was made here, not pulled."""
+    from orlop.storage.stored.facts import read_facts
+
     with storage.database.read() as tx:
         own = StoredImages(tx).get(key)
         id = key if own is not None and own.made else Names(tx).find("image", key)  # noqa: A001
@@ -108,9 +112,16 @@ def _is_bare(storage: Storage, key: str) -> bool:
 def _described(storage: Storage, key: str, lease: Lease | None) -> ImageRow:
     """The record that an image without one would have, its documents kept by a lease."""
     from orlop.storage.stored.entry import image_row
+    from orlop.storage.stored.images import row_of
     from orlop.storage.stored.publish import describe, find_facts
 
-    _, facts = find_facts(storage, key)
+    store, facts = find_facts(storage, key)
+    if facts.pulled and store is storage:  # It has lost its names alone.
+        with storage.database.read() if lease is None else storage.database.write() as tx:
+            row = facts.rows[0] if facts.rows else row_of(tx, facts)
+            if lease is not None:
+                lease.hold_in(tx, "blob", row.target_digest)
+            return row
     if lease is None:
         raise UnsupportedError(
             f"image {facts.id} has no manifest, and gets none in a store that is only read",

@@ -7,12 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orlop.digest import Digest
-from orlop.metadata import Database
+from orlop.metadata import (
+    ContainerRow,
+    Containers,
+    Database,
+    LayerRow,
+    Layers,
+    StoredImageRow,
+    StoredImages,
+)
 from orlop.metadata.graph import NODE_KINDS, Graph, is_kept, mark, read_graph
 
 GC = "containerd.io/gc."
 POOL = [Digest.of(b"%d" % number) for number in range(5)]
 NAMES = ["a", "b", "c"]
+LAYERS = [*(key.encoded for key in POOL[:3]), "own", "other"]
+"""IDs of layers: those of stacks that came with images, and others."""
 LEASES = ["lease", "flat"]
 PAST, FUTURE, NOW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z", 1_700_000_000 * 10**9
 
@@ -60,8 +70,26 @@ labels = st.fixed_dictionaries(
 items = st.frozensets(
     st.tuples(st.sampled_from(["blob", "form", "chain", "ingest"]), keys), max_size=1
 )
+rows = st.fixed_dictionaries(
+    {
+        "parent": st.none() | st.sampled_from([*LAYERS, "ghost"]),
+        "diff_id": maybe,
+        "source": maybe,
+        "chain_id": maybe,
+        "form": st.sampled_from([None, "diff"]),
+        "pinned": st.booleans(),
+    }
+)
+layer_ids = st.sampled_from([*LAYERS, "ghost"])
+stored = st.tuples(st.none() | layer_ids, st.booleans(), maybe, maybe, maybe)
 worlds = st.fixed_dictionaries(
     {
+        "rows": st.dictionaries(st.sampled_from(LAYERS), rows, max_size=4),
+        "stored": st.dictionaries(st.sampled_from("xy"), stored),
+        "containers": st.dictionaries(
+            st.sampled_from("xy"), st.tuples(layer_ids, maybe, maybe), max_size=1
+        ),
+        "layer mounts": st.lists(layer_ids, max_size=1),
         "blobs": st.frozensets(keys),
         "edges": pairs,
         "forms": st.frozensets(keys),
@@ -110,6 +138,15 @@ def kept_by_model(world):
         for item in (("blob", target), ("blob", manifest), ("blob", image_id), ("chain", chain)):
             rules.append((("image", name), item))
     kept |= {("chain", chain) for chain in world["mounts"]}
+    kept |= {("held", layer) for layer in world["layer mounts"]}
+    for layer, manifest, config in world["containers"].values():
+        kept |= {("held", layer), ("blob", manifest), ("blob", config)}
+    for layer, made, *documents in world["stored"].values():
+        if made:
+            kept |= {("held", layer), *(("blob", document) for document in documents)}
+            kept.add(("chain", world["rows"].get(layer, {}).get("chain_id")))
+    rules += rules_of_layers(world["rows"])
+    kept |= {("held", key) for key, row in world["rows"].items() if row["pinned"]}
     for owner, found in world["labels"].items():
         me = ("image" if owner in NAMES else "blob", owner)
         for key, value in found.items():
@@ -136,10 +173,27 @@ def kept_by_model(world):
         kept |= more
 
 
+def rules_of_layers(rows):
+    """What layers need: as they are listed, or held with all that they are made of."""
+    for key, row in rows.items():
+        if row["chain_id"] is not None and row["chain_id"].encoded == key:
+            yield ("chain", row["chain_id"]), ("layer", key)
+        yield ("layer", key), ("layer", row["parent"])
+        yield ("held", key), ("layer", key)
+        yield ("held", key), ("held", row["parent"])
+        yield ("held", key), ("form", row["diff_id"])
+        yield ("held", key), ("blob", row["diff_id"])
+        yield ("held", key), ("blob", row["source"])
+        if row["form"] is not None:
+            yield ("held", key), ("chain", row["chain_id"])
+            yield ("held", key), ("chain", rows.get(row["parent"], {}).get("chain_id"))
+
+
 def recorded(world):
     chains = world["chains"] | {chain for chain, _ in world["layers"]}
     found = {"blob": world["blobs"], "form": world["forms"], "chain": chains}
     found["image"] = world["images"]
+    found["layer"] = world["rows"]
     return {(kind, key) for kind, all_of_it in found.items() for key in all_of_it}
 
 
@@ -164,6 +218,13 @@ def fill(tx, world):
             " created_at_ns) VALUES (?, ?, ?, '', '', 1, 1, 1)",
             (str(number), chain, str(number)),
         )
+    for number, layer in enumerate(world["layer mounts"]):
+        tx.execute(
+            "INSERT INTO mounts (id, layer, target, driver, boot_id, mount_namespace, mount_id,"
+            " created_at_ns) VALUES (?, ?, ?, '', '', 1, 1, 1)",
+            (f"layer-{number}", layer, f"layer-{number}"),
+        )
+    fill_stored(tx, world)
     for lease in LEASES:
         tx.execute("INSERT INTO leases VALUES (?, 0, 0, 0, '', 1, NULL)", (lease,))
         for kind, key in world[lease]:
@@ -173,6 +234,22 @@ def fill(tx, world):
         table = "lease" if owner in LEASES else "image" if owner in NAMES else "blob"
         for key, value in found.items():
             tx.execute(f"INSERT INTO {table}_labels VALUES (?, ?, ?)", (owner, key, value))
+
+
+def fill_stored(tx, world):
+    for key, row in world["rows"].items():
+        Layers(tx).create(LayerRow(id=key, created_at_ns=1, **row))
+    for key, (layer, made, target, manifest, config) in world["stored"].items():
+        stored = StoredImageRow(
+            id=key, layer=layer, made=made, target="" if made else None, target_digest=target,
+            manifest_digest=manifest, config_digest=config, created_at_ns=1,
+        )  # fmt: skip
+        StoredImages(tx).put(stored)
+    for key, (layer, manifest, config) in world["containers"].items():
+        container = ContainerRow(
+            id=key, layer=layer, manifest_digest=manifest, config_digest=config, created_at_ns=1
+        )
+        Containers(tx).create(container)
 
 
 class UndoError(Exception):

@@ -1,3 +1,6 @@
+import io
+import sys
+
 import pytest
 
 from support.images import ImageBuilder, device, directory, fifo, file, symlink
@@ -48,3 +51,13 @@ def filled(layout, tmp_path_factory):
 def empty(tmp_path):
     """A store of the test's own."""
     return StoreUnderTest(tmp_path, driver="directory")
+
+
+@pytest.fixture
+def type_in(monkeypatch):
+    """Put bytes into standard input."""
+
+    def put(data):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return put

@@ -61,7 +61,7 @@ def test_df_as_json(filled):
     assert found["images"] == 1
     assert found["blobs"]["count"] == 4
     assert found["layers"]["count"] == 2
-    shares = [found[name] for name in ("blobs", "layers", "stacks", "ingests")]
+    shares = [found[name] for name in ("blobs", "layers", "stacks", "written", "data", "ingests")]
     assert all(set(share) == {"count", "size", "reclaimable"} for share in shares)
     assert found["total"] == sum(share["size"] for share in shares)
     assert found["layers"]["size"] > 256 * 9000
@@ -72,7 +72,7 @@ def test_df_for_people(filled):
     lines = [line.split() for line in filled.orlop("df").out.splitlines()]
     assert lines[0] == ["WHAT", "COUNT", "SIZE", "RECLAIMABLE"]
     assert [line[0] for line in lines[1:]] == [
-        "blobs", "layers", "stacks", "unfinished", "all", "free",
+        "blobs", "layers", "stacks", "written", "data", "unfinished", "all", "free",
     ]  # fmt: skip
 
 

@@ -1,17 +1,20 @@
 """What the pages show in Python runs as it stands there, one block after the other."""
 
+import gzip
 import io
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 
 import orlop
+from orlop.cli.commands import COMMANDS, Command
 from orlop.content import MemoryContent
 from orlop.digest import Digest
 from orlop.layout import DirectoryDriver, read_index
 from orlop.layout.validation import validate
-from support.images import ImageBuilder, file, tar
+from support.images import ImageBuilder, directory, file, tar
 
 DOCS = Path(__file__).parents[3] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,3 +63,42 @@ def test_images(store, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert names["images"].get("docker.io/library/debian:12").labels == {"team": "sea"}
     assert names["content"].read(names["digest"], len(DATA)) == DATA
+
+
+def test_storage(tmp_path, monkeypatch, capsys):
+    """Whole copies need no right to mount: they are the directories that they are written to."""
+    monkeypatch.chdir(tmp_path)
+    base = tar(directory("etc"), file("etc/motd", b"old"))
+    layout = ImageBuilder().layer(directory("etc"), file("etc/hostname")).write(tmp_path / "from")
+    with orlop.open_store(tmp_path / "root", tmp_path / "run", driver="vfs") as store:
+        store.pull(layout.source, tag="debian:12", driver="directory")
+        names = run("storage.md", store=store, orlop=orlop, tar=io.BytesIO(base))
+        assert [each.path for each in store.layers.changes("work")] == [b"etc/motd"]
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(names["archive"]))) as archive:
+            assert archive.extractfile("etc/motd").read() == b"hello\n"
+        assert store.image("web:1").read("/etc/hostname") == b"web\n"
+        assert store.image("mine:1").read("/etc/motd") == b"hello\n"
+        manifest = store.image("mine:1").target.digest
+        assert read_index(DirectoryDriver("layout")).manifests[0].digest == manifest
+        assert store.containers.list() == ()
+    assert "etc/hostname" in capsys.readouterr().out
+    assert Path("web.tar").exists()
+
+
+def test_the_commands_that_are_shown_exist():
+    """Each word that follows `orlop` on a page, as far as it is a command, is one."""
+    pages = [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
+    lines = [
+        line
+        for page in pages
+        for line in re.findall(r"^    (orlop .*)$", page.read_text(), re.MULTILINE)
+    ]
+    assert len(lines) > 40
+    for line in lines:
+        entries = [each for group in COMMANDS.values() for each in group]
+        for word in line.partition("#")[0].split()[1:]:
+            known = {each.name: each for each in entries}
+            assert word in known, line
+            if isinstance(known[word], Command):
+                break
+            entries = known[word].verbs

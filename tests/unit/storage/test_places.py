@@ -11,7 +11,18 @@ from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
 from orlop.storage.places import FORMAT_VERSION, Places, check_format, prepare
 from orlop.storage.storage import Storage
 
-FOLDERS = {"blobs", "ingest", "forms", "chains", "staging", "locks", "trash"}
+FOLDERS = {
+    "layers",
+    "images",
+    "containers",
+    "blobs",
+    "ingest",
+    "forms",
+    "chains",
+    "staging",
+    "locks",
+    "trash",
+}
 
 
 def test_a_new_store_has_its_folders_and_its_format(places):

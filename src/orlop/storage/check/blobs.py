@@ -66,15 +66,12 @@ class BlobExaminer:
             yield self._lost(record.digest, "digest", "has other bytes than its digest says")
 
     def _lost(self, digest: Digest, damage: Damage, what: str) -> Finding:
-        return self._finding(digest, damage, what, self._remedy(digest))
-
-    def _remedy(self, digest: Digest) -> Remedy:
         with self._examination.read() as tx:
-            if not is_needed(tx, "blob", digest):
-                return "remove"
-        if has_twin(self._examination, digest) or in_additional(self._storage, digest):
-            return "rebuild"
-        return "fetch"
+            needed = is_needed(tx, "blob", digest)
+        if not needed:
+            return self._finding(digest, "leftover", f"{what}, and nothing needs it", "remove")
+        twin = has_twin(self._examination, digest) or in_additional(self._storage, digest)
+        return self._finding(digest, damage, what, "rebuild" if twin else "fetch")
 
     def _finding(self, digest: Digest, damage: Damage, what: str, remedy: Remedy) -> Finding:
         return Finding(

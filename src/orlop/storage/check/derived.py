@@ -73,8 +73,7 @@ class FormExaminer:
     def _look(self, record: DerivedRecord, path: Path) -> Iterator[Finding]:
         wrong = _wrong(self._examination, record, path)
         if wrong is not None:
-            damage, what = wrong
-            yield self._finding(record.source, record.kind, damage, what, self._remedy(record))
+            yield self._damaged(record, *wrong)
 
     def _scan(self, tar: Path) -> UnpackedLayer | None:
         """What a tar does, and its digest, which is noted; None where it is none."""
@@ -94,18 +93,20 @@ class FormExaminer:
         except OSError:
             return
         if Digest.of(data) == record.digest and data != scanned.changeset:
-            what, remedy = "is not what the tar does", self._remedy(record)
-            yield self._finding(record.source, CHANGESET, "mismatch", what, remedy)
+            yield self._damaged(record, "mismatch", "is not what the tar does")
 
-    def _remedy(self, record: DerivedRecord) -> Remedy:
+    def _damaged(self, record: DerivedRecord, damage: Damage, what: str) -> Finding:
+        remedy: Remedy = "rebuild"
         with self._examination.read() as tx:
-            if not is_needed(tx, "form", record.source):
-                return "remove"
-        try:
-            find_blob(self._storage, record.source)
-        except NotFoundError:
-            return "fetch"
-        return "rebuild"
+            needed = is_needed(tx, "form", record.source)
+        if not needed:
+            damage, what, remedy = "leftover", f"{what}, and nothing needs it", "remove"
+        else:
+            try:
+                find_blob(self._storage, record.source)
+            except NotFoundError:
+                remedy = "fetch"
+        return self._finding(record.source, record.kind, damage, what, remedy)
 
     def _finding(
         self, diff_id: Digest, kind: str, damage: Damage, what: str, remedy: Remedy
@@ -155,12 +156,15 @@ class ChainExaminer:
             if record.writer_version == chains.WRITER_VERSION:
                 wrong = _wrong(self._examination, record, folder / record.kind)
                 if wrong is not None:
-                    yield self._finding(source, record.kind, *wrong, self._remedy(source))
+                    yield self._damaged(record, *wrong)
 
-    def _remedy(self, source: Digest) -> Remedy:
+    def _damaged(self, record: DerivedRecord, damage: Damage, what: str) -> Finding:
         with self._examination.read() as tx:
-            needed = is_needed(tx, "chain", source)
-        return "rebuild" if needed else "remove"
+            needed = is_needed(tx, "chain", record.source)
+        if needed:
+            return self._finding(record.source, record.kind, damage, what, "rebuild")
+        what = f"{what}, and nothing needs it"
+        return self._finding(record.source, record.kind, "leftover", what, "remove")
 
     def _finding(
         self, source: Digest, kind: str, damage: Damage, what: str, remedy: Remedy

@@ -9,7 +9,8 @@ from hashlib import file_digest
 from typing import TYPE_CHECKING, Protocol
 
 from orlop.digest import Digest, digest_of
-from orlop.metadata.graph import is_kept
+from orlop.metadata.gc import ended_leases
+from orlop.metadata.graph import is_kept, mark, read_graph
 from orlop.metadata.leases import Leases, is_live
 
 if TYPE_CHECKING:
@@ -86,8 +87,15 @@ def is_leased(tx: Transaction, kind: str, key: str) -> bool:
 
 
 def is_needed(tx: Transaction, kind: NodeKind, key: str) -> bool:
-    """Whether anything keeps a recorded thing, so that it is not garbage."""
-    return is_kept(tx, kind, key, time.time_ns())
+    """Whether anything keeps a recorded thing, so that it is not garbage.
+
+    Leases that have ended keep nothing, though they may be recorded still.
+    """
+    now = time.time_ns()
+    if not is_kept(tx, kind, key, now):
+        return False
+    ended = {record.id for record in ended_leases(tx, now)}
+    return not ended or (kind, key) not in mark(read_graph(tx, now_ns=now, ended=ended))
 
 
 def in_additional(storage: Storage, digest: Digest) -> bool:

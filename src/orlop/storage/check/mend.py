@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from orlop._sys.lock import FileLock
 from orlop.content import DigestDirectory
 from orlop.digest import Digest, chain_on
 from orlop.errors import NotFoundError, UnsupportedError
+from orlop.images.sources import layer_sources
 from orlop.metadata import (
     BigData,
     Blobs,
@@ -21,7 +23,8 @@ from orlop.metadata import (
     StoredImages,
 )
 from orlop.metadata.content import LeasedContent
-from orlop.metadata.gc import forget_stale_mounts, is_named
+from orlop.metadata.gc import forget_holders, is_named
+from orlop.spec import Manifest
 from orlop.storage.chains import INDEX
 from orlop.storage.check.blobs import has_twin
 from orlop.storage.check.checker import DEFAULT_MAX_AGE
@@ -41,10 +44,11 @@ from orlop.storage.rebuild import build_form, ensure_form
 from orlop.storage.staging import discard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from orlop.metadata import Transaction
+    from orlop.metadata import LayerSource, Transaction
     from orlop.metadata.leases import Kind
+    from orlop.spec import Index
     from orlop.storage.check.fetcher import BlobFetcher
     from orlop.storage.check.report import Finding
     from orlop.storage.forms import FormKind
@@ -312,7 +316,7 @@ class Mender:
                 if document is not None and Blobs(tx).get(digest) is not None:
                     Blobs(tx).link(digest, names_of(document))
             if diff_ids and kind != "container":
-                Layers(tx).put_stack(diff_ids)
+                Layers(tx).put_stack(diff_ids, _sources(documents.values(), len(diff_ids)))
 
     def _fetch_missing(self, finding: Finding, kinds: tuple[str, ...]) -> None:
         """Fetch all that an image needs and that is not stored."""
@@ -335,7 +339,7 @@ class Mender:
         found: list[Digest] = [] if needs is None else list(needs.documents)
         for digest in tuple(found):
             document = read_stored(self._storage, digest)
-            if document is not None and not hasattr(document, "manifests"):
+            if isinstance(document, Manifest):
                 found += sorted(names_of(document))
         with self._storage.database.read() as tx:
             return [each for each in dict.fromkeys(found) if Blobs(tx).get(each) is None]
@@ -370,8 +374,7 @@ class Mender:
             )
             return
         self._storage.mounts.clean()
-        with self._storage.database.write() as tx:
-            forget_stale_mounts(tx)
+        forget_holders(self._storage.database, time.time_ns())
 
     def _file(self, finding: Finding) -> None:
         path = Path(finding.id)
@@ -404,3 +407,11 @@ class Mender:
                 f"the content of {finding.subject} {finding.id} is lost",
                 hint="have the record removed by force",
             )
+
+
+def _sources(documents: Iterable[Manifest | Index | None], count: int) -> tuple[LayerSource, ...]:
+    """What the layers of an image came in, one for each, where its manifest is here."""
+    for document in documents:
+        if isinstance(document, Manifest) and len(document.layers) == count:
+            return layer_sources(document.layers)
+    return ()

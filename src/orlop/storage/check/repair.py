@@ -8,9 +8,11 @@ rounds.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import OrlopError
+from orlop.metadata.gc import forget_holders
 from orlop.storage.check.checker import DEFAULT_MAX_AGE, check
 from orlop.storage.check.mend import Mender
 from orlop.storage.check.report import Repaired
@@ -34,6 +36,7 @@ def repair(
     force: bool = False,
 ) -> Repaired:
     """Mend a store, and say how; see `Storage.repair`."""
+    forget_holders(storage.database, time.time_ns())
     mender = Mender(storage, fetcher=fetcher, force=force, max_age=max_age)
     report = check(storage, quick=quick, max_age=max_age)
     seen: dict[Finding, None] = {}

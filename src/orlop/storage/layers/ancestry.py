@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from orlop.errors import InvalidError
 from orlop.metadata import Layers
-from orlop.storage.chains import LEFT_OUT, Stack
+from orlop.storage.chains import Stack
 from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.left_out import note_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +79,8 @@ def directory_of(storage: Storage, row: LayerRow) -> Path:
 
 
 def note_of(storage: Storage, row: LayerRow) -> Path:
-    """Where it is noted what a layer's whole copy lacks: `layers/<id>/left-out.json`."""
-    return storage.places.layer(row.id) / LEFT_OUT
+    """Where it is noted what a layer's whole copy lacks: `layers/<id>/tree.lacks`."""
+    return storage.places.layer(row.id) / note_name("tree")
 
 
 def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002

@@ -50,21 +50,32 @@ class Applier:
 
     def apply(self, id: str, stream: BinaryIO) -> LayerRow:  # noqa: A002
         """Change a layer by a tar, and return its record; see `LayerStore.apply_diff`."""
+        self._require_free(id)
         self._frozen(ancestry(self._storage, id)[0].row.parent)
-        mounts = self._layers.mounts
-        with mounts.lock(id), Lease(self._storage.database, "apply") as lease:
-            mounts.require_unmounted(id)
-            with self._storage.database.read() as tx:
-                _require_childless(tx, id)
-            taken = self._merged(id, take_stream(self._storage, stream, lease), lease)
-            layers = ancestry(self._storage, id)
-            with self._storage.database.write() as tx:
-                lease.require_in(tx)
-                _require_childless(tx, id)
-                row = holding(row_of(tx, id), taken, chain_below(layers[1:]))
-                row = replace(row, frozen=row.frozen or layers[0].written)
-                Layers(tx).replace(row)
-            self._layers.freezer.thaw(id)
+        with Lease(self._storage.database, "apply") as lease:
+            taken = take_stream(self._storage, stream, lease)
+            with self._layers.mounts.lock(id):
+                return self._hold(id, taken, lease)
+
+    def _require_free(self, id: str) -> None:  # noqa: A002
+        """Succeed if a layer may be changed, before anything is done for it."""
+        with self._layers.mounts.lock(id):
+            self._layers.mounts.require_unmounted(id)
+        with self._storage.database.read() as tx:
+            _require_childless(tx, id)
+
+    def _hold(self, id: str, taken: Taken, lease: Lease) -> LayerRow:  # noqa: A002
+        """Let a layer, whose lock is held, hold a tar besides what it has."""
+        self._layers.mounts.require_unmounted(id)
+        taken = self._merged(id, taken, lease)
+        layers = ancestry(self._storage, id)
+        with self._storage.database.write() as tx:
+            lease.require_in(tx)
+            _require_childless(tx, id)
+            row = holding(row_of(tx, id), taken, chain_below(layers[1:]))
+            row = replace(row, frozen=row.frozen or layers[0].written)
+            Layers(tx).replace(row)
+        self._layers.freezer.thaw(id)
         return row
 
     def _frozen(self, id: str | None) -> list[Located]:  # noqa: A002

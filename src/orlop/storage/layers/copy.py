@@ -7,7 +7,7 @@ files are cloned where the filesystem can do that.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from orlop._sys.handle import Fd
 from orlop.metadata import Lease
@@ -17,7 +17,7 @@ from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.copy_time import note_copied
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.reading import open_shared
-from orlop.storage.left_out import left_out_by, read_note
+from orlop.storage.left_out import LeftOut, read_note
 from orlop.storage.places import writing_to
 from orlop.storage.staging import staging_directory
 from orlop.tree import walk
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     from orlop.idmap import IdMapping
     from orlop.rootfs import WriteReport
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.left_out import LeftOut
     from orlop.storage.storage import Storage
     from orlop.tree import Node
-
-    Policy: TypeAlias = Literal["strict", "drop"]
 
 
 def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
@@ -65,15 +62,14 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
 
 def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
     """Write the files, and return what cannot be kept of them."""
-    owners = storage.mountables.keeps_owners
-    policy: Policy = "strict" if storage.mountables.privileged else "drop"
+    owners = storage.mountables.keeps_owners or storage.mountables.maps_ids
     mapping = mapping_of(layers[0].row)
     parent = layers[1] if len(layers) > 1 and layers[0].row.diff_id is None else None
     with Fd(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as output:
         if parent is not None and parent.row.form == "tree" and parent.written:
-            report = _clone(parent, output, mapping, owners, policy)
+            report = _clone(parent, output, mapping, ownership=owners)
             known = read_note(note_of(parent.storage, parent.row))
-            return known.also(left_out_by(report, owners=owners))
+            return known.also(LeftOut.by(report, owners=owners))
         storage.layers.differ.require_forms(layers)
         with Contents(storage) as contents:
             root = contents.tree(layers)
@@ -84,14 +80,13 @@ def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
                 output.fileno(),
                 contents.open,
                 ownership=owners,
-                xattrs=policy,
-                devices=policy,
+                xattrs="strict" if owners else "drop",
             )
-            return left_out_by(report, owners=owners)
+            return LeftOut.by(report, owners=owners)
 
 
 def _clone(
-    parent: Located, output: Fd, mapping: IdMapping | None, owners: bool, policy: Policy
+    parent: Located, output: Fd, mapping: IdMapping | None, *, ownership: bool
 ) -> WriteReport:
     stored = mapping_of(parent.row)
 
@@ -106,9 +101,8 @@ def _clone(
             source.fileno(),
             output.fileno(),
             change=None if stored == mapping else change,
-            ownership=owners,
-            xattrs=policy,
-            devices=policy,
+            ownership=ownership,
+            xattrs="strict" if ownership else "drop",
         )
 
 

@@ -48,8 +48,6 @@ class Making:
         id_mapping: IdMapping | None = None,
     ) -> LayerRow:
         """The record of a layer that is to be made; see `create`."""
-        if parent is not None:
-            self._storage.layers.mounts.forget_dead(parent)
         return LayerRow(
             id=new_id() if id is None else check_id(id),
             parent=parent,

@@ -143,15 +143,11 @@ class LayerMounts:
         found = self._here(self._recorded(id))
         return None if found is None else found[0]
 
-    def forget_dead(self, id: str) -> None:  # noqa: A002
-        """Take away a mount that takes writes and whose holders are all gone, if there is one.
-
-        Raises:
-            InUseError: Files below it are open.
-        """
-        if any(record.writable and not holders for record, holders in self._recorded(id)):
-            with self.lock(id):
-                self.find(id)
+    def writable(self, id: str) -> bool:  # noqa: A002
+        """Whether a mount takes writes that somebody holds; one that nobody holds is taken away."""
+        with self.lock(id):
+            self.find(id)
+        return any(record.writable for record, _ in self._recorded(id))
 
     def count(self, id: str) -> int:  # noqa: A002
         """How many hold the mount of a layer."""
@@ -244,7 +240,7 @@ class LayerMounts:
         """Succeed if a layer is not mounted for writing, as a transaction sees it.
 
         Raises:
-            InUseError: It is, or was by a process that has been killed since.
+            InUseError: It is, or was by a process that has been killed since; see `writable`.
         """
         targets = [
             record.target for record in Mounts(tx).of_layer(id, boot_id()) if record.writable

@@ -362,7 +362,7 @@ class LayerStore:
             if each.row.form == "tree" and each.written:
                 return read_note(note_of(each.storage, each.row))
             if each.row.diff_id is not None:
-                return self._storage.chains.left_out(stack_of(layers[at:]))
+                return self._storage.mountables.left_out(stack_of(layers[at:]))
         return LeftOut()
 
     def size(self, key: str) -> int:

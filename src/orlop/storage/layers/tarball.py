@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from orlop._sys.sync import sync_directory
 from orlop.compression import Compressor
+from orlop.content import ensure_directory
 from orlop.digest import Digest, new_hash
 from orlop.errors import InvalidLayerError
 from orlop.mediatype import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
@@ -22,7 +23,6 @@ from orlop.metadata import BlobRecord, Blobs, Lease
 from orlop.metadata.content import LeasedContent
 from orlop.spec import Descriptor
 from orlop.storage.build import LayerLimits
-from orlop.storage.forms import CHANGESET
 from orlop.storage.places import writing_to
 from orlop.storage.sinks import TarSink
 from orlop.storage.staging import staging_directory
@@ -155,15 +155,14 @@ class TarTaker:
         blob = places.blob(diff_id)
         self._lease.hold_all([("blob", diff_id), ("form", diff_id)])
         _sync_file(self._path)
-        blob.parent.mkdir(mode=0o700, exist_ok=True)
-        if self._storage.forms.find(diff_id, "tar") is None or not blob.exists():
+        ensure_directory(str(blob.parent))
+        if self._storage.forms.usable(diff_id, "tar") is None:
             form = self._path.with_name("form")
             os.link(self._path, form)
-            os.rename(self._path, blob)
-            sync_directory(blob.parent)
             self._storage.forms.publish(layer, form, "tar", self._lease)
-        elif self._storage.forms.find(diff_id, CHANGESET) is None:
-            self._storage.forms.publish(layer, self._path, "tar", self._lease)
+        if not blob.exists():
+            os.rename(self._path, blob)
+        sync_directory(blob.parent)  # Who was killed may have named it, and not done this.
         record = BlobRecord(
             digest=diff_id,
             size=layer.size,

@@ -223,7 +223,7 @@ class Viewer:
             wanted = mountables.best_storage_driver()
         if wanted == "erofs":
             return "erofs"
-        return "overlay" if wanted == "overlay" and mountables.privileged else "directory"
+        return "overlay" if wanted == "overlay" and mountables.keeps_owners else "directory"
 
     def _shown(self, view: View, written: Written, mapping: IdMapping | None) -> Path | MountHandle:
         """A directory, or a mount that shows it with the IDs that the layer is to have."""

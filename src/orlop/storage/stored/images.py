@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from orlop._sys.process import boot_id
 from orlop.digest import empty_digest
-from orlop.errors import AlreadyExistsError, InUseError, InvalidError, UnsupportedError
+from orlop.errors import (
+    AlreadyExistsError,
+    InUseError,
+    InvalidError,
+    LimitExceededError,
+    UnsupportedError,
+)
 from orlop.metadata import (
     BigData,
     Containers,
@@ -24,6 +30,7 @@ from orlop.metadata import (
 from orlop.storage.keys import find_object
 from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.naming import (
+    MAX_NAMES,
     check_id,
     check_metadata,
     check_names,
@@ -324,8 +331,10 @@ class StoredImageStore:
         id = self._own(key)  # noqa: A001
         with self._storage.database.write() as tx:
             facts = _require(tx, id)
-            wanted = tuple(dict.fromkeys(choose(facts)))
-            _set_names(tx, facts, (*facts.names, *wanted) if keep else wanted)
+            wanted = tuple(dict.fromkeys((*(facts.names if keep else ()), *choose(facts))))
+            if len(wanted) > max(MAX_NAMES, len(facts.names)):
+                raise LimitExceededError(f"{len(wanted)} names", limit="MAX_NAMES", value=MAX_NAMES)
+            _set_names(tx, facts, wanted)
             return image_in(tx, _require(tx, id))
 
 

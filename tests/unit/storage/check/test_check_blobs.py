@@ -101,7 +101,8 @@ def test_what_nothing_needs_is_removed(storage, places, flip):
     with Lease(storage.database, "test") as lease:
         digest = LeasedContent(storage.content, storage.database, lease).put(b"garbage")
     flip(places.blob(digest))
-    assert [each.remedy for each in storage.check().damaged] == ["remove"]
+    assert found(storage.check()) == []
+    assert [each.remedy for each in storage.check().leftovers] == ["remove"]
     assert storage.repair().left.findings == ()
     assert not places.blob(digest).exists()
     with storage.database.read() as tx:

@@ -91,7 +91,7 @@ def test_what_nothing_needs_is_removed(store, storage, places, image, flip):
     index = places.chain(image._stack.chain_id) / INDEX
     store.remove("box")
     index.unlink()
-    assert found(storage.check()) == [("missing", "chain", "remove")]
+    assert found(storage.check()) == [("leftover", "chain", "remove")]
     assert storage.repair().left.findings == ()
     with storage.database.read() as tx:
         assert list(Chains(tx).list()) == []
