@@ -65,7 +65,6 @@ class View:
         directory: That directory.
         below: The mount of the stack that it stands on, if any.
         holder: What holds that one until the layer's own mount is recorded.
-        layers: The other layers whose directories it shows, which are to stay where they are.
     """
 
     def __init__(self) -> None:
@@ -73,7 +72,6 @@ class View:
         self.directory: Path | None = None
         self.below: MountRecord | None = None
         self.holder = ""
-        self.layers: tuple[str, ...] = ()
         self.stack = ExitStack()
 
 
