@@ -10,7 +10,7 @@ from orlop.errors import InUseError
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_id, nothing_called
-from orlop.storage.layers.making import forget_layer
+from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.layers.mapping import encode_mapping, mapping_of
 from orlop.storage.naming import (
     change_names,
@@ -281,7 +281,7 @@ class ContainerStore:
             force: Also while it is mounted: the mount is taken away first.
 
         Raises:
-            InUseError: It is mounted, or layers stand on its own.
+            InUseError: It is mounted, or layers stand on its own, or images.
             NotFoundError: There is no such container.
             OSError: It could not be removed.
         """
@@ -342,9 +342,12 @@ class ContainerStore:
     def _rename(
         self, key: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
     ) -> Container:
-        row = self._row(key)
+        id = self.resolve(key)  # noqa: A001
         with self._storage.database.write() as tx:
-            change_names(tx, "container", row.id, add=add, remove=remove)
+            row = Containers(tx).get(id)
+            if row is None:
+                raise nothing_called("container", key)
+            change_names(tx, "container", id, add=add, remove=remove)
             return self._read(tx, row)
 
     @staticmethod
@@ -366,11 +369,11 @@ def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) 
 
 
 def _forget(tx: Transaction, row: ContainerRow) -> None:
-    children = Layers(tx).children(row.layer)
-    if children:
+    users = replace(users_in(tx, row.layer), containers=())
+    if users:
         raise InUseError(
-            f"the layer of container {row.id} is needed by {len(children)} others",
-            users=[f"layer {child}" for child in children],
+            f"the layer of container {row.id} is needed by {', '.join(users)}",
+            users=tuple(users),
             hint="remove those first",
         )
     Containers(tx).delete(row.id)

@@ -157,6 +157,11 @@ class RecordsContract(StorageContractBase):
         with pytest.raises(InUseError) as caught:
             storage.layers.delete(container.layer)
         assert caught.value.users == (f"container {container.id}",)
+        above = storage.images.create(container.layer)
+        with pytest.raises(InUseError) as caught:
+            storage.containers.delete(container.id, force=True)
+        assert caught.value.users == (f"image {above.id}",)
+        storage.images.delete(above.id)
         storage.containers.delete(container.id)
         storage.images.delete(made.id)
         storage.layers.delete(child.id)
