@@ -190,23 +190,26 @@ class LayerMounts:
             OSError: Unmounting failed.
         """
         with self.lock(id):
+            if force:
+                self.take_away(id)
+                return 0
             found = self._here(self._recorded(id))
             if found is None:
                 return 0
             record, holders = found
             free = [holder for holder in holders if holder.owner is None]
-            if not free and not force:
+            if not free:
                 pids = [str(holder.owner.pid) for holder in holders if holder.owner]
                 raise InUseError(
                     f"{record.target} is held by process {', '.join(pids)}",
                     users=[f"process {pid}" for pid in pids],
                     hint="end it, or unmount by force",
                 )
-            if len(holders) > 1 and not force:
+            if len(holders) > 1:
                 with self._storage.database.write(durable=False) as tx:
                     Mounts(tx).release(free[0].id)
                 return len(holders) - 1
-            self._take_away(record, lazy=force)
+            self._take_away(record, lazy=False)
             return 0
 
     def take_away(self, id: str) -> None:  # noqa: A002
