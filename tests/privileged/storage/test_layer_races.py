@@ -2,11 +2,14 @@
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
+from orlop.digest import chain_on
+from orlop.errors import InUseError
 from orlop.storage.layers.ancestry import ancestry
-from orlop.storage.layers.view import ViewOptions
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
 from orlop.testing.storage.base import member, mounts_below, put, tar
@@ -39,8 +42,35 @@ def written(storage, *names):
     return layer
 
 
-def freeze(storage, id):
-    storage.layers.freezer.freeze(ancestry(storage, id))
+def freeze(storage, layer):
+    storage.layers.freezer.freeze(ancestry(storage, layer.id))
+
+
+class Meanwhile(io.BytesIO):
+    """A tar, before whose first byte something happens."""
+
+    def __init__(self, happens, *members):
+        super().__init__(tar(*members))
+        self.happens = happens
+
+    def read(self, size=-1):
+        if not self.tell():
+            self.happens()
+        return super().read(size)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from orlop.storage.places import Places
+from orlop.storage.storage import Storage
+root, run, driver, layer = sys.argv[1:]
+with Storage.open(Places(Path(root), Path(run)), driver=driver) as storage:
+    with storage.layers.mount(layer) as path:
+        print(path, flush=True)
+        sys.stdin.read()
+        (path / "late").write_text("late")
+"""
 
 
 def test_a_parent_becomes_a_tar_while_its_child_is_being_mounted(storage, other):
@@ -53,7 +83,7 @@ def test_a_parent_becomes_a_tar_while_its_child_is_being_mounted(storage, other)
     def slow(layers, options):
         calls.append(options)
         if len(calls) == 1:
-            freeze(other, parent.id)
+            freeze(other, parent)
         return view(layers, options)
 
     mounts._view = slow
@@ -72,10 +102,52 @@ def test_a_parent_becomes_a_tar_after_its_child_was_opened(storage, other):
     def slow(layers, *arguments):
         tries.append(layers)
         if len(tries) == 1:
-            freeze(other, parent.id)
+            freeze(other, parent)
         return attach(layers, *arguments)
 
     mounts._attach = slow
     with storage.layers.mount(child.id) as path:
         assert os.listdir(path) == ["f"]
         assert (path / "f").read_text() == "f"
+
+
+def test_a_parent_is_written_to_while_a_tar_for_it_comes_in(storage, other):
+    parent = storage.layers.create()
+
+    def write():
+        with other.layers.mount(parent.id) as path:
+            (path / "late").write_text("late")
+
+    child = storage.layers.put(Meanwhile(write, member("f", b"f")), parent.id)
+    assert child.chain_id == chain_on(storage.layers.get(parent.id).chain_id, child.diff_id)
+    with storage.layers.mount(child.id) as path:
+        assert sorted(os.listdir(path)) == ["f", "late"]
+
+
+def test_a_parent_takes_a_tar_while_another_one_for_it_comes_in(storage, other):
+    parent = put(storage, member("f", b"f"))
+
+    def apply():
+        other.layers.apply_diff(parent.id, io.BytesIO(tar(member("g", b"g"))))
+
+    child = storage.layers.put(Meanwhile(apply, member("h", b"h")), parent.id)
+    assert child.chain_id == chain_on(storage.layers.get(parent.id).chain_id, child.diff_id)
+    with storage.layers.mount(child.id) as path:
+        assert sorted(os.listdir(path)) == ["f", "g", "h"]
+
+
+def test_what_is_written_in_another_mount_namespace_stays_a_directory(storage):
+    layer = written(storage, "f")
+    words = [storage.places.root, storage.places.run, storage.driver, layer.id]
+    with subprocess.Popen(
+        ["unshare", "--mount", sys.executable, "-c", HOLDER, *map(str, words)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as holder:  # fmt: skip
+        assert holder.stdout.readline()
+        with pytest.raises(InUseError) as caught:
+            put(storage, member("g", b"g"), parent=layer.id)
+        assert [each.partition(" ")[0] for each in caught.value.users] == ["mount"]
+        holder.stdin.close()
+    assert storage.layers.get(layer.id).diff_id is None
+    with storage.layers.mount(layer.id, read_only=True) as path:
+        assert sorted(os.listdir(path)) == ["f", "late"]

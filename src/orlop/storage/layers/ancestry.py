@@ -126,11 +126,7 @@ def seen_of(layers: Sequence[Located]) -> Sequence[Located]:
 def is_unchanged(tx: Transaction, layer: Located) -> bool:
     """Whether a layer still holds the tar that it held, and its directory counts as it did."""
     row = Layers(tx).get(layer.row.id)
-    return (
-        row is not None
-        and row.diff_id == layer.row.diff_id
-        and row.frozen <= layer.row.frozen
-    )
+    return row is not None and row.diff_id == layer.row.diff_id and row.frozen <= layer.row.frozen
 
 
 def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Ground:
