@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 
@@ -151,3 +152,19 @@ def test_what_is_written_in_another_mount_namespace_stays_a_directory(storage):
     assert storage.layers.get(layer.id).diff_id is None
     with storage.layers.mount(layer.id, read_only=True) as path:
         assert sorted(os.listdir(path)) == ["f", "late"]
+
+
+def test_a_forked_child_reads_nothing(storage):
+    """What its parent no longer reads may be deleted while the child lives."""
+    layer = written(storage, "f")
+    stream = storage.layers.diff(layer.id)
+    stream.read(100)
+    child = os.fork()
+    if not child:
+        signal.pause()
+    try:
+        stream.close()
+        storage.layers.delete(layer.id)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
