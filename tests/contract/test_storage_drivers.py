@@ -153,7 +153,7 @@ def test_with_ids_for_automatic_mappings(tmp_path):
     file = tmp_path / "subordinate"
     file.write_text("containers:300000:200000\n")
     binds = "".join(f"mount --bind {file} /etc/{name}\n" for name in ("subuid", "subgid"))
-    words = [sys.executable, "-c", PYTEST, *OPTIONS, "-k", "automatic or more_ids"]
+    words = [sys.executable, "-c", PYTEST, *OPTIONS, "-k", "test_automatic or test_more_ids"]
     words += [str(Path(__file__)), f"--basetemp={tmp_path / 'inside'}"]
     script = binds + 'exec "$@"'
     passes(

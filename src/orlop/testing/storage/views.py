@@ -36,8 +36,8 @@ def differences(left: Node, right: Node) -> list[str]:
 def without_links(node: Node) -> Node:
     """A view in which every name has an inode of its own."""
     new = Node(
-        node.mode, node.uid, node.gid, node.mtime_ns, node.size, node.rdev, node.target, node.xattrs,
-        node.source,
+        node.mode, node.uid, node.gid, node.mtime_ns, node.size, node.rdev, node.target,
+        node.xattrs, node.source,
     )  # fmt: skip
     if new.children is not None:
         children = (node.children or {}).items()
