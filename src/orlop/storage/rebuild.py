@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.lock import FileLock
-from orlop.errors import NeedsParentsError, NotFoundError
-from orlop.metadata import Blobs, Layers
+from orlop.digest import Digest
+from orlop.errors import NeedsParentsError, NotFoundError, OrlopError
+from orlop.metadata import Blobs, Chains, Layers
 
 if TYPE_CHECKING:
-    from orlop.digest import Digest
     from orlop.metadata import Lease
     from orlop.storage.chains import Stack
     from orlop.storage.forms import FormKind
@@ -116,7 +116,40 @@ def find_blob(storage: Storage, diff_id: Digest) -> tuple[Storage, Digest]:
             for source in dict.fromkeys((diff_id, *filter(None, sources))):
                 if Blobs(tx).get(source) is not None:
                     return store, source
+        named = _named_by_manifests(store, diff_id)
+        if named is not None:
+            return store, named
     raise NotFoundError(
         f"layer {diff_id} is not unpacked, and what it came in is not stored",
         hint="pull the image again",
     )
+
+
+def _named_by_manifests(store: Storage, diff_id: Digest) -> Digest | None:
+    """The stored blob of a layer as an image's manifest names it.
+
+    Layers that an older version recorded do not say what they came in.
+    """
+    from orlop.spec import Manifest
+
+    with store.database.read() as tx:
+        rows = tx.rows(_IMAGES, (diff_id,))
+        stacks = {row[0]: Chains(tx).layers(Digest(row[0])) for row in rows}
+    for chain_id, manifest_digest in rows:
+        info = store.content.stat(Digest(manifest_digest))
+        if info is None:
+            continue
+        try:
+            manifest = Manifest.decode(store.content.read(info.digest, info.size))
+        except OrlopError:
+            continue
+        for layer, each in zip(manifest.layers, stacks[chain_id], strict=False):
+            if each == diff_id and store.content.stat(layer.digest) is not None:
+                return layer.digest
+    return None
+
+
+_IMAGES: Final = """
+    SELECT DISTINCT images.chain_id, coalesce(manifest_digest, target_digest)
+    FROM chain_layers JOIN images USING (chain_id) WHERE diff_id = ?
+"""

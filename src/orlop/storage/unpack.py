@@ -100,6 +100,11 @@ class LayerUnpacker:
         found = self._decompressor.compression
         return "none" if found is None else found.value or "none"
 
+    @property
+    def ended(self) -> bool:
+        """Whether the tar has an end marker; asked after `finish`."""
+        return self._scanner.ended
+
     def feed(self, chunk: bytes) -> None:
         """Take the next stored bytes.
 

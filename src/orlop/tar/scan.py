@@ -13,8 +13,9 @@ Where two readers of tar could see two different archives, the archive is refuse
 - a single zero block that is followed by anything but another one;
 - an end inside of a member, its padding included.
 
-A stream that ends on a member's boundary without zero blocks is taken, as all readers do. What
-follows the end marker is counted and otherwise ignored: it belongs to the diffID.
+A stream that ends on a member's boundary without zero blocks is taken, as all readers do; whoever
+has no digest to tell that it was not cut short there asks whether it has `ended`. What follows the
+end marker is counted and otherwise ignored: it belongs to the diffID.
 
 A volume label (`V`) is passed over. Other types of GNU (`D`, `M`, `N`) and of Solaris (`X`) are
 not supported.
@@ -136,6 +137,11 @@ class TarScanner:
         self._skip -= skipped
         self.size += skipped
         return skipped
+
+    @property
+    def ended(self) -> bool:
+        """Whether a zero block has said that the archive ends, and not the stream alone."""
+        return self._step == self._take_second_zero
 
     def close(self) -> list[Entry]:
         """The last entries, when the stream ends here and may do so.

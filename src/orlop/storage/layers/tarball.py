@@ -138,6 +138,12 @@ class TarTaker:
             OSError: It could not be written.
         """
         layer = self._unpacker.finish()
+        if not self._unpacker.ended:
+            # No digest tells whether this is all of it.
+            raise InvalidLayerError(
+                "the tar has no end marker: it is cut short",
+                hint="two blocks of zeros end a tar; GNU tar and all libraries write them",
+            )
         self._publish(layer)
         plain = not self._source_size or self._unpacker.compression == "none"
         return Taken(

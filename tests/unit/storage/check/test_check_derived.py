@@ -134,3 +134,16 @@ def test_a_form_without_a_blob_is_lost(storage, places, base, forget, flip):
     assert repaired.left.findings == ()
     with storage.database.read() as tx:
         assert list(Forms(tx).list()) == []
+
+
+def test_layers_that_do_not_say_what_they_came_in(storage, places, image, forget):
+    """An older version did not record it; the image's manifest tells."""
+    forget("UPDATE layers SET source = NULL")
+    forget("DELETE FROM forms")
+    shutil.rmtree(places.root / "forms")
+    shutil.rmtree(places.root / "chains")
+    assert found(storage.check()) == [("missing", "chain", "rebuild")]
+    repaired = storage.repair(force=True)
+    assert repaired.left.findings == ()
+    assert repaired.removed == ()
+    assert image.read("/etc/motd") == b"hello\n"

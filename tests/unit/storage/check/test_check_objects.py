@@ -98,7 +98,7 @@ def test_a_container_whose_image_is_gone(storage, base, forget):
 
 
 def test_a_container_does_not_need_the_names_of_its_image(store, storage, image, container):
-    store.remove("box")
+    store.remove("box", force=True)
     store.collect()
     assert storage.check().findings == ()
 
