@@ -310,7 +310,7 @@ class LayerMounts:
         Raises:
             ConflictError: A layer below has been changed meanwhile.
         """
-        id, mounts = layers[0].row.id, self._storage.mounts  # noqa: A001
+        id = layers[0].row.id  # noqa: A001
         target = self.place_of(id) if view.directory is None or view.handle else view.directory
         now = time.time_ns()
         record = MountRecord(
@@ -340,7 +340,7 @@ class LayerMounts:
         if view.handle is None:
             return record, holder.id
         try:
-            mounts.make_place(target)
+            self._storage.places.make_below_run(target)
             view.handle.attach(target)
         except BaseException:
             self._forget(record)

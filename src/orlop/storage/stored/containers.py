@@ -308,7 +308,9 @@ class ContainerStore:
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        return _directory(self._storage.places.run_directory("container", self.resolve(key)))
+        path = self._storage.places.run_directory("container", self.resolve(key))
+        self._storage.places.make_below_run(path.parent)
+        return _directory(path)
 
     def _image(self, key: str) -> tuple[Facts, str | None]:
         """What is known of an image, and its top layer."""

@@ -281,7 +281,9 @@ class StoredImageStore:
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        return _directory(self._storage.places.run_directory("image", self._own(key)))
+        path = self._storage.places.run_directory("image", self._own(key))
+        self._storage.places.make_below_run(path.parent)
+        return _directory(path)
 
     def _top(self, key: str) -> str:
         image = self.get(key)

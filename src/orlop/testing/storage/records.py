@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,7 +198,13 @@ class RecordsContract(StorageContractBase):
     def test_containers_have_directories(self, storage: Storage) -> None:
         """One that stays and one that goes with this boot; both go with the container."""
         container = storage.containers.create(names=["box"])
-        places = [storage.containers.directory("box"), storage.containers.run_directory("box")]
+        umask = os.umask(0o077)
+        try:
+            places = [storage.containers.directory("box"), storage.containers.run_directory("box")]
+        finally:
+            os.umask(umask)
+        for above in (storage.places.run, *places[1].parents[:3]):
+            assert above.stat().st_mode & 0o777 == 0o711
         for path in places:
             (path / "file").write_text("x")
             assert path.stat().st_mode & 0o777 == 0o700
