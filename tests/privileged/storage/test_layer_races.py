@@ -10,6 +10,7 @@ import pytest
 
 from orlop.digest import chain_on
 from orlop.errors import InUseError
+from orlop.storage.collect import collect
 from orlop.storage.layers.ancestry import ancestry
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
@@ -168,3 +169,36 @@ def test_a_forked_child_reads_nothing(storage):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_a_layer_is_read_while_its_image_is_deleted(storage):
+    layer = written(storage, *(f"{number}" for number in range(30)))
+    image = storage.images.create(layer.id)
+    with storage.layers.diff(layer.id) as stream:
+        expected = stream.read()
+    with storage.layers.diff(layer.id) as stream:
+        read = stream.read(100)
+        assert storage.images.delete(image.id) == (layer.id,)
+        collect(storage)
+        assert read + stream.read() == expected
+    assert storage.places.layer(layer.id).exists()
+    collect(storage)
+    assert not storage.places.layer(layer.id).exists()
+
+
+def test_an_id_is_given_again_before_its_files_are_gone(storage, other):
+    storage.containers.create(id="box")
+    storage.containers.data.put("box", "item", b"old")
+    making = storage.layers.making
+    discard = making.discard
+
+    def slow(layer):
+        discard(layer)
+        other.containers.create(id="box")
+        other.containers.data.put("box", "item", b"new")
+        other.containers.run_directory("box")
+
+    making.discard = slow
+    storage.containers.delete("box")
+    assert storage.containers.data.get("box", "item") == b"new"
+    assert storage.places.run_directory("container", "box").is_dir()

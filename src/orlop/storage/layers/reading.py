@@ -59,7 +59,7 @@ def unread(path: Path) -> Iterator[None]:
     """
     try:
         fd = os.open(path, _OPEN)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield
         return
     try:

@@ -12,6 +12,7 @@ from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_id, nothing_called
 from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.layers.mapping import encode_mapping, mapping_of
+from orlop.storage.leftovers import remove_directories
 from orlop.storage.naming import (
     change_names,
     check_id,
@@ -21,7 +22,6 @@ from orlop.storage.naming import (
     require_free,
 )
 from orlop.storage.reserve import with_reserve
-from orlop.storage.staging import discard
 from orlop.storage.stored.auto import AutoIds, choose_ids
 from orlop.storage.stored.facts import layer_in, read_facts
 from orlop.storage.stored.record import Container
@@ -298,9 +298,8 @@ class ContainerStore:
 
             with self._storage.layers.making.unread(row.layer):
                 with_reserve(self._storage.places, forget)
-                self._storage.layers.making.discard(row.layer)
-        discard(self._storage.places.object("container", row.id))
-        discard(self._storage.places.run_directory("container", row.id))
+            self._storage.layers.making.discard(row.layer)
+        remove_directories(self._storage, "container", row.id)
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to a container, and goes with it; made now."""
