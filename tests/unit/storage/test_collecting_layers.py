@@ -73,7 +73,7 @@ def test_two_layers_of_one_tar(storage, places):
 def test_a_container_keeps_the_image_that_it_was_made_from(store, storage, layout):
     store.pull(layout.source, tag="box", driver="erofs")
     container = storage.containers.create("box")
-    store.remove("box")
+    store.remove("box", force=True)
     assert collect(storage).blobs == 0
     storage.containers.commit(container.id, "localhost/again:1")
     storage.containers.delete(container.id)
