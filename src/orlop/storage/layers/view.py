@@ -218,10 +218,10 @@ class Viewer:
         mountables = self._storage.mountables
         wanted = self._storage.driver
         if wanted == "vfs":
-            wanted = mountables.best_storage_driver()
+            return mountables.best_driver()
         if wanted == "erofs":
             return "erofs"
-        return "overlay" if wanted == "overlay" and mountables.keeps_owners else "directory"
+        return "overlay" if mountables.keeps_owners else "directory"
 
     def _shown(self, view: View, written: Written, mapping: IdMapping | None) -> Path | MountHandle:
         """A directory, or a mount that shows it with the IDs that the layer is to have."""
