@@ -83,6 +83,7 @@ class LayerMounts:
             NotFoundError: What it is made of is lost.
             OSError: Something is missing, or the kernel refuses it.
         """
+        self._storage.require_writable()
         with self.lock(id):
             recorded = self._recorded(id)
             found = self._here(recorded)
