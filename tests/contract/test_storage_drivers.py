@@ -138,14 +138,15 @@ def passes(done):
 
 def test_vfs_without_privilege():
     with unprivileged_place() as home:
-        passes(run_as_nobody(["-c", PYTEST, *OPTIONS, f"{INSIDE}::TestVfs"], home))
+        words = [*OPTIONS, f"--basetemp={home}/tests", f"{INSIDE}::TestVfs"]
+        passes(run_as_nobody(["-c", PYTEST, *words], home))
 
 
 @pytest.mark.parametrize("driver", ["Overlay", "Vfs"])
 def test_in_a_user_namespace(driver):
     with unprivileged_place() as home:
-        words = ["-c", ENTER, *OPTIONS, f"{INSIDE}::Test{driver}"]
-        passes(run_as_nobody(words, home, gain=True, subordinate=SUBORDINATE))
+        words = [*OPTIONS, f"--basetemp={home}/tests", f"{INSIDE}::Test{driver}"]
+        passes(run_as_nobody(["-c", ENTER, *words], home, gain=True, subordinate=SUBORDINATE))
 
 
 def test_with_ids_for_automatic_mappings(tmp_path):

@@ -108,7 +108,7 @@ class Creator:
             self._dress(fd, node)
             return
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.fchown(fd, node.uid, node.gid)
+            self._give(fd, node)
         if node.mode & self._inexact:
             os.fchmod(fd, node.mode & 0o7777)
         self._set_times(fd, node)
@@ -164,7 +164,7 @@ class Creator:
 
     def _dress(self, fd: int, node: Node, mode: int | None = None) -> None:
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.fchown(fd, node.uid, node.gid)
+            self._give(fd, node)
         mode = node.mode & 0o7777 if mode is None else mode
         if node.xattrs:
             if not self._privileged:
@@ -177,7 +177,7 @@ class Creator:
 
     def _dress_name(self, dir_fd: int, name: bytes, node: Node) -> None:
         if self._ownership and (node.uid, node.gid) != self._owner:
-            os.chown(name, node.uid, node.gid, dir_fd=dir_fd, follow_symlinks=False)
+            self._give(dir_fd, node, name)
         if node.xattrs:
             self._set_xattrs(dir_fd, node, acl=False, at=name)
         if node.type != S_IFLNK and node.mode & self._inexact:
@@ -185,6 +185,21 @@ class Creator:
         if node.xattrs:
             self._set_xattrs(dir_fd, node, acl=True, at=name)
         self._set_times_at(dir_fd, name, node)
+
+    def _give(self, fd: int, node: Node, at: bytes = b"") -> None:
+        """Give an open file, or the name `at` in an open directory, to its owner."""
+        try:
+            if at:
+                os.chown(at, node.uid, node.gid, dir_fd=fd, follow_symlinks=False)
+            else:
+                os.fchown(fd, node.uid, node.gid)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise UnsupportedError(
+                f"{self._entry()}: this user namespace does not map {node.uid}:{node.gid}",
+                hint="give this user more ids in /etc/subuid and /etc/subgid",
+            ) from error
 
     def _set_xattrs(self, fd: int, node: Node, *, acl: bool, at: bytes = b"") -> None:
         """Set the xattrs of an open file, or of the name `at` in an open directory."""

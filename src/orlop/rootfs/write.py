@@ -78,7 +78,7 @@ def write_tree(
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
         UnsafePathError: A name is not one name in one directory.
-        UnsupportedError: An xattr or a device cannot be made here.
+        UnsupportedError: An xattr or a device cannot be made here, or an owner has no id here.
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
     with Handles(Place(None, b"", dir_fd)) as handles:

@@ -4,6 +4,8 @@
       index.erofs     metadata of the whole stack; its files lie in the layers' tars
       rootfs/         the whole stack as one directory
       owned/          the same as root of a user namespace makes it, with the owners there
+      rootfs.lacks    what that directory lacks, as JSON, where its maker had no privilege;
+                      owned.lacks likewise
       top/            an empty directory with the attributes of the stack's root, which overlay
                       takes from the topmost of its directories
       lower/          the whole stack as one directory to lie below an overlay, only where that
@@ -25,6 +27,7 @@ from orlop.digest import Digest, chain_id, empty_digest
 from orlop.errors import OrlopError
 from orlop.metadata.derived import Chains, DerivedRecord
 from orlop.storage.forms import is_whole
+from orlop.storage.left_out import LeftOut, note_name, read_note
 from orlop.storage.staging import publish, staging_directory
 from orlop.tree import Merger, Node
 
@@ -209,6 +212,16 @@ class ChainStore:
         root = self._build_lower(stack, lease, ownership=ownership)
         return self._write(stack, root, kind, self._size(stack), lease, ownership=ownership)
 
+    def left_out(self, stack: Stack, kind: str) -> LeftOut:
+        """What a directory of this kind lacks of the image.
+
+        Raises:
+            InvalidDocumentError: The note about it is damaged.
+            OSError: It cannot be read.
+        """
+        found = self.find(stack, note_name(kind))
+        return LeftOut() if found is None else read_note(found)
+
     def _build_lower(self, stack: Stack, lease: Lease, *, ownership: bool = True) -> Node:
         """The merged tree; where an overlay over it would obey it, `lower` has been written."""
         from orlop.rootfs import escape_marks, obeyed_by_overlay
@@ -245,7 +258,7 @@ class ChainStore:
             path.mkdir(mode=0o700)
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                write_tree(
+                report = write_tree(
                     root,
                     handle,
                     tars.open,
@@ -254,6 +267,11 @@ class ChainStore:
                 )
             finally:
                 os.close(handle)
+            left_out = LeftOut.by(report, owners=ownership)
+            if not left_out.nothing and kind in {ROOTFS, OWNED}:
+                note = staging / note_name(kind)
+                note.write_bytes(left_out.encode())
+                self._publish(stack, note, note.name, note.stat().st_size, lease)
             self._publish(stack, path, kind, size, lease)
         return self.path(stack, kind)
 

@@ -60,8 +60,10 @@ def _suggest(tx: Transaction, name: str) -> str:
     meant = [record.name for record in Images(tx).list() if record.name.endswith(endings)]
     if name and meant:
         return f"say {' or '.join(meant[:_SUGGESTIONS])}"
-    made = StoredImages(tx).get(name)
-    if Names(tx).find("image", name) is not None or (made is not None and made.made):
+    made = StoredImages(tx).get(name) if name.isprintable() else None
+    if (made is not None and made.made) or (
+        name.isprintable() and Names(tx).find("image", name) is not None
+    ):
         return "it has no manifest, or no name any more: `orlop image` has commands for it"
     return "`orlop images` lists what there is"
 

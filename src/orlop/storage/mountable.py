@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orlop.metadata import Lease
     from orlop.storage.chains import ChainStore, Stack
     from orlop.storage.forms import FormStore
+    from orlop.storage.left_out import LeftOut
     from orlop.storage.places import Places
 
 Driver: TypeAlias = Literal["erofs", "overlay", "directory"]
@@ -185,6 +186,10 @@ class Mountables:
         """
         with self._lock(stack):
             return self._write_out(stack, lease)
+
+    def left_out(self, stack: Stack) -> LeftOut:
+        """What the merged directory lacks of a stack that this process made, or would."""
+        return self._chains.left_out(stack, self._rootfs)
 
     def check_right(self, driver: Driver | None) -> None:
         """Succeed if this process may use a driver.

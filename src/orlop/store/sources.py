@@ -102,6 +102,8 @@ def _is_bare(storage: Storage, key: str) -> bool:
     """Whether a text is the very ID or name of an image that was made here, not pulled."""
     from orlop.storage.stored.facts import read_facts
 
+    if not key.isprintable():  # which no such name is
+        return False
     with storage.database.read() as tx:
         own = StoredImages(tx).get(key)
         id = key if own is not None and own.made else Names(tx).find("image", key)  # noqa: A001

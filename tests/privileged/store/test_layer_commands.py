@@ -115,14 +115,14 @@ def test_images_without_a_manifest(orlop, tmp_path, mounted):
 
 def test_what_containers_stand_on_is_listed(orlop):
     made = [
-        *orlop("container", "create", "box", "--name", "a"),
+        *orlop("container", "create", "box", "--name", "first"),
         *orlop("container", "create", "box"),
     ]
     orlop("container", "mount", *made)
     shown = orlop("mount")
     # Only merged indexes are mounted for several containers together.
     assert sum("  stack " in line for line in shown) == (orlop.driver == "erofs")
-    assert sum("  container a" in line for line in shown) == 1
+    assert sum("  container first  " in line for line in shown) == 1
     orlop("container", "umount", *made)
     assert len(orlop("mount")) == 1
 

@@ -9,6 +9,7 @@ from orlop.errors import InvalidError
 from orlop.metadata import Layers
 from orlop.storage.chains import Stack
 from orlop.storage.layers.mapping import mapping_of
+from orlop.storage.left_out import note_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +76,11 @@ class Ground:
 def directory_of(storage: Storage, row: LayerRow) -> Path:
     """Where a layer's writes go: `layers/<id>/diff`, or `tree`."""
     return storage.places.layer(row.id) / ("tree" if row.form == "tree" else "diff")
+
+
+def note_of(storage: Storage, row: LayerRow) -> Path:
+    """Where it is noted what a layer's whole copy lacks: `layers/<id>/tree.lacks`."""
+    return storage.places.layer(row.id) / note_name("tree")
 
 
 def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final, Self
 from orlop.digest import Digest
 from orlop.errors import OrlopError
 from orlop.rootfs import change_node, open_upper, read_tree, read_upper
+from orlop.storage.layers.ancestry import note_of
 from orlop.storage.layers.copy_time import copied_at, is_older
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.reading import open_shared
-from orlop.tree import Merger, Node, Put, split, walk
+from orlop.storage.layers.restore import restore
+from orlop.storage.left_out import read_note
+from orlop.tree import Merger, Node, Put, directory, split, walk
 from orlop.tree.node import S_IFREG
 
 if TYPE_CHECKING:
@@ -90,8 +93,9 @@ class Contents:
                 self._note(fd, entry.path, entry.node)
             yield entry
 
-    def whole(self, layer: Located) -> Node:
-        """The tree of a layer that has all its files in a directory of its own."""
+    def whole(self, layers: Sequence[Located]) -> Node:
+        """The tree of the first of these layers, which has all files in a directory of its own."""
+        layer = layers[0]
         mapping = mapping_of(layer.row)
         fd = self._directory(layer)
         root = read_tree(fd)
@@ -106,6 +110,18 @@ class Contents:
                 self._untouched.add(node.source)
             if mapping is not None:
                 change_node(node, mapping.to_container)
+        left_out = read_note(note_of(layer.storage, layer.row))
+        if not left_out.nothing:
+            restore(root, self._below(layers), left_out)
+        return root
+
+    def _below(self, layers: Sequence[Located]) -> Node:
+        """What the whole copy of the first of these layers was made of."""
+        root = self.tree(layers[1:]) if layers[1:] else directory()
+        if (diff_id := layers[0].row.diff_id) is not None:
+            merger = Merger(root)
+            changeset = self._storage.forms.changeset(diff_id)
+            merger.apply(changeset.removals(), changeset.additions())
         return root
 
     def open(self, source: Digest) -> int:
@@ -157,7 +173,7 @@ class Contents:
         """Where the topmost whole tree lies, and that tree; all layers where there is none."""
         for at, each in enumerate(layers):
             if each.row.form == "tree" and each.written:
-                return at, self.whole(each)
+                return at, self.whole(layers[at:])
         return len(layers), None
 
     def _apply(self, merger: Merger, layer: Located) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from orlop._sys.handle import Fd
 from orlop.metadata import Lease
 from orlop.rootfs import change_node, copy_tree, write_tree
-from orlop.storage.layers.ancestry import directory_of
+from orlop.storage.layers.ancestry import directory_of, note_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.copy_time import note_copied
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.reading import open_shared
+from orlop.storage.left_out import LeftOut, read_note
 from orlop.storage.places import writing_to
 from orlop.storage.staging import staging_directory
 from orlop.tree import walk
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.idmap import IdMapping
+    from orlop.rootfs import WriteReport
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.storage import Storage
     from orlop.tree import Node
@@ -49,35 +51,43 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
     ):
         fresh = staging / "tree"
         fresh.mkdir(mode=0o755)
-        _fill(storage, layers, fresh)
+        left_out = _fill(storage, layers, fresh)
         target.parent.mkdir(mode=0o700, exist_ok=True)
+        if not left_out.nothing:
+            note_of(storage, layer.row).write_bytes(left_out.encode())
         note_copied(target.parent)
         os.rename(fresh, target)
     return target
 
 
-def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> None:
+def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
+    """Write the files, and return what cannot be kept of them."""
+    owners = storage.mountables.keeps_owners or storage.mountables.maps_ids
     mapping = mapping_of(layers[0].row)
     parent = layers[1] if len(layers) > 1 and layers[0].row.diff_id is None else None
     with Fd(os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as output:
         if parent is not None and parent.row.form == "tree" and parent.written:
-            _clone(parent, output, mapping, ownership=storage.mountables.owns_files)
-            return
+            report = _clone(parent, output, mapping, ownership=owners)
+            known = read_note(note_of(parent.storage, parent.row))
+            return known.also(LeftOut.by(report, owners=owners))
+        storage.layers.differ.require_forms(layers)
         with Contents(storage) as contents:
             root = contents.tree(layers)
             if mapping is not None:
                 _shift(root, mapping)
-            ownership = storage.mountables.owns_files
-            write_tree(
+            report = write_tree(
                 root,
                 output.fileno(),
                 contents.open,
-                ownership=ownership,
-                xattrs="strict" if ownership else "drop",
+                ownership=owners,
+                xattrs="strict" if owners else "drop",
             )
+            return LeftOut.by(report, owners=owners)
 
 
-def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership: bool) -> None:
+def _clone(
+    parent: Located, output: Fd, mapping: IdMapping | None, *, ownership: bool
+) -> WriteReport:
     stored = mapping_of(parent.row)
 
     def change(uid: int, gid: int) -> tuple[int, int]:
@@ -87,11 +97,12 @@ def _clone(parent: Located, output: Fd, mapping: IdMapping | None, *, ownership:
 
     assert parent.directory is not None
     with Fd(open_shared(parent.directory)) as source:
-        copy_tree(
+        return copy_tree(
             source.fileno(),
             output.fileno(),
             change=None if stored == mapping else change,
             ownership=ownership,
+            xattrs="strict" if ownership else "drop",
         )
 
 

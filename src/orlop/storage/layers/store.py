@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from orlop.errors import InUseError, NotFoundError, UnsupportedError
+from orlop.errors import NotFoundError, UnsupportedError
 from orlop.metadata import Layers, Names, Owner
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_object
-from orlop.storage.layers.ancestry import row_of
+from orlop.storage.layers.ancestry import ancestry, note_of, row_of, stack_of
 from orlop.storage.layers.apply import Applier
 from orlop.storage.layers.diff import Differ
 from orlop.storage.layers.freeze import Freezer
@@ -19,6 +19,7 @@ from orlop.storage.layers.mount import LayerMount
 from orlop.storage.layers.mounts import LayerMounts
 from orlop.storage.layers.owners import owners_above
 from orlop.storage.layers.record import Layer, Users
+from orlop.storage.left_out import LeftOut, read_note
 from orlop.storage.naming import change_names, check_metadata, check_names
 
 if TYPE_CHECKING:
@@ -90,31 +91,9 @@ class LayerStore:
             id_mapping=id_mapping,
         )  # fmt: skip
         names = check_names(names)
-
-        def create() -> None:
-            with self._storage.database.write() as tx:
-                self.making.create_in(tx, row, names)
-
-        self.on_parent(row.parent, create)
+        with self._storage.database.write() as tx:
+            self.making.create_in(tx, row, names)
         return self._layer(row, names)
-
-    def on_parent(self, parent: str | None, create: Callable[[], None]) -> None:
-        """Record what is to stand on a layer, once nobody writes to that.
-
-        Args:
-            parent: The layer, if any.
-            create: Does it in one transaction; called again where all who wrote have been killed.
-
-        Raises:
-            InUseError: Somebody does.
-            OrlopError: As `create`.
-        """
-        try:
-            create()
-        except InUseError:
-            if parent is None or self.mounts.writable(parent):
-                raise
-            create()
 
     def put(
         self,
@@ -368,6 +347,23 @@ class LayerStore:
         id = self._own(key)  # noqa: A001
         row = self._applier.apply(id, stream)
         return self._layer(row, self._names(id))
+
+    def left_out(self, key: str) -> LeftOut:
+        """What the directory lacks that a layer is shown from, since it was written unprivileged.
+
+        Devices, for instance, in a user namespace. Nothing, as long as no directory was written.
+
+        Raises:
+            NotFoundError: There is no such layer.
+            OSError: The note about it cannot be read.
+        """
+        layers = ancestry(self._storage, self.resolve(key))
+        for at, each in enumerate(layers):
+            if each.row.form == "tree" and each.written:
+                return read_note(note_of(each.storage, each.row))
+            if each.row.diff_id is not None:
+                return self._storage.mountables.left_out(stack_of(layers[at:]))
+        return LeftOut()
 
     def size(self, key: str) -> int:
         """The bytes of the files that a layer itself holds, as its tar."""
