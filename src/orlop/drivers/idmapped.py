@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd, HasFileno
 from orlop._sys.mount import set_id_mapping
+from orlop._sys.process import in_initial_user_namespace
 from orlop._sys.userns import UserNamespaces, user_namespace
 from orlop.drivers.mounts import MountHandle, Place, clone_open, explained, finish
-from orlop.errors import IdMapRefusedError
+from orlop.errors import IdMapRefusedError, UnsupportedError
 
 if TYPE_CHECKING:
     from orlop.idmap import IdMapping
 
+_COPY: Final = "have the files copied, with the owners that are wanted"
 _REFUSED: Final = frozenset(
     {errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY}
 )
@@ -60,7 +62,13 @@ def mount_idmapped(
 
 
 def _namespace(mapping: IdMapping, namespaces: UserNamespaces | None) -> Fd:
-    return user_namespace(mapping) if namespaces is None else namespaces.open(mapping)
+    try:
+        return user_namespace(mapping) if namespaces is None else namespaces.open(mapping)
+    except UnsupportedError as error:
+        if in_initial_user_namespace():
+            raise
+        # In a user namespace the filesystems of the machine could not be mapped either.
+        raise IdMapRefusedError(str(error), hint=_COPY) from error
 
 
 def _mapped(directory: HasFileno, namespace: Fd, what: Place) -> Fd:
@@ -75,7 +83,7 @@ def _mapped(directory: HasFileno, namespace: Fd, what: Place) -> Fd:
         if error.errno in _REFUSED:
             raise IdMapRefusedError(
                 f"owners of {os.fspath(what)} cannot be shown as others: {error}",
-                hint="have the files copied, with the owners that are wanted",
+                hint=_COPY,
             ) from error
         raise
     except BaseException:

@@ -32,7 +32,9 @@ def restore(root: Node, below: Node | None, left_out: LeftOut) -> None:
     _restore_inode(root, below, left_out)
     while stack:
         new, old = stack.pop()
-        ours, theirs = new.children or {}, old.children or {}
+        ours, theirs = new.children, old.children
+        assert ours is not None
+        assert theirs is not None
         for name, node in ours.items():
             before = theirs.get(name)
             if node not in met:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from orlop.errors import NotFoundError, UnsupportedError
+from orlop.errors import InUseError, NotFoundError, UnsupportedError
 from orlop.metadata import Layers, Names, Owner
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_object
@@ -91,9 +91,31 @@ class LayerStore:
             id_mapping=id_mapping,
         )  # fmt: skip
         names = check_names(names)
-        with self._storage.database.write() as tx:
-            self.making.create_in(tx, row, names)
+
+        def create() -> None:
+            with self._storage.database.write() as tx:
+                self.making.create_in(tx, row, names)
+
+        self.on_parent(row.parent, create)
         return self._layer(row, names)
+
+    def on_parent(self, parent: str | None, create: Callable[[], None]) -> None:
+        """Record what is to stand on a layer, once nobody writes to that.
+
+        Args:
+            parent: The layer, if any.
+            create: Does it in one transaction; called again where all who wrote have been killed.
+
+        Raises:
+            InUseError: Somebody does.
+            OrlopError: As `create`.
+        """
+        try:
+            create()
+        except InUseError:
+            if parent is None or self.mounts.writable(parent):
+                raise
+            create()
 
     def put(
         self,

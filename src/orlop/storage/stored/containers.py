@@ -112,11 +112,16 @@ class ContainerStore:
             flags={**(flags or {}), **({"volatile": True} if volatile else {})},
             created_at_ns=time.time_ns(),
         )
-        with self._storage.database.write() as tx:
-            if isinstance(id_mapping, (AutoIds, str)):
-                wanted = AutoIds() if isinstance(id_mapping, str) else id_mapping
-                draft = replace(draft, id_mapping=encode_mapping(choose_ids(tx, wanted)))
-            self._create_in(tx, row, draft, names)
+
+        def create() -> None:
+            nonlocal draft
+            with self._storage.database.write() as tx:
+                if isinstance(id_mapping, (AutoIds, str)):
+                    wanted = AutoIds() if isinstance(id_mapping, str) else id_mapping
+                    draft = replace(draft, id_mapping=encode_mapping(choose_ids(tx, wanted)))
+                self._create_in(tx, row, draft, names)
+
+        self._storage.layers.on_parent(top, create)
         return _container(row, draft, names)
 
     def resolve(self, key: str) -> str:

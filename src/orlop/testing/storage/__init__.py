@@ -21,6 +21,7 @@ With `pytest.register_assert_rewrite("orlop.testing")` in a conftest.py, failure
 
 from orlop.testing.storage.additional import AdditionalContract
 from orlop.testing.storage.histories import HistoryContract
+from orlop.testing.storage.left_out import LeftOutContract
 from orlop.testing.storage.mapping import MappingContract
 from orlop.testing.storage.mounting import MountContract
 from orlop.testing.storage.records import RecordsContract
@@ -28,13 +29,13 @@ from orlop.testing.storage.replay import replay
 from orlop.testing.storage.tarballs import TarContract
 
 __all__ = [
-    "AdditionalContract", "HistoryContract", "MappingContract", "MountContract", "RecordsContract",
-    "StorageContract", "TarContract", "replay",
+    "AdditionalContract", "HistoryContract", "LeftOutContract", "MappingContract", "MountContract",
+    "RecordsContract", "StorageContract", "TarContract", "replay",
 ]  # fmt: skip
 
 
 class StorageContract(
     RecordsContract, TarContract, MountContract, AdditionalContract, MappingContract,
-    HistoryContract,
+    LeftOutContract, HistoryContract,
 ):  # fmt: skip
     """What every driver does; a subclass says which one."""

@@ -68,6 +68,7 @@ class MountContract(StorageContractBase):
         assert (two.path / "new").read_text() == "new"
         assert two.unmount() == 0
         assert storage.layers.mounted("box") == 0
+        storage.let_go()
         assert mounts_below(place) == []
         with storage.layers.mount("box", read_only=True) as path:
             assert (path / "new").read_text() == "new"
@@ -281,6 +282,7 @@ class MountContract(StorageContractBase):
         finally:
             for mount in mounts:
                 mount.unmount()
+        storage.let_go()
         assert mounts_below(place) == []
 
     def test_marks_of_overlays_in_images(self, storage: Storage) -> None:

@@ -20,6 +20,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Final
 
+from orlop._sys.process import in_initial_user_namespace
 from orlop.testing.storage.views import view
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ class PlainDirectory:
         self.path = path
         self._overlay = overlay
         self._lower: dict[int, int] = {}
+
+    @property
+    def forgets_links(self) -> bool:
+        """Whether names of one inode may appear as two inodes as long as it takes writes.
+
+        In a user namespace an overlay notes nowhere what it has copied.
+        """
+        return self._overlay and not in_initial_user_namespace()
 
     def begin(self) -> None:
         """Take all that is there as what lies below a new layer."""

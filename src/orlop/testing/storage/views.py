@@ -33,6 +33,18 @@ def differences(left: Node, right: Node) -> list[str]:
     ]
 
 
+def without_links(node: Node) -> Node:
+    """A view in which every name has an inode of its own."""
+    new = Node(
+        node.mode, node.uid, node.gid, node.mtime_ns, node.size, node.rdev, node.target,
+        node.xattrs, node.source,
+    )  # fmt: skip
+    if new.children is not None:
+        children = (node.children or {}).items()
+        new.children.update((name, without_links(child)) for name, child in children)
+    return new
+
+
 def without_sockets(node: Node) -> Node:
     """A view as a tar has it, which knows no sockets; times of directories stay."""
     copies: dict[Node, Node] = {}
