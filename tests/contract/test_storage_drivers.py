@@ -3,11 +3,11 @@
 import contextlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from orlop._sys import subids
 from orlop.storage.places import Places
 from orlop.testing.storage import HistoryContract, MappingContract, MountContract, StorageContract
 from support.marks import needs_root, needs_tools
@@ -28,6 +28,14 @@ OPTIONS = [
     "--rootdir",
     str(Path(__file__).parents[2]),
 ]
+
+
+@pytest.fixture(autouse=True)
+def subordinate_ids(monkeypatch, tmp_path):
+    """IDs to give to containers, whether the machine has set some aside or not."""
+    for name in ("SUBUID", "SUBGID"):
+        (tmp_path / name).write_text("containers:300000:200000\n")
+        monkeypatch.setattr(subids, name, str(tmp_path / name))
 
 
 class TestErofs(StorageContract):
@@ -147,18 +155,3 @@ def test_in_a_user_namespace(driver):
     with unprivileged_place() as home:
         words = [*OPTIONS, f"--basetemp={home}/tests", f"{INSIDE}::Test{driver}"]
         passes(run_as_nobody(["-c", ENTER, *words], home, gain=True, subordinate=SUBORDINATE))
-
-
-def test_with_ids_for_automatic_mappings(tmp_path):
-    file = tmp_path / "subordinate"
-    file.write_text("containers:300000:200000\n")
-    binds = "".join(f"mount --bind {file} /etc/{name}\n" for name in ("subuid", "subgid"))
-    words = [sys.executable, "-c", PYTEST, *OPTIONS, "-k", "test_automatic or test_more_ids"]
-    words += [str(Path(__file__)), f"--basetemp={tmp_path / 'inside'}"]
-    script = binds + 'exec "$@"'
-    passes(
-        subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", script, "sh", *words],
-            capture_output=True, text=True, check=False,
-        )
-    )  # fmt: skip
