@@ -94,8 +94,7 @@ class StorageContractBase:
         left = mounts_below(place)
         for point in reversed(left):
             subprocess.run(["umount", "--lazy", point], check=False)  # noqa: S603, S607
-        # Mounts of stacks are kept for the next container.
-        assert [point for point in left if point.name.endswith("-layer")] == []
+        assert left == []
 
     @staticmethod
     def places(place: Path, name: str) -> Places:
