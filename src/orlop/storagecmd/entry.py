@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+from typing import Final
+
+_OBJECTS: Final = 50_000
+"""Objects between two looks for garbage: modules are many objects, and none of them is any."""
 
 
 def main() -> int:
@@ -13,6 +18,7 @@ def main() -> int:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # else whoever started this has it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.set_threshold(_OBJECTS)
     from orlop.storagecmd.run import main as run
 
     signal.signal(signal.SIGINT, handler)
