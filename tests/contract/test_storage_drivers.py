@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from orlop._sys import subids
 from orlop.storage.places import Places
 from orlop.testing.storage import HistoryContract, MappingContract, MountContract, StorageContract
+from orlop.testing.storage.base import member, put
 from support.marks import needs_root, needs_tools
 from support.nobody import unprivileged_place
 from support.unprivileged import run_as_nobody
@@ -54,6 +56,22 @@ class TestVfs(StorageContract):
     driver = "vfs"
     others = ("erofs",)
     many_layers = 12
+
+    def test_directories_that_are_exchanged_take_their_files_along(self, storage):
+        """They look the same but for their content, and have not changed since they were copied."""
+        names = ("a", "a/f", "b", "b/f", "c", "c/f")
+        base = put(
+            storage, *(member(name, name[:1].encode() if name[1:] else None) for name in names)
+        )
+        layer = storage.layers.create(base.id)
+        with storage.layers.mount(layer.id) as path:
+            time.sleep(0.02)
+            # As if copying had taken so long.
+            os.utime(storage.places.layer(layer.id) / "copied")
+            for old, new in (("a", "moved"), ("b", "a"), ("moved", "b")):
+                (path / old).rename(path / new)
+        changes = storage.layers.changes(layer.id)
+        assert [change.path for change in changes] == [b"a/f", b"b/f"]
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from orlop._sys.handle import Fd
 from orlop._sys.mount import FsContext
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers.erofs import mount_erofs
+from orlop.drivers.overlay import mount_overlay
 from orlop.drivers.tiny import CONTENT, FILE_NAME, tiny_image
 from orlop.errors import OrlopError
 
@@ -148,6 +149,29 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     if found != CONTENT:
         return Capability(works=False, reason="a file read through the mount was not what it is")
     return Capability(works=True, reason="mounted and read")
+
+
+def probe_overlay(directory: Place) -> Capability:
+    """Find out whether overlays can write to directories in `directory`, by mounting one.
+
+    They cannot where that is on an overlay itself, as in most containers, or on a network.
+
+    Args:
+        directory: As for `probe_erofs`.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    with _trial(directory) as name:
+        lower, upper, work = (Path(name, each) for each in ("lower", "upper", "work"))
+        for each in (lower, upper, work):
+            each.mkdir()
+        try:
+            # Otherwise its end waits until all of the filesystem is on the disk.
+            mount_overlay([lower], upper=upper, work=work, volatile=True).close()
+        except (OrlopError, OSError) as error:
+            return Capability(works=False, reason=str(error).replace(f"{name}{os.sep}", ""))
+    return Capability(works=True, reason="mounted")
 
 
 @contextmanager

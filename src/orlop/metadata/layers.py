@@ -179,6 +179,9 @@ class Layers:
             diff_ids: What they hold.
             sources: What each came in, where that is known; then one for each.
             now_ns: The time, in nanoseconds since 1970.
+
+        Raises:
+            AlreadyExistsError: A layer that holds something else was given such an ID.
         """
         parent = None
         for ordinal, chain_id in enumerate(chain_ids(diff_ids)):
@@ -191,13 +194,22 @@ class Layers:
                 pinned=False,
                 created_at_ns=now_ns,
             )
-            self._tx.execute(_INSERT, _values(row))
+            if not self._tx.execute(_INSERT, _values(row)):
+                self._require_same(row)
             self._tx.execute(_SIZE, (row.id,))
             if sources:
                 source = sources[ordinal]
                 values = (source.digest, source.size, source.compression, row.id)
                 self._tx.execute(_SOURCE, values)
             parent = row.id
+
+    def _require_same(self, row: LayerRow) -> None:
+        known = self.get(row.id)
+        if known is not None and known.chain_id != row.chain_id:
+            raise AlreadyExistsError(
+                f"layer {row.id} holds something else than its ID says, which is one of an image",
+                hint="delete that layer; its maker chose the ID",
+            )
 
     def id_mappings(self) -> tuple[str, ...]:
         """The ID mappings that layers are seen through, each once."""

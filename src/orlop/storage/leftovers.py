@@ -12,11 +12,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
+from orlop.errors import InUseError
 from orlop.metadata import BigData, Containers, Images, Layers, StoredImages
 from orlop.metadata.gc import INGEST_KEEP_TIME
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import KINDS
 from orlop.storage.layers.ancestry import directory_of
+from orlop.storage.layers.reading import unread
 from orlop.storage.staging import discard
 from orlop.storage.stored.facts import digests_of
 
@@ -87,7 +89,8 @@ def remove_leftover(storage: Storage, path: Path) -> bool:
     """Remove a directory or file that nothing records, as a transaction that alone writes sees it.
 
     Whoever makes something of that name has to record it first, and so comes before or after; a
-    file of big data is recorded last, and its name is never used again.
+    file of big data is recorded last, and its name is never used again. What was written to a
+    layer stays while somebody reads it.
 
     Returns:
         Whether it is gone.
@@ -95,21 +98,45 @@ def remove_leftover(storage: Storage, path: Path) -> bool:
     Raises:
         OSError: It could not be removed.
     """
-    with storage.database.write() as tx:
-        if is_recorded(tx, storage, path):
-            return False
-        trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
-        try:
-            path.rename(trash)
-        except FileNotFoundError:
-            return True
-        except OSError as error:  # What lies among the mount points is on another filesystem.
-            if error.errno != errno.EXDEV:
-                raise
-            trash = path.with_name(f".gone-{time.time_ns()}")
-            path.rename(trash)
+    try:
+        with (
+            unread(path / "diff"),
+            unread(path / "tree"),
+            storage.database.write() as tx,
+        ):
+            if is_recorded(tx, storage, path):
+                return False
+            trash = _rename(storage, path)
+    except InUseError:
+        return False
     discard(trash)
     return True
+
+
+def remove_directories(storage: Storage, kind: ObjectKind, id: str) -> None:  # noqa: A002
+    """Remove the directories of an image or a container that is no more.
+
+    Raises:
+        OSError: They could not be removed.
+    """
+    for path in (storage.places.object(kind, id), storage.places.run_directory(kind, id)):
+        if path.exists():
+            remove_leftover(storage, path)
+
+
+def _rename(storage: Storage, path: Path) -> Path:
+    """Take the name of something away, which may be gone already; what it is called now."""
+    trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
+    try:
+        path.rename(trash)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # What lies among the mount points is on another filesystem.
+        if error.errno != errno.EXDEV:
+            raise
+        trash = path.with_name(f".gone-{time.time_ns()}")
+        path.rename(trash)
+    return trash
 
 
 def exists(tx: Transaction, kind: ObjectKind, id: str) -> bool:  # noqa: A002

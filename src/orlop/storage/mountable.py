@@ -22,7 +22,7 @@ from orlop._sys.process import (
 )
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
-from orlop.drivers.probe import probe_erofs
+from orlop.drivers.probe import probe_erofs, probe_overlay
 from orlop.errors import UnsupportedError
 from orlop.storage.chains import INDEX, OWNED, ROOTFS, TOP
 
@@ -133,6 +133,11 @@ class Mountables:
         """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
         return any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True))
 
+    @cached_property
+    def writes_overlays(self) -> bool:
+        """Whether overlays can write to the store's filesystem; found out by trying."""
+        return bool(probe_overlay(self._places.staging))
+
     def best_driver(self) -> Driver:
         """What suits this machine and this process."""
         if not self.keeps_owners:
@@ -141,7 +146,7 @@ class Mountables:
 
     def best_storage_driver(self) -> StorageDriver:
         """What suits this machine and this process, for layers that are written to."""
-        if not self.can_mount:
+        if not (self.can_mount and self.writes_overlays):
             return "vfs"
         return "erofs" if self.keeps_owners and self.mounts_erofs else "overlay"
 

@@ -346,7 +346,7 @@ class MountTable:
                 Mounts(tx).hold(holder)
             try:
                 if shared:
-                    self.make_place(target)
+                    self._places.make_below_run(target)
                 handle.attach(target)
             except BaseException:
                 with self._database.write(durable=False) as tx:
@@ -377,16 +377,6 @@ class MountTable:
                 return mount_bind(record.target) if self.is_there(record) else None
         except (InUseError, NotFoundError, OSError):
             return None
-
-    def make_place(self, target: Path) -> None:
-        """Make a mount point of orlop's own; a mapped root must be able to pass."""
-        self._places.run.parent.mkdir(parents=True, exist_ok=True)
-        for path in (self._places.run, self._places.mounts, target):
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            path.chmod(0o711)
 
     def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
         holder = _holder(record, owner)

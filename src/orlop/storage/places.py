@@ -41,6 +41,7 @@ from orlop.errors import InvalidDocumentError, InvalidError, NotFoundError, Unsu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from os import PathLike
     from pathlib import Path
 
     from orlop.metadata.objects import ObjectKind
@@ -135,6 +136,21 @@ class Places:
         root = os.fsencode(os.path.realpath(self.root))
         return self.run / f"{kind}s" / Digest.of(root).encoded[:_NAME_LENGTH]
 
+    def make_below_run(self, path: Path) -> None:
+        """Make a directory below RUN, and those above it: whoever has mapped IDs may pass them.
+
+        Raises:
+            OSError: One could not be made.
+        """
+        self.run.parent.mkdir(parents=True, exist_ok=True)
+        above = [each for each in path.parents if each.is_relative_to(self.run)]
+        for each in (*reversed(above), path):
+            try:
+                each.mkdir()
+            except FileExistsError:
+                continue
+            each.chmod(0o711)
+
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""
         return self._at(f"locks/{digest.encoded[:2].lower()}")
@@ -147,6 +163,13 @@ class Places:
     def layer_lock(self, id: str) -> Path:  # noqa: A002
         """The lock file of whoever mounts, changes or removes a layer."""
         return self._at(f"locks/layer-{Digest.of(id.encode()).encoded[:2]}")
+
+
+def resolved(run: str | PathLike[str]) -> Path:
+    """Where mount points are, by one name whatever links lead there: rows tell mounts by theirs."""
+    from pathlib import Path
+
+    return Path(os.path.realpath(run))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orlop.metadata import Database
-from orlop.storage.places import Places, check_format, check_records, prepare
+from orlop.storage.places import Places, check_format, check_records, prepare, resolved
 from orlop.storage.reserve import keep_reserve, with_reserve
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_storage(
         InvalidError: It is damaged.
         OSError: It cannot be opened or made.
     """
-    places = Places(Path(root).absolute(), Path(run).absolute())
+    places = Places(Path(root).absolute(), resolved(run))
     others = [Places(Path(each).absolute(), places.run) for each in additional]
     return Storage.open(places, read_only=read_only, driver=driver, additional=others)
 

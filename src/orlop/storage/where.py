@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orlop.errors import NotFoundError
-from orlop.storage.places import Places
+from orlop.storage.places import Places, resolved
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -26,7 +26,7 @@ def find_places(
     """
     return Places(
         _default_root() if root is None else Path(root).absolute(),
-        _default_run() if run is None else Path(run).absolute(),
+        resolved(_default_run() if run is None else run),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from orlop._sys.process import mount_namespace
+from orlop._sys.process import boot_id, mount_namespace
 from orlop.errors import InUseError
 from orlop.storage.collect import collect
 from orlop.storage.reserve import with_reserve
@@ -63,13 +63,14 @@ def _others(storage: Storage, record: MountRecord) -> list[str]:
 def _forget(storage: Storage) -> None:
     """Forget all that nobody but its user keeps; blobs go with the collection that follows."""
     with storage.database.write() as tx:
-        mounted = tx.row("SELECT target FROM mounts WHERE layer IS NOT NULL LIMIT 1")
+        mounted = tx.row(_MOUNTED, (boot_id(),))
         if mounted is not None:
             raise InUseError(f"a layer has just been mounted at {mounted[0]}", hint="try again")
         for table in _TABLES:
             tx.execute(f"DELETE FROM {table}")  # noqa: S608 - names from this module
 
 
+_MOUNTED: Final = "SELECT target FROM mounts WHERE layer IS NOT NULL AND boot_id = ? LIMIT 1"
 _TABLES: Final = (
     "containers", "stored_images", "images", "layers", "object_names", "name_history", "big_data",
     "chain_layers", "blob_labels",

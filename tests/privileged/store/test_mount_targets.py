@@ -62,6 +62,18 @@ def test_mount_points_below_a_link(command, tmp_path, mounted):
     assert mounted() == []
 
 
+def test_mount_points_by_two_names(command, tmp_path, mounted):
+    """Those who call RUN by another name share its mounts."""
+    point = command.orlop("mount", "box").out.strip()
+    (tmp_path / "run-link").symlink_to(command.run)
+    command.run = tmp_path / "run-link"
+    assert command.orlop("mount", "box").out.strip() == point
+    assert mounted() == [Path(point)]
+    for _ in range(2):
+        assert command.orlop("umount", "box").code == 0
+    assert mounted() == []
+
+
 def test_a_name_with_odd_characters(command, tmp_path, mounted):
     target = tmp_path / "a b\\c,d\t\N{SNOWMAN}"
     target.mkdir()

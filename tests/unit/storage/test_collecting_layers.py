@@ -6,7 +6,7 @@ import os
 import pytest
 
 from orlop.digest import Digest
-from orlop.metadata import Images, Labels
+from orlop.metadata import Labels
 from orlop.metadata.database import Transaction
 from orlop.storage.collect import collect
 from orlop.storage.usage import measure
@@ -73,8 +73,7 @@ def test_two_layers_of_one_tar(storage, places):
 def test_a_container_keeps_the_image_that_it_was_made_from(store, storage, layout):
     store.pull(layout.source, tag="box", driver="erofs")
     container = storage.containers.create("box")
-    with storage.database.write() as tx:
-        Images(tx).delete("docker.io/library/box:latest")
+    store.remove("box", force=True)
     assert collect(storage).blobs == 0
     storage.containers.commit(container.id, "localhost/again:1")
     storage.containers.delete(container.id)

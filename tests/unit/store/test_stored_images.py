@@ -100,6 +100,17 @@ def test_a_tag_takes_the_name_of_an_image_that_was_made(store, pulled):
     assert store.stored_images.resolve("docker.io/library/mine:latest") == pulled.id
 
 
+def test_an_id_that_says_something_else(store, layout):
+    """Nobody gets another layer for the image's because somebody chose its ID."""
+    top = chain_id(map(Digest, layout.diff_ids)).encoded
+    store.layers.create(id=top)
+    with pytest.raises(AlreadyExistsError, match=top):
+        store.pull(layout.source, tag="box", driver="directory")
+    assert store.images() == []
+    store.layers.delete(top)
+    store.pull(layout.source, tag="box", driver="directory")
+
+
 def test_digests(store, pulled, layout):
     images = store.stored_images
     said = Digest.of(b"said")

@@ -11,7 +11,7 @@ from orlop.errors import NotFoundError, OrlopError, UnsupportedError
 from orlop.metadata import Layers
 from orlop.storage.check.examination import is_needed
 from orlop.storage.check.report import Finding
-from orlop.storage.layers.ancestry import Located, ancestry, directory_of
+from orlop.storage.layers.ancestry import Located, ancestry, directory_of, locate
 from orlop.storage.layers.contents import Contents
 from orlop.storage.rebuild import find_blob
 
@@ -59,7 +59,7 @@ class LayerExaminer:
             with store.database.read() as tx:
                 row = Layers(tx).get(id)
             if row is not None:
-                return Located(row, store)
+                return locate(row, store)
         return None
 
     def _remedy_of_parent(self, row: LayerRow) -> Remedy:
@@ -116,7 +116,7 @@ class LayerExaminer:
             what = "has lost the directory that it was written to"
             yield _finding(row, "missing", what, "force", str(directory))
         if there and row.form not in {None, "tree"} and not self._examination.quick:
-            yield from self._upper(Located(row, self._storage))
+            yield from self._upper(locate(row, self._storage))
 
     def _upper(self, layer: Located) -> Iterator[Finding]:
         """Whether a directory is in the form that orlop lets the kernel write."""

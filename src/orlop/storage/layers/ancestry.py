@@ -28,21 +28,17 @@ class Located:
     Attributes:
         row: Its record.
         storage: The store: the one that was asked, or an additional one of it.
+        written: Whether anything may have been written to it that its tar has not.
     """
 
     row: LayerRow
     storage: Storage
+    written: bool
 
     @property
     def directory(self) -> Path | None:
         """Its directory of writes; None where it never gets one."""
         return None if self.row.form is None else directory_of(self.storage, self.row)
-
-    @property
-    def written(self) -> bool:
-        """Whether anything may have been written to it."""
-        directory = self.directory
-        return directory is not None and not self.row.frozen and directory.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +48,10 @@ class Written:
     Attributes:
         path: Where it is.
         mapping: The IDs that they were made through.
-        layer: The layer of this store that it belongs to, if any.
     """
 
     path: Path
     mapping: IdMapping | None
-    layer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,7 @@ def note_of(storage: Storage, row: LayerRow) -> Path:
 
 
 def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
-    """A layer and all below it, the topmost first.
+    """A layer and all below it, the topmost first, as they are at one moment.
 
     Raises:
         InvalidError: One of them is missing: the store is damaged.
@@ -94,9 +88,7 @@ def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
     for store in (storage, *storage.additional):
         if wanted is None:
             break
-        with store.database.read() as tx:
-            rows = Layers(tx).ancestry(wanted)
-        found += (Located(row, store) for row in rows)
+        found += _located(store, wanted)
         wanted = found[-1].row.parent if found else wanted
     if wanted is not None:
         raise InvalidError(
@@ -104,6 +96,37 @@ def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
             hint="run `orlop check`; additional stores must be named where layers stand on theirs",
         )
     return found
+
+
+def locate(row: LayerRow, storage: Storage) -> Located:
+    """A layer of a store, by its record."""
+    may_be = row.form is not None and not row.frozen
+    return Located(row, storage, may_be and directory_of(storage, row).is_dir())
+
+
+def _located(storage: Storage, id: str) -> list[Located]:  # noqa: A002
+    rows: tuple[LayerRow, ...] = ()
+    while True:
+        with storage.database.read() as tx:
+            before, rows = rows, Layers(tx).ancestry(id)
+        found = [locate(row, storage) for row in rows]
+        # A directory that is not there may have become a tar since the records were read.
+        if rows == before or all(each.written or each.directory is None for each in found):
+            return found
+
+
+def seen_of(layers: Sequence[Located]) -> Sequence[Located]:
+    """Those of these layers, the topmost first, that have anything but tars: to the first tar."""
+    for at, each in enumerate(layers):
+        if each.row.diff_id is not None:
+            return layers[: at + 1]
+    return layers
+
+
+def is_unchanged(tx: Transaction, layer: Located) -> bool:
+    """Whether a layer still holds the tar that it held, and its directory counts as it did."""
+    row = Layers(tx).get(layer.row.id)
+    return row is not None and row.diff_id == layer.row.diff_id and row.frozen <= layer.row.frozen
 
 
 def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Ground:
@@ -118,7 +141,7 @@ def ground_of(layers: Sequence[Located], *, without: Path | None = None) -> Grou
         directory = each.directory
         if directory not in {None, without} and each.written:
             assert directory is not None
-            written = Written(directory, mapping_of(each.row), each.row.id)
+            written = Written(directory, mapping_of(each.row))
             if each.row.form == "tree":
                 return Ground(tuple(directories), written)
             directories.append(written)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.errors import InUseError
 from orlop.metadata import LayerRow, Layers, Lease
 from orlop.storage.layers.ancestry import ancestry, row_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.freeze import chain_below, holding
+from orlop.storage.layers.making import users_in
 from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import has_foreign_links, take_entries, take_stream
 from orlop.tree import Merger, difference, directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from orlop.metadata import Transaction
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.store import LayerStore
     from orlop.storage.layers.tarball import Taken
     from orlop.storage.storage import Storage
+
+_TRIES: Final = 10
+"""How often a parent is frozen anew since it was written to meanwhile."""
 
 
 class Applier:
@@ -41,12 +46,15 @@ class Applier:
         below = self._frozen(row.parent)
         with Lease(self._storage.database, "put layer") as lease:
             taken = take_stream(self._storage, stream, lease)
-            self._require_fit(below, taken)
-            row = holding(row, taken, chain_below(below))
-            with self._storage.database.write() as tx:
-                lease.require_in(tx)
-                self._layers.making.create_in(tx, row, names)
-        return row
+            for _ in range(_TRIES):
+                self._require_fit(below, taken)
+                row = holding(row, taken, chain_below(below))
+                with self._unchanged(below) as unchanged:
+                    if unchanged:
+                        self._record(row, names, lease)
+                        return row
+                below = self._frozen(row.parent)
+        raise InUseError(f"layer {row.parent} is being changed", hint="try again")
 
     def apply(self, id: str, stream: BinaryIO) -> LayerRow:  # noqa: A002
         """Change a layer by a tar, and return its record; see `LayerStore.apply_diff`."""
@@ -57,11 +65,32 @@ class Applier:
             with self._layers.mounts.lock(id):
                 return self._hold(id, taken, lease)
 
+    def _record(self, row: LayerRow, names: Iterable[str], lease: Lease) -> None:
+        with self._storage.database.write() as tx:
+            lease.require_in(tx)
+            self._layers.making.create_in(tx, row, names)
+
+    @contextmanager
+    def _unchanged(self, below: Sequence[Located]) -> Iterator[bool]:
+        """A block in which nobody mounts or changes a parent; whether nobody has so far."""
+        if not below or below[0].storage is not self._storage:
+            yield True
+            return
+        with self._layers.mounts.lock(below[0].row.id):
+            now = ancestry(self._storage, below[0].row.id)[0]
+            yield not now.written and now.row.diff_id == below[0].row.diff_id
+
     def _require_free(self, id: str) -> None:  # noqa: A002
         """Succeed if a layer may be changed, before anything is done for it."""
         with self._layers.mounts.lock(id):
             self._layers.mounts.require_unmounted(id)
         with self._storage.database.read() as tx:
+            if row_of(tx, id).pulled:
+                raise InUseError(
+                    f"layer {id} came with an image, and stays what that says",
+                    users=[*users_in(tx, id)],
+                    hint="make a layer on it, and change that one",
+                )
             _require_childless(tx, id)
 
     def _hold(self, id: str, taken: Taken, lease: Lease) -> LayerRow:  # noqa: A002

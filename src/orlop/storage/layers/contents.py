@@ -14,9 +14,9 @@ from orlop.digest import Digest
 from orlop.errors import OrlopError
 from orlop.rootfs import change_node, open_upper, read_tree, read_upper
 from orlop.storage.layers.ancestry import note_of
-from orlop.storage.layers.copy_time import copied_at, is_older
+from orlop.storage.layers.copy_time import Untouched, copied_at
 from orlop.storage.layers.mapping import mapping_of
-from orlop.storage.layers.reading import open_shared
+from orlop.storage.layers.reading import close_shared, open_shared
 from orlop.storage.layers.restore import restore
 from orlop.storage.left_out import read_note
 from orlop.tree import Merger, Node, Put, directory, split, walk
@@ -99,21 +99,26 @@ class Contents:
         mapping = mapping_of(layer.row)
         fd = self._directory(layer)
         root = read_tree(fd)
-        copied = copied_at(layer) if layer.row.id == self._copy else None
-        seen: set[int] = set()
-        for path, node in walk(root):
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
+        for path, node in _inodes(root):
             self._note(fd, path, node)
-            if copied is not None and node.source and is_older(fd, path, copied):
-                self._untouched.add(node.source)
             if mapping is not None:
                 change_node(node, mapping.to_container)
+        copied = copied_at(layer) if layer.row.id == self._copy else None
+        if copied is not None:
+            self._note_untouched(root, Untouched(fd, copied))
         left_out = read_note(note_of(layer.storage, layer.row))
         if not left_out.nothing:
             restore(root, self._below(layers), left_out)
         return root
+
+    def _note_untouched(self, root: Node, untouched: Untouched) -> None:
+        touched: set[Digest | None] = set()
+        for path, node in walk(root):
+            if not untouched.has(path, is_dir=node.is_dir):
+                touched.add(node.source)
+            elif node.source is not None:
+                self._untouched.add(node.source)
+        self._untouched -= touched  # One of several names is enough.
 
     def _below(self, layers: Sequence[Located]) -> Node:
         """What the whole copy of the first of these layers was made of."""
@@ -130,7 +135,7 @@ class Contents:
         Raises:
             OSError: It cannot be opened.
         """
-        fd = self._tars.get(source) or self._open.get(source)
+        fd = self._tars.get(source, self._open.get(source))
         if fd is not None:
             return fd
         written = self._written.get(source)
@@ -163,8 +168,10 @@ class Contents:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for fd in (*self._open.values(), *self._tars.values(), *self._directories):
+        for fd in (*self._open.values(), *self._tars.values()):
             os.close(fd)
+        for fd in self._directories:
+            close_shared(fd)
         self._open.clear()
         self._tars.clear()
         self._directories.clear()
@@ -194,3 +201,12 @@ class Contents:
         if node.type == S_IFREG and node.size and node.source is None:
             node.source = Digest.of(b"%d/%s" % (fd, path))
             self._written[node.source] = fd, path
+
+
+def _inodes(root: Node) -> Iterator[tuple[bytes, Node]]:
+    """Each inode of a tree, by its first path."""
+    seen: set[int] = set()
+    for path, node in walk(root):
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield path, node

@@ -55,8 +55,8 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
         target.parent.mkdir(mode=0o700, exist_ok=True)
         if not left_out.nothing:
             note_of(storage, layer.row).write_bytes(left_out.encode())
-        note_copied(target.parent)
         os.rename(fresh, target)
+        note_copied(target.parent)
     return target
 
 

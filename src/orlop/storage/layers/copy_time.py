@@ -35,10 +35,41 @@ def copied_at(layer: Located) -> int | None:
     return found.st_ctime_ns
 
 
-def is_older(dir_fd: int, path: bytes, moment_ns: int) -> bool:
-    """Whether a file has not changed since a moment; False where that cannot be told."""
-    try:
-        found = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
-    except OSError:
+class Untouched:
+    """Tells which files of a whole copy hold what was copied to their paths.
+
+    It is asked about all paths, a directory's before those in it. A directory that is moved takes
+    its files along, whose times stay: its own time tells that it may be so, together with that of
+    the directory that it is in now.
+
+    Args:
+        dir_fd: The copy; borrowed.
+        copied_ns: When it was whole.
+    """
+
+    def __init__(self, dir_fd: int, copied_ns: int) -> None:
+        self._dir_fd = dir_fd
+        self._copied_ns = copied_ns
+        self._changed: set[bytes] = set()
+        self._moved: set[bytes] = set()
+
+    def has(self, path: bytes, *, is_dir: bool) -> bool:
+        """Whether a file is such; False for directories, and where it cannot be told."""
+        parent = path.rpartition(b"/")[0]
+        older = self._is_older(path)
+        if not is_dir:
+            return older and parent not in self._moved
+        if not older:
+            self._changed.add(path)
+            if path and parent in self._changed:
+                self._moved.add(path)
+        if parent in self._moved:
+            self._moved.add(path)
         return False
-    return found.st_ctime_ns < moment_ns
+
+    def _is_older(self, path: bytes) -> bool:
+        try:
+            found = os.stat(path or b".", dir_fd=self._dir_fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return found.st_ctime_ns < self._copied_ns

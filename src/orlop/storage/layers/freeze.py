@@ -63,13 +63,9 @@ class Freezer:
             layer = layers[0]
             if not layer.written:
                 return
-            mounted = self._mounts.find(id)
-            if mounted is not None and mounted.writable:
-                raise InUseError(
-                    f"layer {id} takes writes at {mounted.target}, and is to stay as it is",
-                    users=[f"mount {mounted.target}"],
-                    hint="unmount it first",
-                )
+            self._mounts.find(id)
+            with self._storage.database.read() as tx:
+                self._mounts.require_no_writers(tx, id)
             with Contents(self._storage) as contents:
                 members = self._differ.members(contents, layers)
                 taken = take_entries(self._storage, members, contents.open, lease)

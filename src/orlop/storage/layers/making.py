@@ -12,9 +12,9 @@ from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredI
 from orlop.storage.layers.mapping import encode_mapping
 from orlop.storage.layers.reading import unread
 from orlop.storage.layers.record import Users
+from orlop.storage.leftovers import remove_leftover
 from orlop.storage.naming import check_id, check_metadata, new_id, require_free
 from orlop.storage.reserve import with_reserve
-from orlop.storage.staging import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,7 +85,7 @@ class Making:
 
         with self.unread(id):
             with_reserve(self._storage.places, forget)
-            self.discard(id)
+        self.discard(id)
 
     @contextmanager
     def unread(self, id: str) -> Iterator[None]:  # noqa: A002
@@ -99,14 +99,11 @@ class Making:
             yield
 
     def discard(self, id: str) -> None:  # noqa: A002
-        """Remove the directory of a layer that is no more."""
-        places = self._storage.places
-        place, trash = places.layer(id), places.trash / f"layer-{id}-{time.time_ns()}"
-        try:
-            place.rename(trash)
-        except FileNotFoundError:
-            return
-        discard(trash)
+        """Remove the directory of a layer that is no more; a collection does, if it is being read.
+
+        Somebody may have made another layer of this ID meanwhile, whose directory stays.
+        """
+        remove_leftover(self._storage, self._storage.places.layer(id))
 
     def _form(self) -> LayerForm:
         if self._storage.driver == "vfs":

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id, mount_namespace
 from orlop.digest import Digest
-from orlop.errors import IdMapRefusedError, InUseError
+from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
-from orlop.storage.layers.ancestry import Located, ancestry, row_of
+from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
 from orlop.storage.layers.copy import make_tree
 from orlop.storage.layers.view import Viewer, ViewOptions
 from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.metadata import Owner, Transaction
+    from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.view import View
     from orlop.storage.storage import Storage
 
@@ -95,10 +96,12 @@ class LayerMounts:
                 writable = self._takes_writes(layers[0], read_only)
                 _require_alone(id, recorded, writable=writable)
                 options = ViewOptions(writable=writable, nodev=nodev, nosuid=nosuid)
-                with self._view(layers, options) as view:
-                    attached = self._attach(id, view, options, owner)
-                if attached is not None:
-                    return attached
+                try:
+                    with self._view(layers, options) as view:
+                        return self._attach(layers, view, options, owner)
+                except (ConflictError, FileNotFoundError):
+                    if self._are_unchanged(layers):
+                        raise
         raise InUseError(f"layers below {id} are being changed", hint="try again")
 
     def _layers(self, id: str) -> list[Located]:  # noqa: A002
@@ -119,11 +122,10 @@ class LayerMounts:
         except IdMapRefusedError:
             if not options.writable or layers[0].written:
                 raise
-            row = replace(layers[0].row, form="tree")
             with self._storage.database.write() as tx:
-                row_of(tx, row.id)
+                row = replace(row_of(tx, layers[0].row.id), form="tree")
                 Layers(tx).replace(row)
-            layers = [Located(row, layers[0].storage), *layers[1:]]
+            layers = [locate(row, layers[0].storage), *layers[1:]]
             make_tree(self._storage, layers)
             view = self._viewer.open(layers, options)
         try:
@@ -188,23 +190,26 @@ class LayerMounts:
             OSError: Unmounting failed.
         """
         with self.lock(id):
+            if force:
+                self.take_away(id)
+                return 0
             found = self._here(self._recorded(id))
             if found is None:
                 return 0
             record, holders = found
             free = [holder for holder in holders if holder.owner is None]
-            if not free and not force:
+            if not free:
                 pids = [str(holder.owner.pid) for holder in holders if holder.owner]
                 raise InUseError(
                     f"{record.target} is held by process {', '.join(pids)}",
                     users=[f"process {pid}" for pid in pids],
                     hint="end it, or unmount by force",
                 )
-            if len(holders) > 1 and not force:
+            if len(holders) > 1:
                 with self._storage.database.write(durable=False) as tx:
                     Mounts(tx).release(free[0].id)
                 return len(holders) - 1
-            self._take_away(record, lazy=force)
+            self._take_away(record, lazy=False)
             return 0
 
     def take_away(self, id: str) -> None:  # noqa: A002
@@ -298,14 +303,14 @@ class LayerMounts:
             return not Layers(tx).has_children(row.id)
 
     def _attach(
-        self,
-        id: str,  # noqa: A002
-        view: View,
-        options: ViewOptions,
-        owner: Owner | None,
-    ) -> tuple[MountRecord, str] | None:
-        """Record a mount and show it; None where a layer below has been changed meanwhile."""
-        mounts = self._storage.mounts
+        self, layers: list[Located], view: View, options: ViewOptions, owner: Owner | None
+    ) -> tuple[MountRecord, str]:
+        """Record a mount of the first of these layers, and show it.
+
+        Raises:
+            ConflictError: A layer below has been changed meanwhile.
+        """
+        id = layers[0].row.id  # noqa: A001
         target = self.place_of(id) if view.directory is None or view.handle else view.directory
         now = time.time_ns()
         record = MountRecord(
@@ -325,8 +330,8 @@ class LayerMounts:
         )
         with self._storage.database.write(durable=False) as tx:
             self._require_writable(tx, id, options)
-            if any(_is_frozen(tx, each) for each in view.layers):
-                return None
+            if not self._are_unchanged_in(tx, layers):
+                raise ConflictError(f"layers below {id} have just been changed", hint="try again")
             Mounts(tx).put(record)
             Mounts(tx).hold(holder)
             if view.holder:
@@ -335,12 +340,21 @@ class LayerMounts:
         if view.handle is None:
             return record, holder.id
         try:
-            mounts.make_place(target)
+            self._storage.places.make_below_run(target)
             view.handle.attach(target)
         except BaseException:
             self._forget(record)
             raise
         return record, holder.id
+
+    def _are_unchanged(self, layers: list[Located]) -> bool:
+        with self._storage.database.read() as tx:
+            return self._are_unchanged_in(tx, layers)
+
+    def _are_unchanged_in(self, tx: Transaction, layers: list[Located]) -> bool:
+        """Whether layers are what they were taken for; those of other stores always are."""
+        own = (each for each in seen_of(layers) if each.storage is self._storage)
+        return all(is_unchanged(tx, each) for each in own)
 
     @staticmethod
     def _require_writable(tx: Transaction, id: str, options: ViewOptions) -> None:  # noqa: A002
@@ -382,12 +396,6 @@ class LayerMounts:
                 below = None
         if below is not None:
             self._storage.mounts.drop_unused(below)
-
-
-def _is_frozen(tx: Transaction, id: str) -> bool:  # noqa: A002
-    """Whether a layer's directory is about to be removed; those of other stores never are."""
-    row = Layers(tx).get(id)
-    return row is not None and row.frozen
 
 
 def _require_alone(id: str, recorded: list[_Held], *, writable: bool) -> None:  # noqa: A002

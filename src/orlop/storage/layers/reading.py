@@ -44,6 +44,12 @@ def open_shared(path: Path) -> int:
     raise _gone(path)
 
 
+def close_shared(fd: int) -> None:
+    """Let go of a directory; a forked child may hold a copy of the descriptor."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
 @contextmanager
 def unread(path: Path) -> Iterator[None]:
     """A block in which nobody reads a layer's directory, if there is one.
@@ -53,7 +59,7 @@ def unread(path: Path) -> Iterator[None]:
     """
     try:
         fd = os.open(path, _OPEN)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield
         return
     try:
@@ -64,7 +70,7 @@ def unread(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(fd)
+        close_shared(fd)
 
 
 def _gone(path: Path) -> ConflictError:

@@ -65,7 +65,6 @@ class View:
         directory: That directory.
         below: The mount of the stack that it stands on, if any.
         holder: What holds that one until the layer's own mount is recorded.
-        layers: The other layers whose directories it shows, which are to stay where they are.
     """
 
     def __init__(self) -> None:
@@ -73,7 +72,6 @@ class View:
         self.directory: Path | None = None
         self.below: MountRecord | None = None
         self.holder = ""
-        self.layers: tuple[str, ...] = ()
         self.stack = ExitStack()
 
 
@@ -220,10 +218,10 @@ class Viewer:
         mountables = self._storage.mountables
         wanted = self._storage.driver
         if wanted == "vfs":
-            wanted = mountables.best_storage_driver()
+            return mountables.best_driver()
         if wanted == "erofs":
             return "erofs"
-        return "overlay" if wanted == "overlay" and mountables.keeps_owners else "directory"
+        return "overlay" if mountables.keeps_owners else "directory"
 
     def _shown(self, view: View, written: Written, mapping: IdMapping | None) -> Path | MountHandle:
         """A directory, or a mount that shows it with the IDs that the layer is to have."""

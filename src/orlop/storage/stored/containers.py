@@ -10,8 +10,9 @@ from orlop.errors import InUseError
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_id, nothing_called
-from orlop.storage.layers.making import forget_layer
+from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.layers.mapping import encode_mapping, mapping_of
+from orlop.storage.leftovers import remove_directories
 from orlop.storage.naming import (
     change_names,
     check_id,
@@ -21,7 +22,6 @@ from orlop.storage.naming import (
     require_free,
 )
 from orlop.storage.reserve import with_reserve
-from orlop.storage.staging import discard
 from orlop.storage.stored.facts import layer_in, read_facts
 from orlop.storage.stored.record import Container
 
@@ -282,7 +282,7 @@ class ContainerStore:
             force: Also while it is mounted: the mount is taken away first.
 
         Raises:
-            InUseError: It is mounted, or layers stand on its own.
+            InUseError: It is mounted, or layers stand on its own, or images.
             NotFoundError: There is no such container.
             OSError: It could not be removed.
         """
@@ -299,9 +299,8 @@ class ContainerStore:
 
             with self._storage.layers.making.unread(row.layer):
                 with_reserve(self._storage.places, forget)
-                self._storage.layers.making.discard(row.layer)
-        discard(self._storage.places.object("container", row.id))
-        discard(self._storage.places.run_directory("container", row.id))
+            self._storage.layers.making.discard(row.layer)
+        remove_directories(self._storage, "container", row.id)
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to a container, and goes with it; made now."""
@@ -309,7 +308,9 @@ class ContainerStore:
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        return _directory(self._storage.places.run_directory("container", self.resolve(key)))
+        path = self._storage.places.run_directory("container", self.resolve(key))
+        self._storage.places.make_below_run(path.parent)
+        return _directory(path)
 
     def _image(self, key: str) -> tuple[Facts, str | None]:
         """What is known of an image, and its top layer."""
@@ -343,9 +344,12 @@ class ContainerStore:
     def _rename(
         self, key: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
     ) -> Container:
-        row = self._row(key)
+        id = self.resolve(key)  # noqa: A001
         with self._storage.database.write() as tx:
-            change_names(tx, "container", row.id, add=add, remove=remove)
+            row = Containers(tx).get(id)
+            if row is None:
+                raise nothing_called("container", key)
+            change_names(tx, "container", id, add=add, remove=remove)
             return self._read(tx, row)
 
     @staticmethod
@@ -380,11 +384,11 @@ def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) 
 
 
 def _forget(tx: Transaction, row: ContainerRow) -> None:
-    children = Layers(tx).children(row.layer)
-    if children:
+    users = replace(users_in(tx, row.layer), containers=())
+    if users:
         raise InUseError(
-            f"the layer of container {row.id} is needed by {len(children)} others",
-            users=[f"layer {child}" for child in children],
+            f"the layer of container {row.id} is needed by {', '.join(users)}",
+            users=tuple(users),
             hint="remove those first",
         )
     Containers(tx).delete(row.id)

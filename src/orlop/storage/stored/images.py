@@ -29,6 +29,7 @@ from orlop.metadata import (
 )
 from orlop.storage.keys import find_object
 from orlop.storage.layers.making import forget_layer, users_in
+from orlop.storage.leftovers import remove_directories
 from orlop.storage.naming import (
     MAX_NAMES,
     check_id,
@@ -38,7 +39,6 @@ from orlop.storage.naming import (
     require_free,
 )
 from orlop.storage.reserve import with_reserve
-from orlop.storage.staging import discard
 from orlop.storage.stored.facts import (
     Facts,
     image_in,
@@ -271,11 +271,7 @@ class StoredImageStore:
         gone = with_reserve(self._storage.places, lambda: self._forget(id, keep_layers=keep_layers))
         for layer in gone:
             self._storage.layers.making.discard(layer)
-        for place in (
-            self._storage.places.object("image", id),
-            self._storage.places.run_directory("image", id),
-        ):
-            discard(place)
+        remove_directories(self._storage, "image", id)
         return gone
 
     def directory(self, key: str) -> Path:
@@ -284,7 +280,9 @@ class StoredImageStore:
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        return _directory(self._storage.places.run_directory("image", self._own(key)))
+        path = self._storage.places.run_directory("image", self._own(key))
+        self._storage.places.make_below_run(path.parent)
+        return _directory(path)
 
     def _top(self, key: str) -> str:
         image = self.get(key)

@@ -194,6 +194,22 @@ class MountContract(StorageContractBase):
         with storage.layers.mount(layer.id) as path:
             assert (path / "f").read_text() == "late"
 
+    def test_what_is_in_use_and_nobody_holds_is_unmounted_by_force(
+        self, storage: Storage, place: Path
+    ) -> None:
+        """Its holder was killed, and something else uses it still."""
+        self.needs_mounts()
+        if self.driver == "vfs":
+            pytest.skip("a layer that takes writes is the directory itself, and not mounted")
+        layer = storage.layers.create()
+        with _Holder(self, place, layer.id) as holder:
+            with open(f"{holder.path}/f", "w"):
+                holder.kill()
+                with pytest.raises(InUseError):
+                    storage.layers.unmount(layer.id)
+                assert storage.layers.unmount(layer.id, force=True) == 0
+            assert mounts_below(place) == []
+
     def test_a_container_is_deleted_while_mounted_by_force_alone(self, storage: Storage) -> None:
         """Its mount goes first."""
         container = storage.containers.create(image(storage, [member("f", b"f")]).id)

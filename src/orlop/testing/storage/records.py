@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,6 +158,11 @@ class RecordsContract(StorageContractBase):
         with pytest.raises(InUseError) as caught:
             storage.layers.delete(container.layer)
         assert caught.value.users == (f"container {container.id}",)
+        above = storage.images.create(container.layer)
+        with pytest.raises(InUseError) as caught:
+            storage.containers.delete(container.id, force=True)
+        assert caught.value.users == (f"image {above.id}",)
+        storage.images.delete(above.id)
         storage.containers.delete(container.id)
         storage.images.delete(made.id)
         storage.layers.delete(child.id)
@@ -192,7 +198,13 @@ class RecordsContract(StorageContractBase):
     def test_containers_have_directories(self, storage: Storage) -> None:
         """One that stays and one that goes with this boot; both go with the container."""
         container = storage.containers.create(names=["box"])
-        places = [storage.containers.directory("box"), storage.containers.run_directory("box")]
+        umask = os.umask(0o077)
+        try:
+            places = [storage.containers.directory("box"), storage.containers.run_directory("box")]
+        finally:
+            os.umask(umask)
+        for above in (storage.places.run, *places[1].parents[:3]):
+            assert above.stat().st_mode & 0o777 == 0o711
         for path in places:
             (path / "file").write_text("x")
             assert path.stat().st_mode & 0o777 == 0o700

@@ -16,7 +16,7 @@ import pytest
 
 from orlop.digest import Digest
 from orlop.errors import InUseError, InvalidLayerError, OrlopError, UnsupportedError
-from orlop.testing.storage.base import StorageContractBase, member, put, tar
+from orlop.testing.storage.base import StorageContractBase, image, member, put, tar
 from orlop.testing.storage.views import differences, view
 from orlop.tree import Change
 
@@ -158,6 +158,14 @@ class TarContract(StorageContractBase):
         with pytest.raises(InUseError) as caught:
             storage.layers.apply_diff(layer.id, io.BytesIO(tar(*BASE)))
         assert caught.value.users == (f"layer {child.id}",)
+
+    def test_a_layer_of_an_image_takes_no_tar(self, storage: Storage) -> None:
+        """Its ID says what it holds, and the image's config does."""
+        made = storage.images.publish(image(storage, list(BASE)).id, "box")
+        assert made.layer is not None
+        with pytest.raises(InUseError) as caught:
+            storage.layers.apply_diff(made.layer, io.BytesIO(tar(*BASE)))
+        assert caught.value.users == (f"image {made.id}",)
 
     def test_names_that_mark_whiteouts_are_refused(self, storage: Storage) -> None:
         """No layer can hold them: the files are there until they are to become a tar.

@@ -192,6 +192,17 @@ def test_wipe(store, storage, image):
     assert left == []
 
 
+def test_wipe_after_a_restart(storage, image):
+    """What was mounted before the machine was started again is not in the way."""
+    storage.containers.mount(storage.containers.create("box").id, keep=True)
+    for record, _ in storage.mounts.entries():
+        subprocess.run(["umount", record.target], check=True)
+    with storage.database.write() as tx:
+        tx.execute("UPDATE mounts SET boot_id = 'an earlier one'")
+    storage.wipe()
+    assert storage.containers.list() == ()
+
+
 def test_wipe_while_others_hold_mounts(store, storage, holder):
     with pytest.raises(InUseError):
         storage.wipe()
