@@ -33,6 +33,10 @@ bench: $(VENV)/dev ## Measure orlop and its peers on real images, and draw the r
 	@sh tests/peers.sh bench
 	$(BIN)/python bench/run.py $(BENCH_ARGS)
 
+.PHONY: build-binary
+build-binary: $(VENV)/installed ## Build orlop-storage as one file: dist/orlop-storage
+	@$(BIN)/python packaging/build_binary.py dist/orlop-storage
+
 .PHONY: clean
 clean: ## Remove what the targets above made in this folder
 	rm -rf $(VENV) build dist demo bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis

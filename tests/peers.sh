@@ -7,7 +7,7 @@
 set -eu
 
 packages="skopeo umoci podman buildah containerd docker-registry debootstrap erofs-utils
-          e2fsprogs xfsprogs zstd openssl util-linux"
+          e2fsprogs xfsprogs zstd openssl util-linux containers-storage"
 case ${1:-} in
     bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
     venv) packages="python3-venv" ;;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, Literal, final
 
-from orlop.filters import check_labels
 from orlop.metadata.gclabels import check_gc_label
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ class Labels:
             InvalidError: A label is none, or one for the collector that it could not obey.
             LimitExceededError: There are too many, or one is too long.
         """
+        from orlop.filters import check_labels
+
         kept = check_labels(labels)
         self._tx.execute(f"DELETE FROM {kind}_labels WHERE {kind} = ?", (owner,))  # noqa: S608
         for key, value in kept.items():
@@ -65,6 +66,8 @@ class Labels:
             InvalidError: The label is none, or one for the collector that it could not obey.
             LimitExceededError: It is too long.
         """
+        from orlop.filters import check_labels
+
         if check_labels({key: value}):
             self._put(kind, owner, key, value)
         else:

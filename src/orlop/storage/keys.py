@@ -94,12 +94,11 @@ def _with_prefix(tx: Transaction, kind: ObjectKind, prefix: str) -> Sequence[str
 
 def _pulled_image(tx: Transaction, key: str) -> str | None:
     """The ID of an image by its name as a reference, or by a prefix of its ID."""
-    from orlop.storage.lookup import find_image
+    from orlop.storage.lookup import find_rows
 
     made = _with_prefix(tx, "image", key)
-    try:
-        rows = find_image(tx, key)
-    except NotFoundError:
+    rows = find_rows(tx, key)
+    if not rows:
         return _only("image", key, made)
     pulled = rows[0].image_id.encoded
     if key in {row.name for row in rows} or not pulled.startswith(key):

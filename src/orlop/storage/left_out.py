@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from orlop.errors import InvalidDocumentError
-from orlop.rootfs import Dropped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orlop.rootfs import WriteReport
+    from orlop.rootfs import Dropped, WriteReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +78,8 @@ def read_note(path: Path) -> LeftOut:
         raw = path.read_bytes()
     except FileNotFoundError:
         return LeftOut()
+    from orlop.rootfs import Dropped
+
     try:
         document = json.loads(raw)
         dropped = [Dropped(path=os.fsencode(name), what=what) for name, what in document["dropped"]]

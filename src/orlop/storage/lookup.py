@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from orlop.digest import Digest
 from orlop.errors import AmbiguousError, InvalidDigestError, InvalidReferenceError, NotFoundError
 from orlop.metadata import Images, Names, StoredImages
-from orlop.reference import Reference
 
 if TYPE_CHECKING:
     from orlop.metadata import ImageRow, Transaction
@@ -27,19 +26,31 @@ def find_image(tx: Transaction, name_or_id: str) -> list[ImageRow]:
         NotFoundError: Nothing is called that.
         AmbiguousError: A prefix fits several IDs.
     """
+    found = find_rows(tx, name_or_id)
+    if not found:
+        raise NotFoundError(f"no image is called {name_or_id!r}", hint=_suggest(tx, name_or_id))
+    return found
+
+
+def find_rows(tx: Transaction, name_or_id: str) -> list[ImageRow]:
+    """The same, but nothing where nothing is called that.
+
+    Raises:
+        AmbiguousError: A prefix fits several IDs.
+    """
     prefix = _PREFIX.fullmatch(name_or_id)
     found = _with_id(tx, name_or_id, prefix)
     if not found and (named := find_name(tx, name_or_id)) is not None:
         return [named]
     if not found and prefix is not None:
         found = _with_prefix(tx, name_or_id, prefix.group(1))
-    if not found:
-        raise NotFoundError(f"no image is called {name_or_id!r}", hint=_suggest(tx, name_or_id))
     return found
 
 
 def find_name(tx: Transaction, name: str) -> ImageRow | None:
     """The record of a name: as it is, of Docker Hub or of `localhost/`; None if there is none."""
+    from orlop.reference import Reference
+
     if not name.isascii():
         return None
     for each in (name, f"localhost/{name}"):

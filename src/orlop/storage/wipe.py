@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def shutdown(storage: Storage, *, force: bool = False) -> tuple[str, ...]:
     """Take away the store's mounts, and say where they were; see `Storage.shutdown`."""
+    storage.let_go()
     storage.mounts.clean()
     taken: list[str] = []
     users: list[str] = []

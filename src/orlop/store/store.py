@@ -14,10 +14,10 @@ from orlop.storage.lookup import find_image
 from orlop.storage.places import Places
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
+from orlop.storage.where import find_places
 from orlop.store.bring import Bringing, bring_in
 from orlop.store.image import Image
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
-from orlop.store.where import find_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

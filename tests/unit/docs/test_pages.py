@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import json
 import re
+import shlex
 import tarfile
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from orlop.content import MemoryContent
 from orlop.digest import Digest
 from orlop.layout import DirectoryDriver, read_index
 from orlop.layout.validation import validate
+from orlop.storagecmd.run import run as run_storage_command
+from orlop.storagecmd.session import Streams
 from support.images import ImageBuilder, directory, file, tar
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -102,3 +106,25 @@ def test_the_commands_that_are_shown_exist():
             if isinstance(known[word], Command):
                 break
             entries = known[word].verbs
+
+
+def test_the_storage_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("base.tar").write_bytes(tar(file("a", b"a")))
+    page = (DOCS / "storage-command.md").read_text()
+    block = re.search(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    layer = "box-layer"
+    for line in block[1].splitlines():
+        program, *words = shlex.split(line.replace("box-layer", layer))
+        assert program == "orlop-storage"
+        assert storage_command(tmp_path, *words)[0] == 0, line
+        if words[0] == "create-container":
+            layer = json.loads(storage_command(tmp_path, "container", "-j", "box")[1])[0]["layer"]
+    assert Path("changed.tar.gz").read_bytes()[:2] == b"\x1f\x8b"
+
+
+def storage_command(place, *words):
+    streams = Streams(stdin=io.BytesIO(), out=io.BytesIO(), err=io.BytesIO())
+    options = ["-g", str(place / "root"), "-R", str(place / "run"), "-s", "vfs"]
+    code = run_storage_command("orlop-storage", [*options, *words], {}, streams)
+    return code, streams.out.getvalue()

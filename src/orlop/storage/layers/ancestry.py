@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from orlop.errors import InvalidError
 from orlop.metadata import Layers
-from orlop.storage.chains import Stack
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.left_out import note_name
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow, Transaction
+    from orlop.storage.chains import Stack
     from orlop.storage.storage import Storage
 
 
@@ -164,6 +164,8 @@ def stack_of(layers: Sequence[Located]) -> Stack:
             raise InvalidError(
                 f"layer {each.row.id} is a directory below a tar", hint="run `orlop check`"
             )
+    from orlop.storage.chains import Stack
+
     return Stack.of(diff_ids)
 
 

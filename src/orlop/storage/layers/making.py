@@ -10,7 +10,6 @@ from orlop._sys.process import in_initial_user_namespace
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredImages
 from orlop.storage.layers.mapping import encode_mapping
-from orlop.storage.layers.mounts import LayerMounts
 from orlop.storage.layers.reading import unread
 from orlop.storage.layers.record import Users
 from orlop.storage.leftovers import remove_leftover
@@ -116,6 +115,8 @@ class Making:
             if any(store.layers.has(parent) for store in self._storage.additional):
                 return
             raise NotFoundError(f"layer {parent} has just been deleted")
+        from orlop.storage.layers.mounts import LayerMounts
+
         LayerMounts.require_no_writers(tx, parent)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
 from orlop.errors import InUseError, NotFoundError, UnsupportedError
@@ -10,14 +11,8 @@ from orlop.metadata import Layers, Names, Owner
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_object
 from orlop.storage.layers.ancestry import ancestry, note_of, row_of, stack_of
-from orlop.storage.layers.apply import Applier
-from orlop.storage.layers.diff import Differ
-from orlop.storage.layers.freeze import Freezer
 from orlop.storage.layers.making import Making, users_in
 from orlop.storage.layers.mapping import mapping_of
-from orlop.storage.layers.mount import LayerMount
-from orlop.storage.layers.mounts import LayerMounts
-from orlop.storage.layers.owners import owners_above
 from orlop.storage.layers.record import Layer, Users
 from orlop.storage.left_out import LeftOut, read_note
 from orlop.storage.naming import change_names, check_metadata, check_names
@@ -29,6 +24,11 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow, Transaction
+    from orlop.storage.layers.apply import Applier
+    from orlop.storage.layers.diff import Differ
+    from orlop.storage.layers.freeze import Freezer
+    from orlop.storage.layers.mount import LayerMount
+    from orlop.storage.layers.mounts import LayerMounts
     from orlop.storage.storage import Storage
     from orlop.tree import Change
 
@@ -44,12 +44,35 @@ class LayerStore:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.mounts = LayerMounts(storage)
-        self.differ = Differ(storage)
-        self.freezer = Freezer(storage, self.mounts, self.differ)
         self.making = Making(storage)
         self.data = BigDataStore(storage, "layer")
-        self._applier = Applier(storage, self)
+
+    @cached_property
+    def mounts(self) -> LayerMounts:
+        """Their mounts."""
+        from orlop.storage.layers.mounts import LayerMounts
+
+        return LayerMounts(self._storage)
+
+    @cached_property
+    def differ(self) -> Differ:
+        """What compares them."""
+        from orlop.storage.layers.diff import Differ
+
+        return Differ(self._storage)
+
+    @cached_property
+    def freezer(self) -> Freezer:
+        """What makes tars of them."""
+        from orlop.storage.layers.freeze import Freezer
+
+        return Freezer(self._storage, self.mounts, self.differ)
+
+    @cached_property
+    def _applier(self) -> Applier:
+        from orlop.storage.layers.apply import Applier
+
+        return Applier(self._storage, self)
 
     def create(
         self,
@@ -296,6 +319,8 @@ class LayerStore:
         record, holder = self.mounts.hold(
             id, read_only=read_only, owner=owner, nodev=nodev, nosuid=nosuid
         )
+        from orlop.storage.layers.mount import LayerMount
+
         return LayerMount(self.mounts, record, holder)
 
     def unmount(self, key: str, *, force: bool = False) -> int:
@@ -419,6 +444,8 @@ class LayerStore:
         targets = self.mounts.targets(layer.id)
         if not targets:
             raise NotFoundError(f"layer {layer.id} is not mounted", hint="mount it first")
+        from orlop.storage.layers.owners import owners_above
+
         return owners_above(targets[0], layer.id_mapping)
 
     def _own(self, key: str) -> str:

@@ -170,11 +170,11 @@ class Viewer:
         base = self._base(view, ground.base)
         if isinstance(ground.base, Stack) and not (alone and not ground.directories):
             base = self._unmarked(view, ground.base, base)
-        lowers = [self._shown(view, each, mapping) for each in (*ground.directories, *base)]
-        if ground.base is None and len(lowers) < 2:
+        layers = [*ground.directories, *base]
+        if ground.base is None and len(layers) < 2:
             # Alone it would be shown as it is, with all that overlay notes in it.
-            lowers.append(self._empty())
-        return lowers
+            layers.append(Written(self._empty(), None))
+        return [self._shown(view, each, mapping) for each in layers]
 
     def _base(self, view: View, base: Stack | Written | None) -> Sequence[Written]:
         if base is None:

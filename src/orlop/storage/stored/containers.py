@@ -26,7 +26,6 @@ from orlop.storage.naming import (
     require_free,
 )
 from orlop.storage.reserve import with_reserve
-from orlop.storage.stored.auto import AutoIds, choose_ids
 from orlop.storage.stored.facts import layer_in, read_facts
 from orlop.storage.stored.record import Container
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from orlop.metadata import Transaction
     from orlop.storage.layers.mount import LayerMount
     from orlop.storage.storage import Storage
+    from orlop.storage.stored.auto import AutoIds
     from orlop.storage.stored.facts import Facts
     from orlop.storage.stored.record import StoredImage
     from orlop.tree import Change
@@ -101,7 +101,7 @@ class ContainerStore:
         if layer is not None:
             top = self._storage.layers.resolve(layer)
         names = check_names(names)
-        made = None if isinstance(id_mapping, (AutoIds, str)) else id_mapping
+        made, wanted = _asked(id_mapping)
         draft = self._storage.layers.making.draft(
             top, flags={"volatile": True} if volatile else None, mount_label=mount_label,
             id_mapping=made,
@@ -120,8 +120,9 @@ class ContainerStore:
         def create() -> None:
             nonlocal draft
             with self._storage.database.write() as tx:
-                if isinstance(id_mapping, (AutoIds, str)):
-                    wanted = AutoIds() if isinstance(id_mapping, str) else id_mapping
+                if wanted is not None:
+                    from orlop.storage.stored.auto import choose_ids
+
                     draft = replace(draft, id_mapping=encode_mapping(choose_ids(tx, wanted)))
                 self._create_in(tx, row, draft, names)
 
@@ -356,6 +357,19 @@ class ContainerStore:
     @staticmethod
     def _read(tx: Transaction, row: ContainerRow) -> Container:
         return _container(row, Layers(tx).get(row.layer), Names(tx).get("container", row.id))
+
+
+def _asked(
+    id_mapping: IdMapping | AutoIds | Literal["auto"] | None,
+) -> tuple[IdMapping | None, AutoIds | None]:
+    """An ID mapping that is given, or how one is to be chosen."""
+    if id_mapping is None:
+        return None, None
+    from orlop.storage.stored.auto import AutoIds
+
+    if isinstance(id_mapping, AutoIds):
+        return None, id_mapping
+    return (None, AutoIds()) if isinstance(id_mapping, str) else (id_mapping, None)
 
 
 def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) -> Container:

@@ -251,12 +251,15 @@ class StoredImageStore:
 
         return publish(self._storage, key, names)
 
-    def delete(self, key: str, *, dry_run: bool = False) -> tuple[str, ...]:
+    def delete(
+        self, key: str, *, dry_run: bool = False, keep_layers: bool = False
+    ) -> tuple[str, ...]:
         """Remove an image with all its names, and the layers that nothing needs then.
 
         Args:
             key: The image.
             dry_run: Remove nothing, and say what would go.
+            keep_layers: Let its layers stay; those that were pulled go with a later collection.
 
         Returns:
             The layers that go, the topmost first; their files follow with the next collection.
@@ -268,8 +271,8 @@ class StoredImageStore:
         """
         id = self._own(key)  # noqa: A001
         if dry_run:
-            return self._would_forget(id)
-        gone = with_reserve(self._storage.places, lambda: self._forget(id))
+            return self._would_forget(id, keep_layers=keep_layers)
+        gone = with_reserve(self._storage.places, lambda: self._forget(id, keep_layers=keep_layers))
         for layer in gone:
             self._storage.layers.making.discard(layer)
         remove_directories(self._storage, "image", id)
@@ -304,14 +307,14 @@ class StoredImageStore:
         if not any(store.layers.has(id) for store in self._storage.additional):
             raise InvalidError(f"layer {id} has just been deleted")
 
-    def _forget(self, id: str) -> tuple[str, ...]:  # noqa: A002
+    def _forget(self, id: str, *, keep_layers: bool) -> tuple[str, ...]:  # noqa: A002
         with self._storage.database.write() as tx:
-            return _forget(tx, _require(tx, id))
+            return _forget(tx, _require(tx, id), keep_layers=keep_layers)
 
-    def _would_forget(self, id: str) -> tuple[str, ...]:  # noqa: A002
+    def _would_forget(self, id: str, *, keep_layers: bool) -> tuple[str, ...]:  # noqa: A002
         gone: tuple[str, ...] = ()
         with suppress(_UndoError), self._storage.database.write() as tx:
-            gone = _forget(tx, _require(tx, id))
+            gone = _forget(tx, _require(tx, id), keep_layers=keep_layers)
             raise _UndoError
         return gone
 
@@ -418,7 +421,7 @@ def row_of(tx: Transaction, facts: Facts) -> ImageRow:
     )
 
 
-def _forget(tx: Transaction, facts: Facts) -> tuple[str, ...]:
+def _forget(tx: Transaction, facts: Facts, *, keep_layers: bool) -> tuple[str, ...]:
     """Forget an image, and the layers that nothing needs then; which, the topmost first."""
     users = tuple(f"container {row.id}" for row in Containers(tx).with_image(facts.id))
     if users:
@@ -427,7 +430,7 @@ def _forget(tx: Transaction, facts: Facts) -> tuple[str, ...]:
             users=users,
             hint="remove those first",
         )
-    layer = layer_in(tx, facts)
+    layer = None if keep_layers else layer_in(tx, facts)
     for row in facts.rows:
         Images(tx).delete(row.name)
     StoredImages(tx).delete(facts.id)

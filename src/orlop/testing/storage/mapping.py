@@ -182,6 +182,21 @@ class MappingContract(StorageContractBase):
             for mount in mounts:
                 mount.unmount()
 
+    def test_the_root_of_an_empty_layer_is_mapped(
+        self, storage: Storage, mapping: IdMapping
+    ) -> None:
+        """So that what stands on it can be shown with other IDs, too."""
+        layer = storage.layers.create(id_mapping=mapping)
+        with storage.layers.mount(layer.id) as path:
+            assert owner(path) == self.host(0, 0)
+            (path / "f").write_text("f")
+            os.chown(path / "f", *self.host(5, 6))
+        assert [change.path for change in storage.layers.changes(layer.id)] == [b"f"]
+        child = storage.layers.create(layer.id)
+        with storage.layers.mount(child.id) as path:
+            assert owner(path) == (0, 0)
+            assert owner(path / "f") == (5, 6)
+
     def _need_ids(self) -> None:
         if not self.owns:
             pytest.skip("without privilege all files have one owner")

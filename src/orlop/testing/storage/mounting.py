@@ -288,7 +288,7 @@ class MountContract(StorageContractBase):
         try:
             (mounts[0].path / "f").write_text("its own")
             assert (mounts[99].path / "f").read_text() == "f"
-            top = os.fsencode(os.path.realpath(place))
+            top = os.fsencode(os.path.realpath(storage.places.run))
             images = [
                 info
                 for info in iter_mounts()

@@ -1,0 +1,1 @@
+"""`orlop-storage`: the verbs of containers-storage, on an orlop store."""
