@@ -106,6 +106,7 @@ class BigDataStore:
             OSError: It could not be written; what was there is there still.
         """
         _check_name(name)
+        self._storage.require_writable()
         id = self._own(key)  # noqa: A001
         folder = self._folder(id)
         with writing_to(folder):

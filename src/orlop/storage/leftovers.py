@@ -113,17 +113,6 @@ def remove_leftover(storage: Storage, path: Path) -> bool:
     return True
 
 
-def remove_directories(storage: Storage, kind: ObjectKind, id: str) -> None:  # noqa: A002
-    """Remove the directories of an image or a container that is no more.
-
-    Raises:
-        OSError: They could not be removed.
-    """
-    for path in (storage.places.object(kind, id), storage.places.run_directory(kind, id)):
-        if path.exists():
-            remove_leftover(storage, path)
-
-
 def _rename(storage: Storage, path: Path) -> Path:
     """Take the name of something away, which may be gone already; what it is called now."""
     trash = storage.places.trash / f"{path.name}-{time.time_ns()}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -203,6 +205,15 @@ class Storage:
         from orlop.storage.stored.containers import ContainerStore
 
         return ContainerStore(self)
+
+    def require_writable(self) -> None:
+        """Succeed unless the store was opened to be read only.
+
+        Raises:
+            OSError: It was (EROFS).
+        """
+        if self.database.read_only:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.places.root))
 
     def let_go(self) -> None:
         """Hold no mount any more that is only held for the next container."""

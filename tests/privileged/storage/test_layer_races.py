@@ -12,6 +12,7 @@ from orlop.digest import chain_on
 from orlop.errors import InUseError
 from orlop.storage.collect import collect
 from orlop.storage.layers.ancestry import ancestry
+from orlop.storage.layers.holds import MAX_HELD
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
 from orlop.testing.storage.base import member, mounts_below, put, tar
@@ -169,6 +170,29 @@ def test_a_forked_child_reads_nothing(storage):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("storage", ["erofs"], indirect=True)
+def test_a_forked_child_holds_nothing(storage):
+    """The mounts of stacks that its parent has for the next containers stay with that."""
+    bases = [put(storage, member(f"{number}", b"")) for number in range(MAX_HELD + 1)]
+
+    def use(base):
+        layer = storage.layers.create(base.id)
+        with storage.layers.mount(layer.id) as path:
+            assert len(os.listdir(path)) == 1
+
+    for base in bases[:-1]:
+        use(base)
+    held = {record.id for record, _ in storage.mounts.present()}
+    assert len(held) == MAX_HELD
+    child = os.fork()
+    if not child:
+        use(bases[-1])
+        storage.close()
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+    assert {record.id for record, _ in storage.mounts.present()} == held
 
 
 def test_a_layer_is_read_while_its_image_is_deleted(storage):

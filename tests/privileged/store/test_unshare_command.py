@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from orlop.errors import UnsupportedError
+from orlop.storage.places import Places
+from orlop.storage.storage import Storage
 from support.images import directory, file, tar
 from support.marks import needs_root, needs_tools
 from support.nobody import NOBODY, unprivileged_place
@@ -56,6 +59,26 @@ def test_owners_are_kept(home, driver):
     assert found.stdout == "c\n"  # the same store as outside
     (new,) = home.rglob("d/new")
     assert (new.stat().st_uid, new.stat().st_gid) == (265_535, 200_000)
+
+
+def test_what_was_removed_there_shows_nowhere(home):
+    """Root of the machine, whose overlays do not see the marks, is refused."""
+    script = f"""
+        PATH={home}:$PATH
+        orlop layer create --id base --from {home}/layer.tar
+        orlop layer create base --id box
+        cd $(orlop layer mount box)
+        rm -r d
+        mkdir d
+        cd /
+        orlop layer umount box
+    """
+    done = orlop(home, "--root", f"{home}/root", "unshare", "--", "sh", "-ec", script)
+    assert done.returncode == 0, done.stderr
+    with Storage.open(Places(home / "root", home / "run-root"), driver="overlay") as storage:
+        for read_only in (False, True):
+            with pytest.raises(UnsupportedError, match="user namespace"):
+                storage.layers.mount("box", read_only=read_only)
 
 
 def test_arguments_reach_the_command(home):

@@ -129,6 +129,22 @@ def test_nothing_is_written_to_additional_stores(storage, tmp_path):
                 change()
 
 
+def test_a_store_that_is_only_read_gets_nothing(storage):
+    container = storage.containers.create(names=["box"])
+    before = sorted(storage.places.root.rglob("*"))
+    with Storage.open(storage.places, read_only=True) as reading:
+        for call in (
+            lambda: reading.containers.data.put("box", "item", b""),
+            lambda: reading.containers.directory("box"),
+            lambda: reading.containers.run_directory("box"),
+            lambda: reading.containers.mount("box"),
+        ):
+            with pytest.raises(OSError, match="Read-only"):
+                call()
+    assert sorted(storage.places.root.rglob("*")) == before
+    assert not storage.places.run_directory("container", container.id).exists()
+
+
 def test_data_goes_with_its_owner(data, storage):
     data.put("it", "item", b"x")
     for things in (storage.layers, storage.images, storage.containers):

@@ -1,7 +1,7 @@
 """Whole copies: the directory of a layer that has all files of its parents, and its own.
 
-A copy is made beside, and named when it is whole. Where the parent is such a directory too, its
-files are cloned where the filesystem can do that.
+A copy is made beside, and named when it is whole and on the disk. Where the parent is such a
+directory too, its files are cloned where the filesystem can do that.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orlop._sys.handle import Fd
+from orlop._sys.sync import syncfs
 from orlop.metadata import Lease
 from orlop.rootfs import change_node, copy_tree, write_tree
 from orlop.storage.layers.ancestry import directory_of, note_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.idmap import IdMapping
+    from orlop.metadata import LayerRow
     from orlop.rootfs import WriteReport
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.storage import Storage
@@ -55,9 +57,21 @@ def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
         target.parent.mkdir(mode=0o700, exist_ok=True)
         if not left_out.nothing:
             note_of(storage, layer.row).write_bytes(left_out.encode())
+        sync_copy(fresh, layer.row)
         os.rename(fresh, target)
         note_copied(target.parent)
     return target
+
+
+def sync_copy(path: Path, row: LayerRow) -> None:
+    """Return when a layer's directory is on the disk, unless nobody minds.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    if not row.flags.get("volatile"):
+        with Fd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
+            syncfs(directory)
 
 
 def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:

@@ -23,7 +23,7 @@ MAX_HELD: Final = 4
 
 
 class StackHolds:
-    """The mounts that this store's object holds; safe for threads.
+    """The mounts that this store's object holds; safe for threads. A forked child holds nothing.
 
     Args:
         mounts: What mounts stacks.
@@ -31,12 +31,17 @@ class StackHolds:
 
     def __init__(self, mounts: MountTable) -> None:
         self._mounts = mounts
+        self._begin()
+
+    def _begin(self) -> None:
         self._held: OrderedDict[str, tuple[MountRecord, str]] = OrderedDict()
         self._lock = threading.Lock()
         self._process = os.getpid()
 
     def has(self, record: MountRecord) -> bool:
         """Whether a mount is held."""
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             return record.id in self._held
 
@@ -47,6 +52,8 @@ class StackHolds:
             record: The mount.
             holder: A hold on it, which belongs to this object from now on if that is so.
         """
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             if record.id in self._held:
                 self._held.move_to_end(record.id)
@@ -58,9 +65,9 @@ class StackHolds:
         return True
 
     def release(self) -> None:
-        """Hold nothing any more; what nobody needs is unmounted. A forked child holds nothing."""
+        """Hold nothing any more; what nobody needs is unmounted."""
         if self._process != os.getpid():
-            return
+            self._begin()
         with self._lock:
             held = [*self._held.values()]
             self._held.clear()

@@ -12,6 +12,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop._sys.lock import FileLock
@@ -20,13 +21,12 @@ from orlop.digest import Digest
 from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
-from orlop.storage.layers.copy import make_tree
+from orlop.storage.layers.copy import make_tree, sync_copy
 from orlop.storage.layers.view import Viewer, ViewOptions
 from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from orlop.metadata import Owner, Transaction
     from orlop.storage.layers.ancestry import Located
@@ -83,6 +83,7 @@ class LayerMounts:
             NotFoundError: What it is made of is lost.
             OSError: Something is missing, or the kernel refuses it.
         """
+        self._storage.require_writable()
         with self.lock(id):
             recorded = self._recorded(id)
             found = self._here(recorded)
@@ -175,6 +176,7 @@ class LayerMounts:
                 with self._storage.database.write(durable=False) as tx:
                     Mounts(tx).release(holder)
             else:
+                self._sync(record)
                 self._take_away(record, lazy=lazy)
             return len(others)
 
@@ -209,6 +211,7 @@ class LayerMounts:
                 with self._storage.database.write(durable=False) as tx:
                     Mounts(tx).release(free[0].id)
                 return len(holders) - 1
+            self._sync(record)
             self._take_away(record, lazy=False)
             return 0
 
@@ -387,6 +390,16 @@ class LayerMounts:
     def _take_away(self, record: MountRecord, *, lazy: bool) -> None:
         self._storage.mounts.take_away(record, lazy=lazy)
         self._forget(record)
+
+    def _sync(self, record: MountRecord) -> None:
+        """Bring to the disk what was written to a bare directory; the kernel does it for mounts."""
+        assert record.layer is not None
+        if record.mount_id != NOT_MOUNTED or not record.writable:
+            return
+        with self._storage.database.read() as tx:
+            row = Layers(tx).get(record.layer)
+        if row is not None:
+            sync_copy(Path(record.target), row)
 
     def _forget(self, record: MountRecord) -> None:
         with self._storage.database.write(durable=False) as tx:

@@ -21,13 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orlop._sys.process import in_initial_user_namespace
 from orlop.drivers import MountHandle, mount_bind, mount_overlay
 from orlop.drivers.idmapped import mount_idmapped
 from orlop.errors import UnsupportedError
 from orlop.idmap import IdMapping, translate
 from orlop.metadata import Lease, MountSubject, Owner
 from orlop.storage.chains import Stack
-from orlop.storage.layers.ancestry import Ground, Written, directory_of, ground_of
+from orlop.storage.layers.ancestry import (
+    Ground,
+    Written,
+    directory_of,
+    ground_of,
+    seen_of,
+)
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.upper import prepare_upper
 from orlop.storage.leftovers import EMPTY_LOWER
@@ -134,6 +141,7 @@ class Viewer:
         view.directory = base.path
 
     def _show_overlay(self, view: View, layers: Sequence[Located], options: ViewOptions) -> None:
+        _require_marks(layers, writable=options.writable)
         row, storage = layers[0].row, self._storage
         # A layer's own tar, and what was written since, lie on each other.
         own = layers[0].directory if options.writable else None
@@ -237,3 +245,20 @@ class Viewer:
         path = self._storage.places.root / "layers" / EMPTY_LOWER
         path.mkdir(mode=0o755, exist_ok=True)
         return path
+
+
+def _require_marks(layers: Sequence[Located], *, writable: bool) -> None:
+    """Succeed if overlay obeys the marks in the directories that it is to show, here.
+
+    Raises:
+        UnsupportedError: They are those of a user namespace, or those of the machine in one.
+    """
+    initial = in_initial_user_namespace()
+    for each in seen_of(layers):
+        used = each.written or (writable and each is layers[0])
+        if used and each.row.form == ("user-diff" if initial else "diff"):
+            raise UnsupportedError(
+                f"layer {each.row.id} was made {'in a' if initial else 'outside of this'} user"
+                " namespace, and shows there alone what was removed from it",
+                hint="mount it in `orlop unshare`" if initial else "mount it as root",
+            )

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from orlop.errors import InUseError
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
+from orlop.storage.directories import (
+    make_directory,
+    make_run_directory,
+    remove_directories,
+)
 from orlop.storage.keys import find_id, nothing_called
 from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.layers.mapping import encode_mapping, mapping_of
-from orlop.storage.leftovers import remove_directories
 from orlop.storage.naming import (
     change_names,
     check_id,
@@ -304,13 +308,11 @@ class ContainerStore:
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to a container, and goes with it; made now."""
-        return _directory(self._storage.places.object("container", self.resolve(key)) / "userdata")
+        return make_directory(self._storage, "container", self.resolve(key))
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        path = self._storage.places.run_directory("container", self.resolve(key))
-        self._storage.places.make_below_run(path.parent)
-        return _directory(path)
+        return make_run_directory(self._storage, "container", self.resolve(key))
 
     def _image(self, key: str) -> tuple[Facts, str | None]:
         """What is known of an image, and its top layer."""
@@ -395,8 +397,3 @@ def _forget(tx: Transaction, row: ContainerRow) -> None:
     Names(tx).clear("container", row.id)
     BigData(tx).clear("container", row.id)
     forget_layer(tx, row.layer)
-
-
-def _directory(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path

@@ -27,9 +27,13 @@ from orlop.metadata import (
     StoredImageRow,
     StoredImages,
 )
+from orlop.storage.directories import (
+    make_directory,
+    make_run_directory,
+    remove_directories,
+)
 from orlop.storage.keys import find_object
 from orlop.storage.layers.making import forget_layer, users_in
-from orlop.storage.leftovers import remove_directories
 from orlop.storage.naming import (
     MAX_NAMES,
     check_id,
@@ -276,13 +280,11 @@ class StoredImageStore:
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to an image, and goes with it; made now."""
-        return _directory(self._storage.places.object("image", self._own(key)) / "userdata")
+        return make_directory(self._storage, "image", self._own(key))
 
     def run_directory(self, key: str) -> Path:
         """The same, for what goes with this boot of the machine."""
-        path = self._storage.places.run_directory("image", self._own(key))
-        self._storage.places.make_below_run(path.parent)
-        return _directory(path)
+        return make_run_directory(self._storage, "image", self._own(key))
 
     def _top(self, key: str) -> str:
         image = self.get(key)
@@ -337,11 +339,6 @@ class StoredImageStore:
                 raise LimitExceededError(f"{len(wanted)} names", limit="MAX_NAMES", value=MAX_NAMES)
             _set_names(tx, facts, wanted)
             return image_in(tx, _require(tx, id))
-
-
-def _directory(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
 
 
 class _UndoError(Exception):

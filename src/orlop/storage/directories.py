@@ -1,0 +1,51 @@
+"""The directories that belong to images and containers: one that stays, and one for this boot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orlop.storage.leftovers import remove_leftover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orlop.metadata import ObjectKind
+    from orlop.storage.storage import Storage
+
+
+def make_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+    """The directory of something for whatever its user wants to keep, made now.
+
+    Raises:
+        OSError: It could not be made.
+    """
+    storage.require_writable()
+    return _made(storage.places.object(kind, id) / "userdata")
+
+
+def make_run_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+    """The same, for what goes with this boot of the machine.
+
+    Raises:
+        OSError: It could not be made.
+    """
+    storage.require_writable()
+    path = storage.places.run_directory(kind, id)
+    storage.places.make_below_run(path.parent)
+    return _made(path)
+
+
+def remove_directories(storage: Storage, kind: ObjectKind, id: str) -> None:  # noqa: A002
+    """Remove what belonged to something that is no more.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    for path in (storage.places.object(kind, id), storage.places.run_directory(kind, id)):
+        if path.exists():
+            remove_leftover(storage, path)
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
