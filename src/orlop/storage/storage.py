@@ -129,7 +129,7 @@ class Storage:
 
     @property
     def copies(self) -> bool:
-        """Whether layers are written to as whole copies; which overlay it is else, takes a trial."""
+        """Whether layers are written to as whole copies; which overlay else, takes a trial."""
         from orlop._sys.process import CAP_SYS_ADMIN, has_capability
 
         if self._driver is None:
