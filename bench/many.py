@@ -58,8 +58,9 @@ class Writer:
         config = self.blob(f"config {number}", OCI_CONFIG)
         diff_ids = [self.form(number, ordinal) for ordinal in range(LAYERS)]
         chain = self.chain(number, diff_ids)
-        manifest = self.blob(f"manifest {number}", OCI_MANIFEST, [config, *layers])
-        target = Descriptor.of(OCI_MANIFEST, f"manifest {number}".encode())
+        text = self.manifest(number)
+        manifest = self.blob(text, OCI_MANIFEST, [config, *layers])
+        target = Descriptor.of(OCI_MANIFEST, text.encode())
         Images(self.tx).put(
             ImageRow(
                 name=name_of(number),
@@ -76,6 +77,21 @@ class Writer:
             )
         )
 
+    def manifest(self, number: int) -> str:
+        config = Descriptor.of(OCI_CONFIG, f"config {number}".encode())
+        layers = [
+            Descriptor.of(OCI_LAYER_GZIP, f"layer {number} {ordinal}".encode())
+            for ordinal in range(LAYERS)
+        ]
+        return json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": config.encode(),
+                "layers": [layer.encode() for layer in layers],
+            }
+        )
+
     def layer(self, number: int, ordinal: int) -> Digest:
         return self.blob(f"layer {number} {ordinal}", OCI_LAYER_GZIP)
 
@@ -87,8 +103,9 @@ class Writer:
         return digest
 
     def form(self, number: int, ordinal: int) -> Digest:
-        digest = self.file("forms", f"form {number} {ordinal}", "tar")
-        Forms(self.tx).put(self.derived(digest, "tar"))
+        text = f"form {number} {ordinal}"
+        digest = self.file("forms", text, "tar")
+        Forms(self.tx).put(self.derived(digest, "tar", text))
         return digest
 
     def chain(self, number: int, diff_ids: list[Digest]) -> Digest:
@@ -96,7 +113,7 @@ class Writer:
         path = self.root / "chains" / digest.algorithm / digest.encoded / "index.erofs"
         os.makedirs(path.parent, exist_ok=True)
         path.write_text("1")
-        Chains(self.tx).put(self.derived(digest, "index.erofs"))
+        Chains(self.tx).put(self.derived(digest, "index.erofs", "1"))
         Chains(self.tx).put_layers(digest, diff_ids)
         sources = [
             LayerSource(
@@ -107,8 +124,15 @@ class Writer:
         Layers(self.tx).put_stack(diff_ids, sources, number)
         return digest
 
-    def derived(self, digest: Digest, kind: str) -> DerivedRecord:
-        return DerivedRecord(source=digest, kind=kind, size=1, boot_id=boot_id(), durable=True)
+    def derived(self, source: Digest, kind: str, text: str) -> DerivedRecord:
+        return DerivedRecord(
+            source=source,
+            kind=kind,
+            size=len(text),
+            digest=Digest.of(text.encode()),
+            boot_id=boot_id(),
+            durable=True,
+        )
 
     def file(self, folder: str, text: str, name: str) -> Digest:
         digest = Digest.of(text.encode())
@@ -160,6 +184,7 @@ def measure(place: Path, count: int, rounds: int) -> dict[str, float]:
             "gc --dry-run": lambda: store.collect(dry_run=True),
             "list all": store.images,
             "df": store.usage,
+            "check --quick": lambda: store.check(quick=True),
         }
         found = {name: timed(action, rounds) for name, action in work.items()}
         with database.write() as tx:

@@ -23,7 +23,8 @@ def run(*command, **options):
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120, **options
     )
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr.decode()}"
+    said = done.stderr.decode(errors="backslashreplace")
+    assert done.returncode == 0, f"{' '.join(words)}: {said}"
     return done.stdout.decode()
 
 

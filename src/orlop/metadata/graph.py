@@ -18,13 +18,17 @@ Roots are images that have not expired, stored images, containers, layers that a
 mounts, leases, and blobs with the label gc.root. `mark` goes down from them over a snapshot of
 everything. `is_kept` goes up from one thing, as a transaction sees it now; the collector asks it
 before it forgets anything.
+
+Layers keep nothing but layers, and forms keep nothing; most of what is recorded is such. So `mark`
+looks at them last, and they are no nodes among the others.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal
 
 from orlop.metadata.gclabels import GC_EXPIRE, GC_FLAT, GC_ROOT
@@ -49,13 +53,19 @@ class Graph:
     """A snapshot of all records, as far as they keep each other.
 
     Attributes:
-        nodes: Everything that is recorded.
-        references: For each thing what it keeps, whether that is recorded or not.
+        nodes: The images, blobs and chains that are recorded.
+        layers: The layers by ID, each with its parent and its chainID.
+        forms: The forms by diffID.
+        stacks: The chains, each with each of the layers that it keeps the forms of.
+        references: For each thing what else it keeps, whether that is recorded or not.
         roots: What is kept with all that it keeps.
         flat: What is kept alone.
     """
 
     nodes: frozenset[Node] = frozenset()
+    layers: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    forms: frozenset[str] = frozenset()
+    stacks: Collection[tuple[str, str]] = ()
     references: Mapping[Node, Iterable[Node]] = field(default_factory=dict)
     roots: frozenset[Node] = frozenset()
     flat: frozenset[Node] = frozenset()
@@ -63,7 +73,11 @@ class Graph:
 
 def mark(graph: Graph) -> frozenset[Node]:
     """What is recorded, and no root keeps."""
-    return graph.nodes - _closure(graph.roots, graph.references) - graph.flat
+    kept = _closure(graph.roots, graph.references)
+    layers = graph.layers.keys() - _kept_layers(graph.layers, kept)
+    forms = graph.forms.difference(form for stack, form in graph.stacks if ("chain", stack) in kept)
+    below: Iterator[Node] = chain((("layer", id) for id in layers), (("form", id) for id in forms))  # noqa: A001
+    return graph.nodes.union(below) - kept - graph.flat
 
 
 def read_graph(
@@ -81,11 +95,15 @@ def read_graph(
         ended: Leases that keep nothing any more.
         unmounted: Mounts that keep nothing any more.
     """
-    images = frozenset(_nodes(tx, "SELECT 'image', name FROM images"))
+    references = _references(tx)
+    images = frozenset(node for node in references if node[0] == "image")
     items = [(flat, node) for lease, flat, node in _lease_items(tx) if lease not in ended]
     return Graph(
         nodes=images.union(_nodes(tx, _RECORDED)),
-        references=_references(tx, images),
+        layers={id: (parent, chain_id) for id, parent, chain_id in tx.rows(_LAYERS)},  # noqa: A001
+        forms=frozenset(row[0] for row in tx.rows("SELECT DISTINCT diff_id FROM forms")),
+        stacks=[(row[0], row[1]) for row in tx.rows("SELECT chain_id, diff_id FROM chain_layers")],
+        references=references,
         roots=frozenset(
             chain(
                 images - _expired(tx, now_ns),
@@ -112,23 +130,50 @@ def is_kept(tx: Transaction, kind: NodeKind, key: str, now_ns: int = 0) -> bool:
 
 
 def _closure(roots: Iterable[Node], references: Mapping[Node, Iterable[Node]]) -> set[Node]:
-    seen = set(roots)
-    pending = list(seen)
-    while pending:
-        for node in references.get(pending.pop(), ()):
-            if node not in seen:
-                seen.add(node)
-                pending.append(node)
+    seen: set[Node] = set()
+    fresh = set(roots)
+    while fresh:
+        seen |= fresh
+        # Most things keep nothing: they are passed over without a step of Python.
+        fresh = set(chain.from_iterable(filter(None, map(references.get, fresh)))) - seen
     return seen
 
 
-def _references(tx: Transaction, images: Collection[Node]) -> dict[Node, list[Node]]:
+def _kept_layers(
+    layers: Mapping[str, tuple[str | None, str | None]], kept: Iterable[Node]
+) -> set[str]:
+    """The layers that kept stacks end in, those that are held, and all that these stand on."""
+    seen: set[str] = set()
+    for kind, key in kept:
+        layer: str | None = None
+        if kind == "held":
+            layer = key
+        elif kind == "chain":
+            top = key.partition(":")[2]
+            layer = top if layers.get(top, _NO_LAYER)[1] == key else None
+        while layer is not None and layer in layers and layer not in seen:
+            seen.add(layer)
+            layer = layers[layer][0]
+    return seen
+
+
+_NO_LAYER: Final = (None, None)
+
+
+def _references(tx: Transaction) -> dict[Node, list[Node]]:
     found: dict[Node, list[Node]] = defaultdict(list)
+    for name, target, manifest, image_id, stack in tx.rows(_IMAGES):
+        blobs = {target, manifest, image_id} - {None}
+        found["image", name] = [("blob", digest) for digest in blobs]
+        if stack is not None:
+            found["image", name].append(("chain", stack))
+    for parent, rows in groupby(tx.rows(_EDGES), itemgetter(0)):
+        found["blob", parent] = [("blob", child) for _, child in rows]
     for kind, key, other_kind, other in tx.rows(_REFERENCES):
         found[kind, key].append((other_kind, other))
     for kind, key, other_kind, other in tx.rows(_FOLLOWED):
         node: Node = (other_kind, other)
-        if other_kind != "image" or node in images:
+        if other_kind != "image" or node in found:
             found[node].append((kind, key))
     return found
 
@@ -158,11 +203,13 @@ def _nodes(tx: Transaction, sql: str, values: tuple[str, ...] = ()) -> Iterator[
 
 _RECORDED: Final = """
     SELECT 'blob', digest FROM blobs
-    UNION ALL SELECT DISTINCT 'form', diff_id FROM forms
-    UNION ALL SELECT 'chain', chain_id FROM chains
-    UNION ALL SELECT 'chain', chain_id FROM chain_layers
-    UNION ALL SELECT 'layer', id FROM layers
+    UNION ALL SELECT DISTINCT 'chain', chain_id FROM chains
+    UNION ALL SELECT DISTINCT 'chain', chain_id FROM chain_layers
 """
+
+_LAYERS: Final = "SELECT id, parent, chain_id FROM layers"
+_IMAGES: Final = "SELECT name, target_digest, manifest_digest, image_id, chain_id FROM images"
+_EDGES: Final = "SELECT parent, child FROM edges ORDER BY parent"
 
 _MOUNTED: Final = """
     SELECT id, 'chain', chain_id FROM mounts WHERE chain_id IS NOT NULL
@@ -196,19 +243,8 @@ _REFERENCES: Final = """
         UNION SELECT parent FROM held JOIN layers ON layers.id = held.id
             WHERE parent IS NOT NULL
     )
-    SELECT 'blob', parent, 'blob', child FROM edges
-    UNION ALL SELECT 'chain', chain_id, 'form', diff_id FROM chain_layers
-    UNION ALL SELECT 'image', name, 'blob', target_digest FROM images
-    UNION ALL SELECT 'image', name, 'blob', manifest_digest FROM images
-        WHERE manifest_digest IS NOT NULL
-    UNION ALL SELECT 'image', name, 'blob', image_id FROM images
-    UNION ALL SELECT 'image', name, 'chain', chain_id FROM images WHERE chain_id IS NOT NULL
-    UNION ALL SELECT 'chain', chain_id, 'layer', id FROM layers
-        WHERE chain_id IS NOT NULL AND id = substr(chain_id, instr(chain_id, ':') + 1)
-    UNION ALL SELECT 'layer', id, 'layer', parent FROM layers WHERE parent IS NOT NULL
-    UNION ALL SELECT 'held', id, 'held', parent FROM held JOIN layers USING (id)
+    SELECT 'held', id, 'held', parent FROM held JOIN layers USING (id)
         WHERE parent IS NOT NULL
-    UNION ALL SELECT 'held', id, 'layer', id FROM held JOIN layers USING (id)
     UNION ALL SELECT 'held', id, 'form', diff_id FROM held JOIN layers USING (id)
         WHERE diff_id IS NOT NULL
     UNION ALL SELECT 'held', id, 'blob', diff_id FROM held JOIN layers USING (id)

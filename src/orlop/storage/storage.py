@@ -127,6 +127,15 @@ class Storage:
 
         return LocalContent(self.places.root)
 
+    @property
+    def copies(self) -> bool:
+        """Whether layers are written to as whole copies; which overlay else, takes a trial."""
+        from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+
+        if self._driver is None:
+            return not has_capability(CAP_SYS_ADMIN)
+        return self._driver == "vfs"
+
     @cached_property
     def forms(self) -> FormStore:
         """What is derived from layers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from orlop.errors import InvalidDigestError, InvalidError, NotFoundError, OrlopError
-from orlop.storagecmd.session import error_text, existing
+from orlop.storagecmd.session import KINDS, error_text, existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,23 +32,10 @@ def exists(session: Session, call: Call) -> int:
 
 
 def _exists(session: Session, call: Call, key: str) -> bool:
-    gets: dict[str, Callable[[str], object]] = {
-        "layer": session.layer,
-        "image": session.image,
-        "container": session.container,
-    }
-    asked = [kind for kind in gets if call.flag(kind)]
+    asked = [kind for kind in KINDS if call.flag(kind)]
     if asked:
-        return all(_is(gets[kind], key) for kind in asked)
-    return any(_is(get, key) for get in gets.values())
-
-
-def _is(get: Callable[[str], object], key: str) -> bool:
-    try:
-        get(key)
-    except NotFoundError:
-        return False
-    return True
+        return all(session.find_id(kind, key) is not None for kind in asked)
+    return any(session.find_id(kind, key) is not None for kind in KINDS)
 
 
 def layers(session: Session, call: Call) -> int:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from orlop.errors import AmbiguousError, InvalidLayerError, NotFoundError, OrlopError
 from orlop.storagecmd.forms import quoted
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Kind: TypeAlias = Literal["layer", "image", "container"]
+KINDS: Final[tuple[Kind, ...]] = ("layer", "image", "container")
+"""What there is, in the order in which keys are looked up."""
 
 NO_LAYER: Final = "layer not known"
 NO_CONTAINER: Final = "container not known"
@@ -41,8 +42,7 @@ def no_image(key: str) -> str:
     return f"locating image with ID {quoted(key)}: image not known"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
+class Streams(NamedTuple):
     """Where bytes come from and go to."""
 
     stdin: BinaryIO
@@ -168,15 +168,23 @@ class Session:
         Raises:
             NotFoundError: Nothing has it; `otherwise` says so.
         """
-        for kind, get in (("layer", self.layer), ("image", self.image)):
+        for kind in KINDS:
+            id = self.find_id(kind, key)  # noqa: A001
+            if id is not None:
+                return kind, id
+        raise NotFoundError(otherwise)
+
+    def find_id(self, kind: Kind, key: str) -> str | None:
+        """The ID of what a name or ID means among things of a kind; None where that is nothing."""
+        from orlop.storage.keys import find_object
+
+        stores = (self.storage, self.image_storage)
+        for store in stores[:1] if kind == "container" else dict.fromkeys(stores):
             try:
-                return kind, get(key).id  # type: ignore[return-value]
-            except NotFoundError:
+                return find_object(store, kind, key)[1]
+            except (NotFoundError, AmbiguousError):
                 continue
-        try:
-            return "container", self.container(key).id
-        except NotFoundError:
-            raise NotFoundError(otherwise) from None
+        return None
 
     def line(self, text: str) -> None:
         """Write a line of what was asked for."""

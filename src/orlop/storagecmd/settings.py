@@ -9,8 +9,7 @@ is the store of another program.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orlop.errors import InvalidError, LimitExceededError, UnsupportedError
 
@@ -32,8 +31,7 @@ _MOUNT_FLAGS: Final = frozenset({"nodev", "nosuid"})
 _MOUNT_TUNING: Final = ("metacopy=", "index=", "redirect_dir=", "volatile", "userxattr", "nodev")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What the options that all verbs have say.
 
     Attributes:

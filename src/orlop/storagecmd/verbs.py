@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from orlop.storagecmd.options import Kind, Option
 
@@ -11,8 +10,7 @@ ANY: Final = -1
 """As many arguments as one likes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
+class Verb(NamedTuple):
     """One verb.
 
     Attributes:

@@ -20,6 +20,7 @@ from orlop.storage.check.layers import LayerExaminer
 from orlop.storage.check.leftovers import LeftoverExaminer, NoteExaminer
 from orlop.storage.check.mounts import MountExaminer
 from orlop.storage.check.report import Finding, Report
+from orlop.storage.check.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,10 +40,11 @@ def check(storage: Storage, *, quick: bool = False, max_age: float = DEFAULT_MAX
     examination = Examination(storage=storage, quick=quick, max_age_ns=round(max_age * _SECOND))
     looked: dict[str, int] = {}
     suspects: list[tuple[Examiner, str, Finding]] = []
+    screen = Screen(examination) if quick else None
     for examiner in examiners(examination):
         keys = list(examiner.keys())
         looked[examiner.kind] = looked.get(examiner.kind, 0) + len(keys)
-        for key in keys:
+        for key in keys if screen is None else screen.doubtful(examiner.kind, keys):
             suspects += ((examiner, key, finding) for finding in examiner.look(key))
     findings = tuple(_confirmed(suspects))
     return Report(findings=findings, looked=looked, quick=quick)

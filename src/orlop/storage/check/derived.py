@@ -71,7 +71,7 @@ class FormExaminer:
             yield from self._compare(records[CHANGESET], folder, scanned)
 
     def _look(self, record: DerivedRecord, path: Path) -> Iterator[Finding]:
-        wrong = _wrong(self._examination, record, path)
+        wrong = wrong_with(self._examination, record, path)
         if wrong is not None:
             yield self._damaged(record, *wrong)
 
@@ -154,7 +154,7 @@ class ChainExaminer:
             yield self._finding(source, "", "mismatch", what, "none")
         for record in records:
             if record.writer_version == chains.WRITER_VERSION:
-                wrong = _wrong(self._examination, record, folder / record.kind)
+                wrong = wrong_with(self._examination, record, folder / record.kind)
                 if wrong is not None:
                     yield self._damaged(record, *wrong)
 
@@ -213,10 +213,10 @@ def _present(storage: Storage, folder: str) -> list[Digest]:
     return list(place.iter_digests())
 
 
-def _wrong(
+def wrong_with(
     examination: Examination, record: DerivedRecord, path: Path
 ) -> tuple[Damage, str] | None:
-    """What is wrong with the file or directory of a record, if anything."""
+    """What is wrong with the file or directory of a record; None where nothing is."""
     try:
         if path.is_dir():
             return None if record.digest is None else ("form", "is a directory")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orlop.digest import Digest
-    from orlop.metadata import ImageRow, Transaction
+    from orlop.metadata import BlobRecord, ImageRow, Transaction
     from orlop.storage.check.examination import Examination
     from orlop.storage.check.report import Damage, Remedy, Subject
     from orlop.storage.storage import Storage
@@ -98,7 +98,8 @@ class DocumentExaminer:
         with self._examination.read() as tx:
             unnamed = names_of(document).difference(Blobs(tx).children(digest))
             unnamed -= {child for child in unnamed if Blobs(tx).get(child) is None}
-            if unnamed and not _is_labelled(tx, digest):
+            record = Blobs(tx).get(digest) if unnamed else None
+            if unnamed and not (record is not None and is_labelled(record)):
                 what = f"has {len(unnamed)} blobs of {digest} that nothing is recorded to keep"
                 yield _finding(kind, id, "reference", what, "rebuild")
 
@@ -131,11 +132,7 @@ def needs_of(tx: Transaction, kind: str, id: str) -> Needs | None:  # noqa: A002
     """What a record of an image or a container says; None where it is gone."""
     if kind == "image":
         row = Images(tx).get(id)
-        if row is None:
-            return None
-        # The image's ID is its config, or its target where that is no image.
-        documents = _known((row.target_digest, row.manifest_digest, row.image_id))
-        return Needs(documents=documents, layer=_top(row))
+        return None if row is None else needs_of_name(row)
     if kind == "own":
         own = StoredImages(tx).get(id)
         if own is None or not own.made:
@@ -151,15 +148,27 @@ def needs_of(tx: Transaction, kind: str, id: str) -> Needs | None:  # noqa: A002
     return Needs(documents=known, layer=container.layer, image=image)
 
 
+def needs_of_name(row: ImageRow) -> Needs:
+    """What the record of a name that stands for an image says."""
+    # The image's ID is its config, or its target where that is no image.
+    documents = _known((row.target_digest, row.manifest_digest, row.image_id))
+    return Needs(documents=documents, layer=_top(row))
+
+
 def read_stored(storage: Storage, digest: Digest) -> Manifest | Index | None:
     """A manifest or index that is stored; None for what is none, or is damaged."""
     with storage.database.read() as tx:
         record = Blobs(tx).get(digest)
-    kind = "" if record is None else record.media_type
-    if record is None or not (is_index(kind) or is_manifest(kind)):
+    return None if record is None else read_document(storage, record)
+
+
+def read_document(storage: Storage, record: BlobRecord) -> Manifest | Index | None:
+    """A manifest or index that is recorded; None for what is none, or is damaged."""
+    kind = record.media_type
+    if not (is_index(kind) or is_manifest(kind)):
         return None
     try:
-        raw = storage.content.read(digest, record.size)
+        raw = storage.content.read(record.digest, record.size)
         return Index.decode(raw) if is_index(kind) else Manifest.decode(raw)
     except (OrlopError, OSError):
         return None
@@ -217,10 +226,9 @@ def _known(documents: Iterable[Digest | None]) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys(each for each in documents if each is not None))
 
 
-def _is_labelled(tx: Transaction, digest: Digest) -> bool:
+def is_labelled(record: BlobRecord) -> bool:
     """Whether labels say what a document keeps: then nothing else needs to."""
-    record = Blobs(tx).get(digest)
-    return record is not None and any("gc.ref.content" in key for key in record.labels)
+    return any("gc.ref.content" in key for key in record.labels)
 
 
 def _finding(

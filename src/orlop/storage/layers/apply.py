@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.errors import InUseError
@@ -14,7 +15,7 @@ from orlop.storage.layers.freeze import chain_below, holding
 from orlop.storage.layers.making import users_in
 from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import has_foreign_links, take_entries, take_stream
-from orlop.tree import Merger, difference, directory
+from orlop.tree import Merger, difference, directory, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -130,7 +131,7 @@ class Applier:
             merger.apply(taken.changeset.removals(), taken.changeset.additions())
             old = contents.tree(layers[1:]) if layers[1:] else directory()
             entries = difference(old, merger.root, contents.same)
-            members = iter_members(entries, over=len(layers) > 1)
+            members = iter_members(entries, partial(lookup, old, follow_last=False))
             return take_entries(self._storage, members, contents.open, lease)
 
     def _require_fit(self, layers: Sequence[Located], taken: Taken) -> None:

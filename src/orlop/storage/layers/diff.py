@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from orlop.compression import Compressor
@@ -16,7 +18,7 @@ from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import iter_tar, tar_size
 from orlop.storage.rebuild import ensure_form
-from orlop.tree import difference, directory, iter_changes
+from orlop.tree import difference, directory, iter_changes, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -100,10 +102,11 @@ class Differ:
         if _is_nothing(layers, base):
             return iter(())
         if _is_overlay(layers, base):
-            members = iter_members(contents.written(layers[0]), over=len(layers) > 1)
+            members = self._written_members(contents, layers)
             return members if root_time else self._without_root(contents, layers, members)
         old, new = self._trees(contents, layers, base)
-        members = iter_members(difference(old, new, contents.same), over=bool(old.children))
+        below = partial(lookup, old, follow_last=False)
+        members = iter_members(difference(old, new, contents.same), below)
         if root_time or not same_attributes(old, new):
             return members
         return (member for member in members if member[0].path)
@@ -125,6 +128,22 @@ class Differ:
             with Lease(self._storage.database, "read") as lease:
                 for at in missing:
                     ensure_form(self._storage, stack, at, "tar", lease)
+
+    def _written_members(self, contents: Contents, layers: Sequence[Located]) -> Iterator[Member]:
+        """What was written, as a tar has it; the layers below are opened if there are sockets."""
+        with ExitStack() as stack:
+
+            @cache
+            def files() -> ImageFiles:
+                return stack.enter_context(self._files(contents, layers[1:]))
+
+            def below(path: bytes) -> Node | None:
+                try:
+                    return files().stat(path, follow=False)
+                except NotFoundError:
+                    return None
+
+            yield from iter_members(contents.written(layers[0]), below)
 
     def _without_root(
         self, contents: Contents, layers: Sequence[Located], members: Iterator[Member]

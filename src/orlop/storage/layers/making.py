@@ -12,7 +12,6 @@ from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredI
 from orlop.storage.layers.mapping import encode_mapping
 from orlop.storage.layers.reading import unread
 from orlop.storage.layers.record import Users
-from orlop.storage.leftovers import remove_leftover
 from orlop.storage.naming import check_id, check_metadata, new_id, require_free
 from orlop.storage.reserve import with_reserve
 
@@ -103,10 +102,12 @@ class Making:
 
         Somebody may have made another layer of this ID meanwhile, whose directory stays.
         """
+        from orlop.storage.leftovers import remove_leftover
+
         remove_leftover(self._storage, self._storage.places.layer(id))
 
     def _form(self) -> LayerForm:
-        if self._storage.driver == "vfs":
+        if self._storage.copies:
             return "tree"
         return "diff" if in_initial_user_namespace() else "user-diff"
 

@@ -316,14 +316,12 @@ class RandomChanges:
             return
         choices = dict(self._powers.xattrs)
         if self._is_dir(path):
-            choices["system.posix_acl_default"] = self._powers.default_acls
+            if self._powers.default_acls:
+                choices["system.posix_acl_default"] = self._powers.default_acls
             choices.pop("security.capability", None)
         name = self._random.choice(sorted(choices))
         value = self._random.choice(choices[name])
-        self._copy_up(path)
-        if name.startswith("system."):
-            # Not before it is copied from a filesystem that sets no lists itself, such as EROFS.
-            self._both(lambda root: os.utime(os.path.join(root, path), ns=(1, 1)))
+        self._copy_up_for(name, path)
         self._both(lambda root: os.setxattr(os.path.join(root, path), name, value))
 
     def _remove_xattr(self) -> None:
@@ -333,8 +331,14 @@ class RandomChanges:
         names = os.listxattr(os.path.join(self._roots[0], path))
         if names:
             name = self._random.choice(sorted(names))
-            self._copy_up(path)
+            self._copy_up_for(name, path)
             self._both(lambda root: os.removexattr(os.path.join(root, path), name))
+
+    def _copy_up_for(self, xattr: str, path: bytes) -> None:
+        """Copy what lies below: a list is not changed where it sets none, such as on EROFS."""
+        self._copy_up(path)
+        if xattr.startswith("system."):
+            self._both(lambda root: os.utime(os.path.join(root, path), ns=(1, 1)))
 
     def _utime(self) -> None:
         path = self._pick()

@@ -214,6 +214,22 @@ class TarContract(StorageContractBase):
             assert sorted(os.listdir(path / "d")) == ["a", "b", "file"]
             assert (path / "two").samefile(path / "d/file")
 
+    def test_sockets_that_hide_nothing_are_no_whiteouts(self, storage: Storage) -> None:
+        """An overlay would list a whiteout in a directory that nothing is below."""
+        layer = storage.layers.create(put(storage, *BASE).id)
+        with storage.layers.mount(layer.id) as path:
+            for name in ("d/a", "d/b", "f"):
+                (path / name).unlink()
+            (path / "d").rmdir()
+            (path / "f").mkdir()
+            (path / "d").mkdir()
+            (path / "d/new").mkdir()
+            for name in ("socket", "d/a", "d/new/a", "f/a"):
+                os.mknod(path / name, stat.S_IFSOCK | 0o644)
+        with tarfile.open(fileobj=io.BytesIO(self._diff(storage, layer.id))) as archive:
+            marks = {name for name in archive.getnames() if ".wh." in name}
+        assert marks - {"d/.wh..wh..opq", "f/.wh..wh..opq"} in (set(), {"d/.wh.a", "d/.wh.b"})
+
     def test_a_difference_applied_elsewhere_looks_the_same(
         self, storage: Storage, open_storage: Callable[..., Storage]
     ) -> None:
