@@ -7,6 +7,7 @@ a few with loop devices, and leaves nothing behind.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import tempfile
@@ -15,11 +16,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orlop._sys.handle import Fd
+from orlop._sys.handle import Fd, call
 from orlop._sys.mount import FsContext
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers.erofs import mount_erofs
-from orlop.drivers.overlay import mount_overlay
 from orlop.drivers.tiny import CONTENT, FILE_NAME, tiny_image
 from orlop.errors import OrlopError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from orlop.drivers.mounts import Place
 
+_STATFS_SIZE: Final = 256
+_OVERLAYFS: Final = 0x794C7630  # the first member of struct statfs
 PROBE_PREFIX: Final = ".probe-"
 """How the names of the directories begin in which something is tried.
 
@@ -151,27 +153,15 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     return Capability(works=True, reason="mounted and read")
 
 
-def probe_overlay(directory: Place) -> Capability:
-    """Find out whether overlays can write to directories in `directory`, by mounting one.
-
-    They cannot where that is on an overlay itself, as in most containers, or on a network.
-
-    Args:
-        directory: As for `probe_erofs`.
+def lies_on_overlay(directory: Place) -> bool:
+    """Whether a directory is on an overlay, as in most containers: no other one can write to it.
 
     Raises:
-        OSError: Nothing can be written there.
+        OSError: It cannot be looked at.
     """
-    with _trial(directory) as name:
-        lower, upper, work = (Path(name, each) for each in ("lower", "upper", "work"))
-        for each in (lower, upper, work):
-            each.mkdir()
-        try:
-            # Otherwise its end waits until all of the filesystem is on the disk.
-            mount_overlay([lower], upper=upper, work=work, volatile=True).close()
-        except (OrlopError, OSError) as error:
-            return Capability(works=False, reason=str(error).replace(f"{name}{os.sep}", ""))
-    return Capability(works=True, reason="mounted")
+    buffer = ctypes.create_string_buffer(_STATFS_SIZE)
+    call("statfs", os.fsencode(directory), buffer, path=directory)
+    return int(ctypes.c_long.from_buffer(buffer).value) == _OVERLAYFS
 
 
 @contextmanager

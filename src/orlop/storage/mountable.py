@@ -22,7 +22,7 @@ from orlop._sys.process import (
 )
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
-from orlop.drivers.probe import probe_erofs, probe_overlay
+from orlop.drivers.probe import lies_on_overlay, probe_erofs
 from orlop.errors import UnsupportedError
 from orlop.storage.chains import INDEX, OWNED, ROOTFS, TOP
 
@@ -133,10 +133,10 @@ class Mountables:
         """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
         return any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True))
 
-    @cached_property
-    def writes_overlays(self) -> bool:
-        """Whether overlays can write to the store's filesystem; found out by trying."""
-        return bool(probe_overlay(self._places.staging))
+    @property
+    def copies(self) -> bool:
+        """Whether layers that are written to have to be whole copies here."""
+        return not self.can_mount or lies_on_overlay(self._places.root)
 
     def best_driver(self) -> Driver:
         """What suits this machine and this process."""
@@ -146,7 +146,7 @@ class Mountables:
 
     def best_storage_driver(self) -> StorageDriver:
         """What suits this machine and this process, for layers that are written to."""
-        if not (self.can_mount and self.writes_overlays):
+        if self.copies:
             return "vfs"
         return "erofs" if self.keeps_owners and self.mounts_erofs else "overlay"
 

@@ -130,11 +130,7 @@ class Storage:
     @property
     def copies(self) -> bool:
         """Whether layers are written to as whole copies; which overlay else, takes a trial."""
-        from orlop._sys.process import CAP_SYS_ADMIN, has_capability
-
-        if self._driver is None:
-            return not has_capability(CAP_SYS_ADMIN)
-        return self._driver == "vfs"
+        return self.mountables.copies if self._driver is None else self._driver == "vfs"
 
     @cached_property
     def forms(self) -> FormStore:

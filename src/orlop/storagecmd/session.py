@@ -103,11 +103,11 @@ class Session:
     def _places(self, root: str) -> Places:
         from pathlib import Path
 
-        from orlop.storage.places import Places
+        from orlop.storage.places import Places, resolved
 
         run = self.settings.run
         if root and run:
-            return Places(Path(root).absolute(), Path(run).absolute())
+            return Places(Path(root).absolute(), resolved(run))
         from orlop.storage.where import find_places
 
         return find_places(root or None, run or None)
