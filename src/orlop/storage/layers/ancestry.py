@@ -105,14 +105,21 @@ def locate(row: LayerRow, storage: Storage) -> Located:
 
 
 def _located(storage: Storage, id: str) -> list[Located]:  # noqa: A002
-    rows: tuple[LayerRow, ...] = ()
     while True:
         with storage.database.read() as tx:
-            before, rows = rows, Layers(tx).ancestry(id)
-        found = [locate(row, storage) for row in rows]
+            rows = Layers(tx).ancestry(id)
+        tars = next((at for at, row in enumerate(rows) if row.diff_id is not None), len(rows)) + 1
+        found = [locate(row, storage) for row in rows[:tars]]
         # A directory that is not there may have become a tar since the records were read.
-        if rows == before or all(each.written or each.directory is None for each in found):
-            return found
+        doubtful = [each for each in found if each.directory is not None and not each.written]
+        with storage.database.read() as tx:
+            if all(is_unchanged(tx, each) for each in doubtful):
+                break
+    # Below a tar are only tars; what is not is damage, which is looked for where it matters.
+    return found + [
+        locate(row, storage) if row.diff_id is None else Located(row, storage, written=False)
+        for row in rows[tars:]
+    ]
 
 
 def seen_of(layers: Sequence[Located]) -> Sequence[Located]:

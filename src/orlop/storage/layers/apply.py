@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.errors import InUseError
 from orlop.metadata import LayerRow, Layers, Lease
-from orlop.storage.layers.ancestry import ancestry, row_of
+from orlop.storage.layers.ancestry import ancestry, locate, row_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.freeze import chain_below, holding
 from orlop.storage.layers.making import users_in
@@ -77,8 +77,10 @@ class Applier:
         if not below or below[0].storage is not self._storage:
             yield True
             return
-        with self._layers.mounts.lock(below[0].row.id):
-            now = ancestry(self._storage, below[0].row.id)[0]
+        id = below[0].row.id  # noqa: A001
+        with self._layers.mounts.lock(id):
+            with self._storage.database.read() as tx:
+                now = locate(row_of(tx, id), self._storage)
             yield not now.written and now.row.diff_id == below[0].row.diff_id
 
     def _require_free(self, id: str) -> None:  # noqa: A002
@@ -112,7 +114,10 @@ class Applier:
         """A layer and all below it, which are nothing but tars by now."""
         if id is None:
             return []
-        self._layers.freezer.freeze(ancestry(self._storage, id))
+        layers = ancestry(self._storage, id)
+        if not any(each.written for each in layers):
+            return layers
+        self._layers.freezer.freeze(layers)
         return ancestry(self._storage, id)
 
     def _merged(self, id: str, taken: Taken, lease: Lease) -> Taken:  # noqa: A002
