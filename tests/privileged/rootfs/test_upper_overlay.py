@@ -118,7 +118,7 @@ class Actor:
         os.unlink(path)
 
     def remove(self, path):
-        parent = os.open(os.path.dirname(path), os.O_RDONLY)
+        parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
         try:
             remove_tree(parent, os.fsencode(os.path.basename(path)))
         finally:
