@@ -203,8 +203,9 @@ def _nodes(tx: Transaction, sql: str, values: tuple[str, ...] = ()) -> Iterator[
 
 _RECORDED: Final = """
     SELECT 'blob', digest FROM blobs
-    UNION ALL SELECT DISTINCT 'chain', chain_id FROM chains
-    UNION ALL SELECT DISTINCT 'chain', chain_id FROM chain_layers
+    UNION ALL SELECT 'chain', chain_id FROM chains
+    UNION ALL SELECT 'chain', chain_id
+        FROM (SELECT DISTINCT chain_id FROM chain_layers NOT INDEXED)
 """
 
 _LAYERS: Final = "SELECT id, parent, chain_id FROM layers"

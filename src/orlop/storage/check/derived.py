@@ -49,8 +49,8 @@ class FormExaminer:
         """See `Examiner.keys`."""
         present = _present(self._storage, "forms")
         with self._examination.read() as tx:
-            recorded = [record.source for record in Forms(tx).list()]
-        return dict.fromkeys((*recorded, *present))
+            recorded = tx.rows("SELECT DISTINCT diff_id FROM forms")
+        return dict.fromkeys((*(row[0] for row in recorded), *present))
 
     def look(self, key: str) -> Iterator[Finding]:
         """See `Examiner.look`."""
@@ -135,9 +135,10 @@ class ChainExaminer:
         """See `Examiner.keys`."""
         present = _present(self._storage, "chains")
         with self._examination.read() as tx:
-            recorded = [record.source for record in Chains(tx).list()]
-            stacks = tx.rows("SELECT DISTINCT chain_id FROM chain_layers")
-        return dict.fromkeys((*recorded, *(row[0] for row in stacks), *present))
+            recorded = tx.rows(
+                "SELECT chain_id FROM chains UNION SELECT chain_id FROM chain_layers"
+            )
+        return dict.fromkeys((*(row[0] for row in recorded), *present))
 
     def look(self, key: str) -> Iterator[Finding]:
         """See `Examiner.look`."""

@@ -59,7 +59,7 @@ class DocumentExaminer:
         """See `Examiner.keys`."""
         with self._examination.read() as tx:
             return [
-                *(f"image {row.name}" for row in Images(tx).list()),
+                *(f"image {row[0]}" for row in tx.rows("SELECT name FROM images ORDER BY name")),
                 *(f"own {row.id}" for row in StoredImages(tx).list() if row.made),
                 *(f"container {row.id}" for row in Containers(tx).list()),
             ]

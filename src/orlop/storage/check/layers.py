@@ -35,7 +35,7 @@ class LayerExaminer:
     def keys(self) -> Iterable[str]:
         """See `Examiner.keys`."""
         with self._examination.read() as tx:
-            return [row.id for row in Layers(tx).list()]
+            return Layers(tx).with_prefix("")
 
     def look(self, key: str) -> Iterator[Finding]:
         """See `Examiner.look`."""

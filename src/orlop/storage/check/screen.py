@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from orlop._sys.process import boot_id
 from orlop.digest import Digest, chain_id, chain_on
-from orlop.metadata import Blobs, Chains, Forms, Images, Layers
+from orlop.metadata import Blobs, Chains, Forms, Images
 from orlop.spec import Manifest
 from orlop.storage import forms
 from orlop.storage.check.derived import wrong_with
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from orlop.metadata import DerivedRecord, LayerRow, Transaction
+    from orlop.metadata import DerivedRecord, Transaction
     from orlop.storage.check.examination import Examination
 
 
@@ -45,7 +45,7 @@ class Screen:
             self._images = {row.name: row for row in Images(tx).list()}
             self._blobs = {record.digest: record for record in Blobs(tx).list()}
             self._named = _grouped(tx, "SELECT parent, child FROM edges ORDER BY parent")
-            self._layers = {row.id: row for row in Layers(tx).list()}
+            self._layers = {row[0]: _Layer(*row[1:]) for row in tx.rows(_LAYERS)}
             self._forms = _by_source(Forms(tx).list())
             self._chains = _by_source(Chains(tx).list())
             self._stacks = _grouped(
@@ -102,9 +102,9 @@ class Screen:
     def _is_layer_right(self, key: str) -> bool:
         """Of one that stands on nothing but tars, and was never written to."""
         row = self._layers.get(key)
-        if row is None or row.id in self._mixed or row.diff_id is None or row.frozen:
+        if row is None or key in self._mixed or row.diff_id is None or row.frozen:
             return False
-        return self._has_form(row.diff_id)
+        return self._has_form(Digest(row.diff_id))
 
     def _has_form(self, diff_id: Digest) -> bool:
         """Whether a layer can be mounted, without verifying what another boot wrote."""
@@ -156,16 +156,28 @@ def _by_source(records: Iterable[DerivedRecord]) -> dict[Digest, list[DerivedRec
     return {key: list(found) for key, found in groupby(records, attrgetter("source"))}
 
 
-def _on_no_tars(layers: dict[str, LayerRow]) -> set[str]:
+class _Layer(NamedTuple):
+    """What a layer is by its record; no whole record, as there are many."""
+
+    parent: str | None
+    diff_id: str | None
+    chain_id: str | None
+    frozen: int
+
+
+_LAYERS: Final = "SELECT id, parent, diff_id, chain_id, frozen FROM layers"
+
+
+def _on_no_tars(layers: dict[str, _Layer]) -> set[str]:
     """The layers that are not what their chainIDs say by the records, and all that stand on them.
 
     Directories, which have no chainIDs of their own, are among these.
     """
     children: dict[str, list[str]] = defaultdict(list)
-    for row in layers.values():
+    for key, row in layers.items():
         if row.parent is not None:
-            children[row.parent].append(row.id)
-    pending = [row.id for row in layers.values() if not _is_chained(layers, row)]
+            children[row.parent].append(key)
+    pending = [key for key, row in layers.items() if not _is_chained(layers, row)]
     found = set(pending)
     while pending:
         fresh = [each for each in children.get(pending.pop(), ()) if each not in found]
@@ -174,11 +186,10 @@ def _on_no_tars(layers: dict[str, LayerRow]) -> set[str]:
     return found
 
 
-def _is_chained(layers: dict[str, LayerRow], row: LayerRow) -> bool:
-    parent = None if row.parent is None else layers.get(row.parent)
-    if row.diff_id is None or (row.parent is not None and parent is None):
+def _is_chained(layers: dict[str, _Layer], row: _Layer) -> bool:
+    if row.diff_id is None:
         return False
-    below = None if parent is None else parent.chain_id
-    if parent is not None and below is None:
-        return False
-    return row.chain_id == chain_on(below, row.diff_id)
+    if row.parent is None:
+        return row.chain_id == row.diff_id
+    below = layers[row.parent].chain_id if row.parent in layers else None
+    return below is not None and row.chain_id == chain_on(Digest(below), Digest(row.diff_id))
