@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_SHOWN = 5
+"""How many of those who need something a message names; the error has all of them."""
+
+
 class OrlopError(Exception):
     """Base of all errors that orlop raises on purpose.
 
@@ -200,6 +204,12 @@ class LimitExceededError(OrlopError):
         super().__init__(f"{message} (limit {limit} = {value})", hint=hint)
         self.limit = limit
         self.value = value
+
+
+def some_of(users: Sequence[str]) -> str:
+    """The first of those who need something, and how many more there are; for a message."""
+    shown = ", ".join(users[:_SHOWN])
+    return shown if len(users) <= _SHOWN else f"{shown} and {len(users) - _SHOWN} more"
 
 
 class UnsafePathError(OrlopError):

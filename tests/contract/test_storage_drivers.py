@@ -52,7 +52,15 @@ class TestOverlay(StorageContract):
     test_hundreds_of_layers = pytest.mark.slow(StorageContract.test_hundreds_of_layers)
 
 
-class TestVfs(StorageContract):
+class UnmountedWrites:
+    """What vfs has nothing of: its layer that takes writes is a directory, and not mounted."""
+
+    test_mounts_are_for_looking_at_and_containers_for_running = None
+    test_what_is_in_use_is_unmounted_by_force_alone = None
+    test_what_is_in_use_and_nobody_holds_is_unmounted_by_force = None
+
+
+class TestVfs(UnmountedWrites, StorageContract):
     driver = "vfs"
     others = ("erofs",)
     many_layers = 12

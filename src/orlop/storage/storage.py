@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -79,6 +80,8 @@ class Storage:
         self.database = database
         self.additional = additional
         self._driver = driver
+        self._lock = threading.Lock()
+        self._holds: StackHolds | None = None
 
     @classmethod
     def open(
@@ -174,12 +177,15 @@ class Storage:
 
         return UserNamespaces()
 
-    @cached_property
+    @property
     def holds(self) -> StackHolds:
         """The mounts of stacks that are held for the next container."""
         from orlop.storage.layers.holds import StackHolds
 
-        return StackHolds(self.mounts)
+        with self._lock:
+            if self._holds is None:
+                self._holds = StackHolds(self.mounts)
+            return self._holds
 
     @cached_property
     def layers(self) -> LayerStore:
@@ -213,8 +219,8 @@ class Storage:
 
     def let_go(self) -> None:
         """Hold no mount any more that is only held for the next container."""
-        if "holds" in self.__dict__:
-            self.holds.release()
+        if self._holds is not None:
+            self._holds.release()
 
     def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
         """Hold everything in the store against everything else, and say what is wrong.

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id, mount_namespace
-from orlop.errors import InUseError
+from orlop.errors import InUseError, some_of
 from orlop.storage.collect import collect
 from orlop.storage.reserve import with_reserve
 
@@ -38,7 +38,7 @@ def shutdown(storage: Storage, *, force: bool = False) -> tuple[str, ...]:
                 taken.append(record.target)
     if users:
         raise InUseError(
-            f"mounts of the store at {storage.places.root} are in use: {', '.join(users)}",
+            f"mounts of the store at {storage.places.root} are in use: {some_of(users)}",
             users=users,
             hint="end those processes, or have the mounts taken away by force",
         )

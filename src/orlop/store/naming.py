@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orlop.errors import AmbiguousError, InUseError, InvalidReferenceError, NotFoundError
+from orlop.errors import AmbiguousError, InUseError, InvalidReferenceError, NotFoundError, some_of
 from orlop.filters import check_labels
 from orlop.metadata import Containers, Images, Labels, StoredImages
 from orlop.reference import Reference
@@ -134,7 +134,7 @@ def _require_unused(tx: Transaction, row: ImageRow) -> None:
     users = [f"container {each.id}" for each in Containers(tx).with_image(image)]
     if users:
         raise InUseError(
-            f"{row.name} is the last name of its image, which is needed by {', '.join(users)}",
+            f"{row.name} is the last name of its image, which is needed by {some_of(users)}",
             users=users,
             hint="remove those first, or take the name away by `orlop rm --force`",
         )

@@ -59,7 +59,8 @@ CREATE INDEX mounts_by_image ON mounts (image_name);
 
 CREATE INDEX mounts_by_layer ON mounts (layer) WHERE layer IS NOT NULL;
 
-CREATE UNIQUE INDEX mounts_by_target ON mounts (target, boot_id, mount_namespace);
+CREATE UNIQUE INDEX mounts_by_target ON mounts (target, boot_id, mount_namespace)
+    WHERE mount_id <> 0;
 
 CREATE INDEX object_names_by_id ON object_names (kind, id, ordinal);
 

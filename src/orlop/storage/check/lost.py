@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orlop.content import DigestDirectory
-from orlop.errors import InUseError, NotFoundError
+from orlop.errors import InUseError, NotFoundError, some_of
 from orlop.metadata import Blobs, Containers, Forms, Images, StoredImages
 from orlop.storage.check.documents import is_lost
 from orlop.storage.check.layers import LayerExaminer
@@ -127,6 +127,6 @@ class Remover:
         with self._storage.database.read() as tx:
             users = [f"container {row.id}" for row in Containers(tx).with_image(id)]
         if users:
-            raise InUseError(f"image {id} is needed by {', '.join(users)}", users=users)
+            raise InUseError(f"image {id} is needed by {some_of(users)}", users=users)
         layers = self._storage.images.delete(id)
         self.removed += [f"image {id}", *(f"layer {layer}" for layer in layers)]

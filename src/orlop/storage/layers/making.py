@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orlop._sys.process import in_initial_user_namespace
-from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
+from orlop.errors import AlreadyExistsError, InUseError, NotFoundError, some_of
 from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredImages
 from orlop.storage.layers.mapping import encode_mapping
 from orlop.storage.layers.reading import unread
@@ -76,7 +76,7 @@ class Making:
                 users = users_in(tx, id)
                 if users:
                     raise InUseError(
-                        f"layer {id} is needed by {', '.join(users)}",
+                        f"layer {id} is needed by {some_of(tuple(users))}",
                         users=tuple(users),
                         hint="remove those first",
                     )

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from orlop.errors import InUseError
+from orlop.errors import InUseError, some_of
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.directories import (
@@ -389,7 +389,7 @@ def _forget(tx: Transaction, row: ContainerRow) -> None:
     users = replace(users_in(tx, row.layer), containers=())
     if users:
         raise InUseError(
-            f"the layer of container {row.id} is needed by {', '.join(users)}",
+            f"the layer of container {row.id} is needed by {some_of(tuple(users))}",
             users=tuple(users),
             hint="remove those first",
         )

@@ -15,6 +15,7 @@ from orlop.errors import (
     InvalidError,
     LimitExceededError,
     UnsupportedError,
+    some_of,
 )
 from orlop.metadata import (
     BigData,
@@ -426,7 +427,7 @@ def _forget(tx: Transaction, facts: Facts, *, keep_layers: bool) -> tuple[str, .
     users = tuple(f"container {row.id}" for row in Containers(tx).with_image(facts.id))
     if users:
         raise InUseError(
-            f"image {facts.id} is needed by {', '.join(users)}",
+            f"image {facts.id} is needed by {some_of(users)}",
             users=users,
             hint="remove those first",
         )

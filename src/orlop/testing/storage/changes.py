@@ -26,8 +26,8 @@ NAMES: Final = (
 )  # fmt: skip
 MODES: Final = (0o644, 0o600, 0o755, 0o4755, 0o2711, 0o1777, 0o400, 0o7777)
 SIZES: Final = (0, 1, 511, 512, 513, 4096, 20_000, 200_000)
-MAX_DEPTH: Final = 4
-MAX_PATHS: Final = 80
+_DEPTH: Final = 4
+_PATHS: Final = 80
 _WRITE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _DEVICES: Final = ((stat.S_IFCHR, 1, 3), (stat.S_IFCHR, 300, 70_000), (stat.S_IFBLK, 8, 1))
 
@@ -90,12 +90,12 @@ class RandomChanges:
 
     def _place(self) -> bytes:
         """A directory, often the root."""
-        found = [path for path in self._paths(stat.S_IFDIR) if path.count(b"/") < MAX_DEPTH - 1]
+        found = [path for path in self._paths(stat.S_IFDIR) if path.count(b"/") < _DEPTH - 1]
         return self._random.choice([b"", *found])
 
     def _free(self) -> bytes | None:
         """A path where nothing is; one that a layer below had there, often."""
-        if len(self._paths()) > MAX_PATHS:
+        if len(self._paths()) > _PATHS:
             return None
         path = os.path.join(self._place(), self._random.choice(NAMES))
         return None if os.path.lexists(os.path.join(self._roots[0], path)) else path
