@@ -97,7 +97,8 @@ class _Table:
         if at >= 0 and (offset := number - self._starts[at]) < self._sizes[at]:
             return self._targets[at] + offset
         raise NotFoundError(
-            f"{self._kind} {number} is not mapped", hint="use a mapping that has more ids"
+            f"{self._kind} {number} is not mapped",
+            hint="give the file to an id that is, or map more ids",
         )
 
 

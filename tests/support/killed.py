@@ -216,7 +216,8 @@ def state_of(store, key, thing):
 def verify(store, model, ids=None):
     """All that was done is there, and nothing else of it."""
     for key in sorted(model) if ids is None else ids:
-        assert state_of(store, key, model[key]) == model[key], key
+        found = state_of(store, key, model[key])
+        assert found == model[key], f"{key}: {found} instead of {model[key]}"
 
 
 class Worker:

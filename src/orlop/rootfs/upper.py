@@ -26,7 +26,7 @@ from orlop._sys.handle import fd_path
 from orlop._sys.openat2 import open_beneath
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop._sys.xattr import xattrs_at, xattrs_of
-from orlop.errors import LimitExceededError, UnsafePathError, UnsupportedError
+from orlop.errors import LimitExceededError, NotFoundError, UnsafePathError, UnsupportedError
 from orlop.rootfs.handles import Handles, Place
 from orlop.rootfs.layer import TRUSTED_PREFIX, USER_PREFIX
 from orlop.rootfs.owners import change_xattrs
@@ -97,6 +97,8 @@ def read_upper(
             yield from reader.read()
         except OSError as error:
             raise OSError(error.errno, error.strerror, reader.where()) from error
+        except NotFoundError as error:  # an owner that is not mapped
+            raise error.inside(reader.where().decode("utf-8", "backslashreplace"))
 
 
 def open_upper(dir_fd: int, path: bytes) -> int:

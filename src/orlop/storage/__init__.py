@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from orlop.idmap import IdMapping
     from orlop.metadata.objects import BigDatum
     from orlop.storage.big_data import BigDataStore
     from orlop.storage.layers.mount import LayerMount
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from orlop.tree.difference import Change
 
 __all__ = [
-    "AutoIds", "BigDataStore", "BigDatum", "Change", "Container", "ContainerStore", "Layer",
-    "LayerMount", "LayerStore", "Places", "Storage", "StoredImage", "StoredImageStore", "Users",
-    "open_storage",
+    "AutoIds", "BigDataStore", "BigDatum", "Change", "Container", "ContainerStore", "IdMapping",
+    "Layer", "LayerMount", "LayerStore", "Places", "Storage", "StoredImage", "StoredImageStore",
+    "Users", "open_storage",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -39,6 +40,7 @@ _PLACES: Final = {
     "Change": "orlop.tree.difference",
     "Container": "orlop.storage.stored.record",
     "ContainerStore": "orlop.storage.stored.containers",
+    "IdMapping": "orlop.idmap",
     "Layer": "orlop.storage.layers.record",
     "LayerMount": "orlop.storage.layers.mount",
     "LayerStore": "orlop.storage.layers.store",

@@ -57,7 +57,10 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidError: One is empty, or has control characters.
         LimitExceededError: `MAX_NAMES` or `MAX_NAME_LENGTH`.
+        TypeError: One text is given for several.
     """
+    if isinstance(names, str):
+        raise TypeError(f"names are several texts, and {names!r} is one: give [{names!r}]")
     found = tuple(dict.fromkeys(names))
     if len(found) > MAX_NAMES:
         raise LimitExceededError(f"{len(found)} names", limit="MAX_NAMES", value=MAX_NAMES)

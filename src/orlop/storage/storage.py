@@ -7,7 +7,7 @@ import os
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from orlop.metadata import Database
 from orlop.storage.places import Places, check_format, check_records, prepare, resolved
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from orlop.storage.mounts import MountTable
     from orlop.storage.stored.containers import ContainerStore
     from orlop.storage.stored.images import StoredImageStore
+
+
+STORAGE_DRIVERS: Final = ("erofs", "overlay", "vfs")
+"""What layers can be mounted and written to by; see `orlop.storage.mountable`."""
 
 
 def open_storage(
@@ -106,7 +110,10 @@ class Storage:
             UnsupportedError: Another version of orlop made it.
             InvalidError: It is damaged.
             OSError: It cannot be opened or made.
+            ValueError: There is no such driver.
         """
+        if driver not in {None, *STORAGE_DRIVERS}:
+            raise ValueError(f"{driver!r} is none of {', '.join(STORAGE_DRIVERS)}")
         others = tuple(cls.open(each, read_only=True) for each in additional)
         if read_only:
             check_format(places)

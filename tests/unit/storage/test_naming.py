@@ -98,3 +98,8 @@ def test_a_container_has_no_more_metadata_than_the_limit(storage):
             storage.images.create(metadata=text)
     assert storage.containers.get(container.id).metadata[0] == "x"
     assert len(storage.containers.list()) == 1
+
+
+def test_one_text_is_no_list_of_names():
+    with pytest.raises(TypeError, match="'abc'"):
+        check_names("abc")

@@ -139,3 +139,9 @@ def test_paths_follow_from_digests():
     assert places.mounts == Path("/run/mounts")
     assert places.mount_lock(Path("/mnt")).parent == Path("/root/locks")
     assert places.mount_lock(Path("/mnt")).name.startswith("mount-")
+
+
+def test_only_drivers_that_there_are(places):
+    with pytest.raises(ValueError, match="'zfs' is none of erofs, overlay, vfs"):
+        Storage.open(places, driver="zfs")
+    assert not places.root.exists()
