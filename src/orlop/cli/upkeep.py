@@ -96,7 +96,7 @@ def _tell(report: Report, format: Format) -> int:  # noqa: A002
     else:
         _print_findings([(each, _remedy(each)) for each in report.findings])
     if report.damaged:
-        print("hint: `orlop check --repair` mends what can be mended", file=sys.stderr)
+        print(f"hint: {_next_step(report)}", file=sys.stderr)
     return VERIFICATION if report.damaged else DONE
 
 
@@ -104,7 +104,7 @@ def _tell_repaired(repaired: Repaired, format: Format) -> int:  # noqa: A002
     if format == "json":
         print_json(repaired.encode())
     else:
-        rows = [(each, "mended") for each in repaired.mended]
+        rows = [(each, _mended(each)) for each in repaired.mended]
         rows += [(each, f"left: {why}") for each, why in repaired.failed]
         _print_findings(rows) if rows else print("nothing is wrong")
         for each in repaired.removed:
@@ -115,6 +115,22 @@ def _tell_repaired(repaired: Repaired, format: Format) -> int:  # noqa: A002
 def _print_findings(found: Sequence[tuple[Finding, str]]) -> None:
     rows = [[each.damage, each.subject, each.what, remedy] for each, remedy in found]
     print_table(rows, ["damage", "of", "what", "remedy"])
+
+
+def _next_step(report: Report) -> str:
+    """What mends the most of what was found, and loses nothing where that can be had."""
+    remedies = {each.remedy for each in report.damaged}
+    if remedies & {"rebuild", "remove"}:
+        return "`orlop check --repair` mends what can be mended"
+    if "fetch" in remedies:
+        return "`orlop check --repair --fetch` fetches again what registries have"
+    if "force" in remedies:
+        return "restore what is lost from a copy, or give it up by `orlop check --repair --force`"
+    return "nothing that orlop knows mends that: restore the store from a copy"
+
+
+def _mended(finding: Finding) -> str:
+    return "removed" if finding.remedy in {"remove", "force"} else "mended"
 
 
 def _remedy(finding: Finding) -> str:

@@ -46,7 +46,8 @@ def test_damage_is_told_and_exits_4(command, layout):
     assert done.out.splitlines()[0].split() == ["DAMAGE", "OF", "WHAT", "REMEDY"]
     assert f"blob {layout.layers[0]['digest']} has other bytes" in done.out
     assert "fetched again by --repair --fetch" in done.out
-    assert done.err == "hint: `orlop check --repair` mends what can be mended\n"
+    hint = "`orlop check --repair --fetch` fetches again what registries have"
+    assert done.err == f"hint: {hint}\n"
 
 
 def test_damage_as_json(command, layout):
