@@ -163,7 +163,8 @@ class Differ:
         self.require_forms(layers)
         self.require_forms(others)
         old = contents.tree(others) if others else directory()
-        if base in {None, layers[0].row.parent}:
+        # A layer with a tar of its own was copied with what that has put in.
+        if base in {None, layers[0].row.parent} and layers[0].row.diff_id is None:
             contents.compare_copy(layers[0])
         return old, contents.tree(layers)
 

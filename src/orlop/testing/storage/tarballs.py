@@ -135,6 +135,25 @@ class TarContract(StorageContractBase):
             b"d/new", b"f", b"g",
         }  # fmt: skip
 
+    def test_what_a_tar_put_in_stays_when_the_layer_is_written_to(self, storage: Storage) -> None:
+        """Though the parent has a file of the same size and time, and nobody has touched it since.
+
+        Builds that obey SOURCE_DATE_EPOCH give all files one time.
+        """
+        parent = put(storage, member("f", b"old"))
+        layer = storage.layers.create(parent.id)
+        storage.layers.apply_diff(layer.id, io.BytesIO(tar(member("f", b"new"))))
+        with storage.layers.mount(layer.id) as path:
+            (path / "g").write_bytes(b"g")
+        with (
+            storage.layers.diff(layer.id) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as found,
+        ):
+            assert {each.name for each in found} == {"f", "g"}
+        child = put(storage, member("h", b"h"), parent=layer.id)
+        with storage.layers.mount(child.id) as path:
+            assert (path / "f").read_bytes() == b"new"
+
     def test_a_tar_is_merged_with_what_was_written(self, storage: Storage) -> None:
         """What the tar does not touch stays."""
         layer = storage.layers.create(put(storage, *BASE).id)
