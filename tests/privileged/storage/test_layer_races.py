@@ -10,6 +10,8 @@ import pytest
 
 from orlop.digest import chain_on
 from orlop.errors import InUseError
+from orlop.storage.check.examination import Examination
+from orlop.storage.check.layers import LayerExaminer
 from orlop.storage.collect import collect
 from orlop.storage.layers.ancestry import ancestry
 from orlop.storage.layers.holds import MAX_HELD
@@ -137,6 +139,14 @@ def test_a_parent_takes_a_tar_while_another_one_for_it_comes_in(storage, other):
     assert child.chain_id == chain_on(storage.layers.get(parent.id).chain_id, child.diff_id)
     with storage.layers.mount(child.id) as path:
         assert sorted(os.listdir(path)) == ["f", "g", "h"]
+
+
+def test_a_layer_becomes_a_tar_while_it_is_checked(storage, other):
+    layer = written(storage, "f")
+    (located,) = ancestry(storage, layer.id)
+    freeze(other, layer)
+    examination = Examination(storage=storage, quick=False, max_age_ns=0)
+    assert list(LayerExaminer(examination)._upper(located)) == []
 
 
 def test_what_is_written_in_another_mount_namespace_stays_a_directory(storage):

@@ -164,7 +164,7 @@ def test_removing(store, changed):
 def test_a_layer_that_stands_on_a_container(store, changed):
     layer = document(store, "inspect", "web")["layer"]
     above = store.orlop("layer", "create", layer).out.strip()
-    store.orlop("container", "rm", "web", "--force").check_failure(5, "needed by 1 others")
+    store.orlop("container", "rm", "web", "--force").check_failure(5, "is needed by layer")
     store.orlop("layer", "rm", layer).check_failure(5)
     assert store.orlop("layer", "rm", above).code == 0
     assert lines(store, "rm", "web") == [changed]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
 from orlop.digest import Digest, chain_ids, chain_on
-from orlop.errors import NotFoundError, OrlopError, UnsupportedError
+from orlop.errors import ConflictError, NotFoundError, OrlopError, UnsupportedError
 from orlop.metadata import Layers
 from orlop.storage.check.examination import is_needed
 from orlop.storage.check.report import Finding
@@ -130,8 +130,8 @@ class LayerExaminer:
                     pass
         except (UnsupportedError, NotFoundError) as error:
             yield _finding(layer.row, "form", f"cannot be read: {error}", "none", path)
-        except FileNotFoundError:
-            return  # Whoever writes to it just now has removed something.
+        except (ConflictError, FileNotFoundError):
+            return  # Whoever writes to it just now, or freezes it, has removed something.
         except OSError as error:
             what = f"cannot be read: {error.filename}: {error.strerror}"
             yield _finding(layer.row, "unreadable", what, "none", path)
