@@ -99,11 +99,17 @@ def test_letting_go_after_umount_by_hand_is_no_error(image, records, mounted):
 DIE = """
 import os, sys, orlop
 from orlop.drivers.mounts import MountHandle
-from orlop.storage.mounts import MountTable
 
-point = {"before": (MountHandle, "attach"), "after": (MountTable, "_add_holder")}[sys.argv[3]]
-setattr(*point, lambda *_, **__: os._exit(9))
-orlop.open_store(*sys.argv[1:3]).image("box").mount(*sys.argv[4:], keep=True)
+root, run, at, *target = sys.argv[1:]
+attach = MountHandle.attach
+
+def die(handle, place):
+    if at == "after":
+        attach(handle, place)
+    os._exit(9)
+
+MountHandle.attach = die
+orlop.open_store(root, run).image("box").mount(*target, keep=at == "before")
 """
 
 
@@ -111,7 +117,7 @@ orlop.open_store(*sys.argv[1:3]).image("box").mount(*sys.argv[4:], keep=True)
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("then", ["gc", "mount"])
 def test_a_process_that_dies_while_it_mounts(command, target, records, mounted, at, own, then):
-    """Before the mount is there, and before anybody is recorded to hold it."""
+    """Before the mount is there that it wanted to keep, and right after the one for itself is."""
     place = [] if own else [target]
     done = subprocess.run(
         [sys.executable, "-c", DIE, command.root, command.run, at, *place], check=False

@@ -1,5 +1,7 @@
 """What is fast for ordinary archives gives what the slow way gives."""
 
+from functools import partial
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -47,13 +49,17 @@ def test_ordinary_records_are_read_as_lines(pairs):
 
 
 @given(
-    st.lists(st.sampled_from([b"a", b".", b"..", b"/", b"//", b"\xff", b"n" * 255])).map(b"".join)
+    st.lists(st.sampled_from([b"a", b".", b"..", b"/", b"//", b".wh.", b"\xff", b"n" * 255])).map(
+        b"".join
+    ),
+    st.booleans(),
 )
-@example(b"a//")
-def test_names(name):
+@example(b"a//", False)
+def test_names(name, whiteouts):
     """A path is what is left without leading slashes, empty components and dots."""
     limits = TarLimits()
-    assert result(normalise, name, limits) == result(_normalise_slowly, name, limits)
+    quick = result(partial(normalise, whiteouts=whiteouts), name, limits)
+    assert quick == result(partial(_normalise_slowly, whiteouts=whiteouts), name, limits)
 
 
 @given(st.from_regex(_TIME, fullmatch=True))
