@@ -283,6 +283,7 @@ ALTER TABLE mounts ADD COLUMN writable INTEGER NOT NULL DEFAULT 0;
 DROP INDEX mounts_by_target;
 CREATE UNIQUE INDEX mounts_by_target ON mounts (target, boot_id, mount_namespace)
     WHERE mount_id <> 0;
+CREATE INDEX mounts_by_place ON mounts (target, boot_id);
 CREATE INDEX mounts_by_layer ON mounts (layer) WHERE layer IS NOT NULL;
 CREATE INDEX mounts_by_below ON mounts (below) WHERE below IS NOT NULL;
 

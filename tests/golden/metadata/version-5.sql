@@ -59,6 +59,8 @@ CREATE INDEX mounts_by_image ON mounts (image_name);
 
 CREATE INDEX mounts_by_layer ON mounts (layer) WHERE layer IS NOT NULL;
 
+CREATE INDEX mounts_by_place ON mounts (target, boot_id);
+
 CREATE UNIQUE INDEX mounts_by_target ON mounts (target, boot_id, mount_namespace)
     WHERE mount_id <> 0;
 

@@ -208,7 +208,7 @@ def test_mounts(tx):
     assert Mounts(tx).get("x") is Mounts(tx).at("/run/x", "b", 2) is None
     assert [record.id for record in Mounts(tx).list()] == ["l", "m"]
     with pytest.raises(Exception, match="UNIQUE"):
-        Mounts(tx).put(mount("other"))
+        Mounts(tx).put(mount("other", mount_id=3))
     Mounts(tx).put(mount("other", boot_id="another"))
     assert Mounts(tx).delete("m") is True
     assert Mounts(tx).delete("m") is False
