@@ -1,4 +1,4 @@
-"""`name`, `meta` and `data` of `orlop layer`, `orlop image` and `orlop container`.
+"""`name`, `meta`, `data` and `dir` of `orlop layer`, `orlop image` and `orlop container`.
 
 The verbs are the same for all three: the module has each of them under the name of its kind, such
 as `layer_add_names`.
@@ -20,6 +20,7 @@ from orlop.cli.streams import STREAM, open_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from orlop.storage.big_data import BigDataStore
     from orlop.store import Store
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
         def remove_names(self, key: str, names: Iterable[str]) -> _Object: ...
         def set_names(self, key: str, names: Iterable[str]) -> _Object: ...
         def set_metadata(self, key: str, metadata: str) -> _Object: ...
+
+    class _Owners(_Objects, Protocol):
+        """Those of them that have directories of their own: images and containers."""
+
+        def directory(self, key: str) -> Path: ...
+        def run_directory(self, key: str) -> Path: ...
 
 
 _KINDS: Final = {"layer": "layers", "image": "stored_images", "container": "containers"}
@@ -184,6 +191,23 @@ class Belongings:
         with open_existing() as store:
             data = self._of(store).data
             return for_each((name, *more), lambda each: data.delete(key, each))
+
+    def directory(
+        self,
+        key: str,
+        /,
+        *,
+        run: Annotated[bool, Parameter(name="--boot", negative="")] = False,
+    ) -> None:
+        """Print a directory that belongs to it, and goes with it.
+
+        Args:
+            key: An ID, a name or a unique prefix of an ID.
+            run: One that also goes with the next start of the machine.
+        """
+        with open_existing() as store:
+            found = cast("_Owners", self._of(store))
+            print(found.run_directory(key) if run else found.directory(key))
 
     def _of(self, store: Store) -> _Objects:
         return cast("_Objects", getattr(store, self._attribute))

@@ -18,8 +18,8 @@ from orlop.cli.objects import (
     parse_mapping,
     print_changes,
     read_metadata,
-    require_mounted,
     short,
+    unmount_each,
 )
 from orlop.cli.render import Format, human_age, print_facts, print_json, print_table
 from orlop.cli.settings import (
@@ -32,7 +32,6 @@ from orlop.cli.settings import (
 from orlop.cli.streams import STREAM, source_date_epoch, write_output
 
 if TYPE_CHECKING:
-    from orlop.storage.stored.containers import ContainerStore
     from orlop.storage.stored.record import Container
 
 _SECOND = 10**9
@@ -207,9 +206,7 @@ def unmount(
         force: All of them, also while they are in use.
     """
     with open_existing() as store:
-        return for_each(
-            (container, *more), lambda key: _unmount(store.containers, key, force=force)
-        )
+        return unmount_each("container", store.containers, (container, *more), force=force)
 
 
 def changes(container: str, /, *, format: Format = "table") -> None:  # noqa: A002
@@ -282,30 +279,6 @@ def commit(
             created_at_ns=None if seconds is None else seconds * _SECOND, compression=compress,
         )  # fmt: skip
     print(image.id)
-
-
-def directory(
-    container: str,
-    /,
-    *,
-    run: Annotated[bool, Parameter(name="--boot", negative="")] = False,
-) -> None:
-    """Print a directory that belongs to a container, and goes with it.
-
-    Args:
-        container: An ID, a name or a unique prefix of an ID.
-        run: One that also goes with the next start of the machine.
-    """
-    with open_existing() as store:
-        containers = store.containers
-        print(containers.run_directory(container) if run else containers.directory(container))
-
-
-def _unmount(containers: ContainerStore, key: str, *, force: bool) -> None:
-    found = containers.resolve(key)
-    held = containers.mounted(found)
-    containers.unmount(found, force=force)
-    require_mounted("container", key, held)
 
 
 def _summary(container: Container) -> dict[str, object]:

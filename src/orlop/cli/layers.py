@@ -17,8 +17,8 @@ from orlop.cli.objects import (
     parse_mapping,
     print_changes,
     read_metadata,
-    require_mounted,
     short,
+    unmount_each,
 )
 from orlop.cli.render import (
     Format,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.storage.layers.record import Layer, Users
-    from orlop.storage.layers.store import LayerStore
 
 _TAR = "the tar"
 _INDENT = "  "
@@ -200,7 +199,7 @@ def unmount(
         force: All of them, also while they are in use.
     """
     with open_existing() as store:
-        return for_each((layer, *more), lambda key: _unmount(store.layers, key, force=force))
+        return unmount_each("layer", store.layers, (layer, *more), force=force)
 
 
 def changes(
@@ -265,13 +264,6 @@ def apply(
     """
     with open_existing() as store, open_input(source, _TAR) as stream:
         store.layers.apply_diff(layer, stream)
-
-
-def _unmount(layers: LayerStore, key: str, *, force: bool) -> None:
-    found = layers.resolve(key)
-    held = layers.mounted(found)
-    layers.unmount(found, force=force)
-    require_mounted("layer", key, held)
 
 
 def _in_tree(layers: Sequence[Layer]) -> Iterator[tuple[int, Layer]]:

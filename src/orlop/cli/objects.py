@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from orlop.cli.failure import UsageError
+from orlop.cli.failure import UsageError, for_each
 from orlop.cli.render import human_time
 from orlop.cli.streams import STREAM, refuse_terminal
 from orlop.errors import InvalidError, LimitExceededError, NotFoundError
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from orlop.metadata import BigDatum
     from orlop.storage.stored.auto import AutoIds
     from orlop.tree import Change
+
+    class _Mounted(Protocol):
+        """The layers, images or containers of a store, which are counted while they are mounted."""
+
+        def resolve(self, key: str) -> str: ...
+        def mounted(self, key: str) -> int: ...
+        def unmount(self, key: str, *, force: bool = False) -> int: ...
+
 
 Fact = tuple[str, str]
 
@@ -135,13 +143,17 @@ def read_metadata(text: str) -> str:
         raise InvalidError(f"the metadata is not UTF-8: {error}") from None
 
 
-def require_mounted(kind: str, key: str, holders: int) -> None:
-    """Succeed if something is mounted.
+def unmount_each(kind: str, objects: _Mounted, keys: Iterable[str], *, force: bool) -> int:
+    """Give up one hold on the mounts of layers, images or containers; returns the exit code."""
 
-    Raises:
-        NotFoundError: It is not.
-    """
-    if not holders:
-        raise NotFoundError(
-            f"{kind} {key} is not mounted", hint="`orlop mount` without arguments lists what is"
-        )
+    def unmount(key: str) -> None:
+        found = objects.resolve(key)
+        held = objects.mounted(found)
+        objects.unmount(found, force=force)
+        if not held:
+            raise NotFoundError(
+                f"{kind} {key} is not mounted",
+                hint="`orlop mount` without arguments lists what is",
+            )
+
+    return for_each(keys, unmount)

@@ -12,14 +12,13 @@ from orlop.cli.objects import (
     common_facts,
     data_document,
     read_metadata,
-    require_mounted,
     short,
+    unmount_each,
 )
 from orlop.cli.render import Format, human_age, print_facts, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, open_store, store_exists
 
 if TYPE_CHECKING:
-    from orlop.storage.stored.images import StoredImageStore
     from orlop.storage.stored.record import StoredImage
 
 
@@ -170,7 +169,7 @@ def unmount(
         force: All of them, also while they are in use.
     """
     with open_existing() as store:
-        return for_each((image, *more), lambda key: _unmount(store.stored_images, key, force=force))
+        return unmount_each("image", store.stored_images, (image, *more), force=force)
 
 
 def publish(image: str, name: str | None = None, /, *more: str) -> None:
@@ -187,30 +186,6 @@ def publish(image: str, name: str | None = None, /, *more: str) -> None:
     with open_existing() as store:
         names = () if name is None else (name, *more)
         print(store.stored_images.publish(image, *names).id)
-
-
-def directory(
-    image: str,
-    /,
-    *,
-    run: Annotated[bool, Parameter(name="--boot", negative="")] = False,
-) -> None:
-    """Print a directory that belongs to an image, and goes with it.
-
-    Args:
-        image: An ID, a name or a unique prefix of an ID.
-        run: One that also goes with the next start of the machine.
-    """
-    with open_existing() as store:
-        images = store.stored_images
-        print(images.run_directory(image) if run else images.directory(image))
-
-
-def _unmount(images: StoredImageStore, key: str, *, force: bool) -> None:
-    found = images.resolve(key)
-    held = images.mounted(found)
-    images.unmount(found, force=force)
-    require_mounted("image", key, held)
 
 
 def _summary(image: StoredImage) -> dict[str, object]:

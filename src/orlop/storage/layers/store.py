@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from orlop.errors import InUseError, NotFoundError, UnsupportedError
 from orlop.metadata import Layers, Names, Owner
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from orlop.storage.layers.mounts import LayerMounts
     from orlop.storage.storage import Storage
     from orlop.tree import Change
+
+_T = TypeVar("_T")
 
 
 class LayerStore:
@@ -122,8 +124,8 @@ class LayerStore:
         self.on_parent(row.parent, create)
         return self._layer(row, names)
 
-    def on_parent(self, parent: str | None, create: Callable[[], None]) -> None:
-        """Record what is to stand on a layer, once nobody writes to that.
+    def on_parent(self, parent: str | None, create: Callable[[], _T]) -> _T:
+        """Record what is to stand on a layer, once nobody writes to that; gives what `create` does.
 
         Args:
             parent: The layer, if any.
@@ -134,11 +136,11 @@ class LayerStore:
             OrlopError: As `create`.
         """
         try:
-            create()
+            return create()
         except InUseError:
             if parent is None or self.mounts.writable(parent):
                 raise
-            create()
+        return create()
 
     def put(
         self,

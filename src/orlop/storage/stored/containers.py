@@ -102,10 +102,10 @@ class ContainerStore:
             top = self._storage.layers.resolve(layer)
         names = check_names(names)
         made, wanted = _asked(id_mapping)
+        durability = {"volatile": True} if volatile else {}
         draft = self._storage.layers.making.draft(
-            top, flags={"volatile": True} if volatile else None, mount_label=mount_label,
-            id_mapping=made,
-        )  # fmt: skip
+            top, flags=durability, mount_label=mount_label, id_mapping=made
+        )
         row = ContainerRow(
             id=new_id() if id is None else check_id(id),
             image="" if facts is None else facts.id,
@@ -113,21 +113,11 @@ class ContainerStore:
             manifest_digest=None if facts is None else facts.manifest_digest,
             config_digest=None if facts is None else facts.config_digest,
             metadata=check_metadata(metadata),
-            flags={**(flags or {}), **({"volatile": True} if volatile else {})},
+            flags={**(flags or {}), **durability},
             created_at_ns=time.time_ns(),
         )
-
-        def create() -> None:
-            nonlocal draft
-            with self._storage.database.write() as tx:
-                if wanted is not None:
-                    from orlop.storage.stored.auto import choose_ids
-
-                    draft = replace(draft, id_mapping=encode_mapping(choose_ids(tx, wanted)))
-                self._create_in(tx, row, draft, names)
-
-        self._storage.layers.on_parent(top, create)
-        return _container(row, draft, names)
+        own = self._storage.layers.on_parent(top, lambda: self._record(row, draft, names, wanted))
+        return _container(row, own, names)
 
     def resolve(self, key: str) -> str:
         """The ID of a container.
@@ -324,13 +314,20 @@ class ContainerStore:
                     return facts, layer_in(tx, facts)
         raise nothing_called("image", key)
 
-    def _create_in(
-        self, tx: Transaction, row: ContainerRow, layer: LayerRow, names: Iterable[str]
-    ) -> None:
-        require_free(tx, "container", names)
-        Containers(tx).create(row)
-        Names(tx).add("container", row.id, names)
-        self._storage.layers.making.create_in(tx, replace(layer, pinned=False))
+    def _record(
+        self, row: ContainerRow, layer: LayerRow, names: Iterable[str], wanted: AutoIds | None
+    ) -> LayerRow:
+        """Record a container and its layer, which is given back with the IDs that it got."""
+        with self._storage.database.write() as tx:
+            if wanted is not None:
+                from orlop.storage.stored.auto import choose_ids
+
+                layer = replace(layer, id_mapping=encode_mapping(choose_ids(tx, wanted)))
+            require_free(tx, "container", names)
+            Containers(tx).create(row)
+            Names(tx).add("container", row.id, names)
+            self._storage.layers.making.create_in(tx, replace(layer, pinned=False))
+        return layer
 
     def _row(self, key: str) -> ContainerRow:
         with self._storage.database.read() as tx:
