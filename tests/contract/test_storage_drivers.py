@@ -1,8 +1,6 @@
 """The contract of storage drivers: as root, without privilege, and as root of a user namespace."""
 
-import contextlib
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from orlop._sys import subids
 from orlop.storage.places import Places
 from orlop.testing.storage import HistoryContract, MappingContract, MountContract, StorageContract
 from orlop.testing.storage.base import member, put
+from support import disks
 from support.marks import needs_root, needs_tools
 from support.nobody import unprivileged_place
 from support.unprivileged import run_as_nobody
@@ -82,33 +81,17 @@ class TestVfs(UnmountedWrites, StorageContract):
         assert [change.path for change in changes] == [b"a/f", b"b/f"]
 
 
-@contextlib.contextmanager
-def mounted(folder, kind, *options):
-    """A filesystem of its own."""
-    path = folder / kind
-    path.mkdir()
-    subprocess.run(["mount", "-t", kind, *options, path], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
 @pytest.fixture(scope="session")
 def xfs(tmp_path_factory):
     """An XFS, which shares blocks of files that are copied."""
-    folder = tmp_path_factory.mktemp("disk")
-    with (folder / "image").open("wb") as image:
-        image.truncate(400 << 20)
-    subprocess.run(["mkfs.xfs", "-q", folder / "image"], check=True)
-    with mounted(folder, "xfs", "-o", "loop", str(folder / "image")) as path:
+    with disks.xfs(tmp_path_factory.mktemp("disk")) as path:
         yield path
 
 
 @pytest.fixture(scope="session")
 def memory(tmp_path_factory):
     """A tmpfs, as `/run` is one."""
-    with mounted(tmp_path_factory.mktemp("memory"), "tmpfs", "none") as path:
+    with disks.mounted(tmp_path_factory.mktemp("memory"), "tmpfs", "none") as path:
         yield path
 
 

@@ -15,6 +15,7 @@ from orlop.idmap import IdMapping
 from orlop.rootfs import copy_tree, read_tree, shift_owners, write_tree
 from orlop.tree import Node, directory, iter_differences
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK
+from support import disks
 from support.marks import needs_root
 from support.nobody import NOBODY, as_nobody, unprivileged_place
 
@@ -219,18 +220,11 @@ def _copy_as_nobody(place):
 
 @pytest.fixture
 def xfs(tmp_path):
-    if shutil.which("mkfs.xfs") is None:
-        pytest.skip("not installed: mkfs.xfs")
-    image, place = tmp_path / "image", tmp_path / "xfs"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(400 << 20)
-    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with disks.xfs(tmp_path) as place:
+        yield place
 
 
+@pytest.mark.skipif(not shutil.which("mkfs.xfs"), reason="not installed: mkfs.xfs")
 def test_content_shares_its_blocks_where_the_filesystem_can(xfs):
     source, target = xfs / "source", xfs / "target"
     source.mkdir()
