@@ -161,6 +161,7 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     "The store": (
         Command("gc", "store:collect", "Free what no image needs."),
         Command("check", "upkeep:check", "Find out what is damaged, and mend it."),
+        Command("dedup", "upkeep:dedup", "Let files of equal content share their blocks."),
         Command("shutdown", "upkeep:shutdown", "Take away all mounts of the store."),
         Command("wipe", "upkeep:wipe", "Remove everything that is in the store."),
         Noun(

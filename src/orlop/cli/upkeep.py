@@ -1,4 +1,4 @@
-"""`orlop check`, `orlop shutdown` and `orlop wipe`."""
+"""`orlop check`, `orlop dedup`, `orlop shutdown` and `orlop wipe`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from orlop.cli.failure import DONE, VERIFICATION, UsageError
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
-from orlop.cli.render import Format, print_json, print_table
+from orlop.cli.render import Format, human_size, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, store_exists
 
 if TYPE_CHECKING:
@@ -57,6 +57,19 @@ def check(
         return _tell_repaired(
             store.repair(quick=quick, fetch=fetch, force=force, options=options), format
         )
+
+
+def dedup() -> None:
+    """Let files of the same content in layers' directories share their blocks on the disk.
+
+    Prints how many bytes do, those that did before counted too. Nothing that anybody sees changes,
+    and others may go on working. It needs a filesystem that can: XFS or btrfs.
+    """
+    shared = 0
+    if store_exists():
+        with open_existing() as store:
+            shared = store.dedup()
+    print(f"{human_size(shared)} are shared")
 
 
 def shutdown(*, force: Annotated[bool, Parameter(alias="-f", negative="")] = False) -> None:

@@ -274,6 +274,24 @@ class Storage:
 
         return repair(self, quick=quick, max_age=max_age, fetcher=fetcher, force=force)
 
+    def dedup(self) -> int:
+        """Let files of the same content in layers' directories share their blocks on the disk.
+
+        Nothing is changed that anybody sees, times included, and others may go on writing. Only
+        the own store is looked at, and files that are removed meanwhile are left out.
+
+        Returns:
+            The bytes that share blocks with others, those that did before counted too; 0 where
+            the filesystem cannot (XFS and btrfs can).
+
+        Raises:
+            LimitExceededError: A directory has too many names.
+            OSError: Something cannot be read, or sharing failed.
+        """
+        from orlop.storage.dedup import dedup
+
+        return dedup(self)
+
     def shutdown(self, *, force: bool = False) -> tuple[str, ...]:
         """Take away all mounts of the store, and say which: layers, containers and images.
 

@@ -481,7 +481,7 @@ _UPKEEP: Final = (
     Verb(
         names=("dedup",),
         action="upkeep:dedup",
-        help="let files of the same content share their place on disk",
+        help="let files of equal content share their blocks",
         options=(_JSON, _text("hash-method", "", "size, crc or sha256")),
     ),
     Verb(

@@ -440,6 +440,10 @@ class Store:
             fetcher = Refetcher(self._storage, options or SourceOptions())
         return self._storage.repair(quick=quick, max_age=max_age, fetcher=fetcher, force=force)
 
+    def dedup(self) -> int:
+        """Let equal files share their blocks, and say how many bytes do; see `Storage.dedup`."""
+        return self._storage.dedup()
+
     def shutdown(self, *, force: bool = False) -> tuple[str, ...]:
         """Take away all mounts, and say where they were; see `Storage.shutdown`."""
         return self._storage.shutdown(force=force)
