@@ -22,6 +22,8 @@ from support.marks import needs_root
 
 pytestmark = needs_root
 
+CHILD = "child"
+
 
 @pytest.fixture(params=["erofs", "overlay", "vfs"])
 def storage(request, tmp_path):
@@ -39,8 +41,8 @@ def other(storage):
 
 
 def written(storage, *names):
-    """A layer with these files that is a directory."""
-    layer = storage.layers.create()
+    """A layer with these files that is a directory, and its lock not that of `CHILD`."""
+    layer = storage.layers.create(id="parent")
     with storage.layers.mount(layer.id) as path:
         for name in names:
             (path / name).write_text(name)
@@ -80,7 +82,7 @@ with Storage.open(Places(Path(root), Path(run)), driver=driver) as storage:
 
 def test_a_parent_becomes_a_tar_while_its_child_is_being_mounted(storage, other):
     parent = written(storage, "f")
-    child = storage.layers.create(parent.id)
+    child = storage.layers.create(parent.id, id=CHILD)
     mounts = storage.layers.mounts
     view = mounts._view
     calls = []
@@ -99,7 +101,7 @@ def test_a_parent_becomes_a_tar_while_its_child_is_being_mounted(storage, other)
 
 def test_a_parent_becomes_a_tar_after_its_child_was_opened(storage, other):
     parent = written(storage, "f")
-    child = storage.layers.create(parent.id)
+    child = storage.layers.create(parent.id, id=CHILD)
     mounts = storage.layers.mounts
     attach = mounts._attach
     tries = []

@@ -202,11 +202,11 @@ def test_names(store):
     assert document(store, "inspect", second)["names"] == ["b", "c"]
     lines(store, "name", "rm", "c", "b", "nothing")
     assert document(store, "inspect", "c")["id"] == second
-    lines(store, "name", "set", "c", "d", "a", "d")
-    assert document(store, "inspect", "d")["names"] == ["d", "a"]
+    lines(store, "name", "set", "c", "new", "a", "new")
+    assert document(store, "inspect", "new")["names"] == ["new", "a"]
     assert document(store, "inspect", first)["names"] == []
-    lines(store, "name", "set", "d")
-    store.orlop("layer", "inspect", "d").check_failure(3)
+    lines(store, "name", "set", "new")
+    store.orlop("layer", "inspect", "new").check_failure(3)  # nor is it the prefix of an ID
     store.orlop("layer", "name", "add", second, "a\nb").check_failure(1, "cannot be a name")
     store.orlop("layer", "name", "add", second, "").check_failure(1, "cannot be a name")
     store.orlop("layer", "create", "--name", "x" * (MAX_NAME_LENGTH + 1)).check_failure(
