@@ -1,0 +1,46 @@
+"""Where the bytes of an image go, and where those of its files come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+from orlop.digest import Digest
+
+ReadContent: TypeAlias = Callable[[Digest, int, int], bytes]
+"""Gives bytes of a source at an offset, as many as asked for: `read(source, offset, size)`."""
+
+_PIECE: Final = 1 << 20
+_ZEROS: Final = bytes(_PIECE)
+
+
+class Output(Protocol):
+    """Takes an image from its first byte to its last."""
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> object:
+        """Take the next bytes, all of them."""
+
+    def skip(self, size: int, /) -> object:
+        """Take `size` bytes that are zero; where it can, without storing them."""
+
+
+class _Writable(Protocol):
+    def write(self, data: bytes | bytearray | memoryview, /) -> object: ...
+
+
+class StreamOutput:
+    """An `Output` over a stream that cannot be sought in: zeros are written out.
+
+    Args:
+        stream: Takes the bytes; neither flushed nor closed.
+    """
+
+    def __init__(self, stream: _Writable) -> None:
+        self._stream = stream
+        self.write = stream.write
+
+    def skip(self, size: int, /) -> None:
+        """Write `size` zeros."""
+        while size > 0:
+            self.write(_ZEROS[:size])
+            size -= _PIECE
