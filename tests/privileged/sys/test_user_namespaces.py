@@ -142,7 +142,7 @@ def test_nobody_else_hears_of_the_child():
 
     def write(pid):
         with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+            os.waitpid(pid, os.WNOHANG)
 
     try:
         make_namespace(write).close()
