@@ -13,7 +13,7 @@ from orlop.errors import (
     UnsupportedError,
 )
 from orlop.fsimage.erofs import Device, ErofsReader, check_image, write_index
-from orlop.fsimage.erofs import plan as plan_module
+from orlop.fsimage.erofs import index_plan as plan_module
 from orlop.fsimage.erofs.format import MAX_DEVICES, Layout
 from orlop.testing.trees import Bytes, content, describe, everything
 from orlop.tree import Node, directory

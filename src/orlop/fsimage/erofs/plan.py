@@ -1,46 +1,31 @@
-"""Measure an index: which inode goes where, before a byte of it is written.
+"""Measure an image: which inode goes where, before a byte of it is written.
 
-The image is the superblock, the device table, all inodes in breadth-first order (children in byte
-order) with what is kept beside them, then blocks of data: directories of more than one block, long
-targets, and content that no address can name.
+All inodes come in breadth-first order (children in byte order) with what is kept beside them, then
+blocks of data: directories of more than one block, long targets, and what those who know of
+content put there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from orlop.errors import InvalidImageError, LimitExceededError, OrlopError, UnsupportedError
-from orlop.fsimage.erofs.chunks import ChunkMap, map_chunks
-from orlop.fsimage.erofs.devices import Slot, assign_bases
+from orlop.errors import InvalidImageError, LimitExceededError, OrlopError
 from orlop.fsimage.erofs.dirents import split_names
 from orlop.fsimage.erofs.format import (
-    CHUNK_BITS_MASK,
-    CHUNK_ENTRY_SIZE,
     EPOCH,
     MAX_BLOCKS,
     MAX_NAME,
     MAX_TARGET,
     NID_SHIFT,
     NID_SIZE,
-    SLOT_SIZE,
-    SUPERBLOCK_OFFSET,
-    SUPERBLOCK_SIZE,
 )
 from orlop.fsimage.erofs.xattrs import encode_xattrs
 from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator
 
-    from orlop.digest import Digest
     from orlop.tree.node import Node
-
-Form: TypeAlias = Literal["flat", "chunk"]
-
-MAX_CHUNKS: Final = 1 << 23
-"""Entries in all chunk tables of files with holes together: 64 MiB."""
-MAX_COPIED: Final = 1 << 30
-"""Bytes of content that are copied into the primary device because no address can name them."""
 
 
 class Plan:
@@ -48,88 +33,42 @@ class Plan:
 
     Attributes:
         root: The root directory.
-        order: Every inode once, as they lie.
+        order: Every inode once: breadth first, children in byte order.
         nids: The number of each inode.
         links: Link counts, where they are not 2 for a directory and 1 for others.
         parents: The directory that each directory is in; the root is in itself.
-        maps: How files are cut that have a chunk table of more than one plain entry.
-        starts: First block of what lies in the data area; in the order that it lies there.
-        slots: The devices.
-        form: How content is addressed.
+        starts: First block of what lies behind the inodes; in the order that it lies there.
         block_bits: log2 of the block size.
         block_size: The block size in bytes.
-        has_chunks: Whether any file has a chunk table.
-        meta_size: Bytes before the data area, a multiple of the block size.
+        base_block: The block that inodes are counted from.
+        meta_size: Bytes from the base on before the data area, a multiple of the block size.
         blocks: Size of the image.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_copied",
-        "_drop_foreign",
-        "_may_copy",
-        "_spilled",
-        "block_bits",
-        "block_size",
-        "blocks",
-        "form",
-        "has_chunks",
-        "links",
-        "maps",
-        "meta_size",
-        "nids",
-        "order",
-        "parents",
-        "root",
-        "slots",
-        "starts",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        root: Node,
-        slots: Mapping[Digest | None, Slot],
-        *,
-        form: Form,
-        block_bits: int,
-        may_copy: bool,
-        drop_foreign: bool,
-    ) -> None:
+    def __init__(self, root: Node, *, block_bits: int, drop_foreign: bool, first: int) -> None:
         self.root = root
-        self.slots = slots
-        self.form = form
         self.block_bits = block_bits
         self.block_size = 1 << block_bits
         self.order: list[Node] = []
         self.nids: dict[Node, int] = {}
         self.links: dict[Node, int] = {}
         self.parents: dict[Node, Node] = {}
-        self.maps: dict[Node, ChunkMap] = {}
         self.starts: dict[Node, int] = {}
-        self.has_chunks = False
+        self.base_block = 0
         self.meta_size = 0
         self.blocks = 0
-        self._may_copy = may_copy
         self._drop_foreign = drop_foreign
-        self._chunks = self._copied = self._spilled = 0
-
-    @property
-    def copied(self) -> int:
-        """Bytes of content in the primary device, with padding."""
-        return self._copied
-
-    def is_direct(self, node: Node) -> bool:
-        """Whether the content of a regular file is one range of a device that an address names."""
-        size, offset = node.size, node.offset
-        if size <= 0 or node.segments is not None or offset & self.block_size - 1 or offset < 0:
-            return False
-        slot = self.slots.get(node.source)
-        if slot is None or offset + size + self.block_size - 1 >> self.block_bits > slot.blocks:
-            return False
-        return self.form == "flat" or size <= 1 << self.block_bits + CHUNK_BITS_MASK
+        self._first = first
+        self._spilled = 0
 
     def count(self) -> None:
-        """Bring the inodes into order and count their links."""
+        """Bring the inodes into order and count their links.
+
+        Raises:
+            InvalidImageError: A name cannot be in any filesystem.
+            LimitExceededError: A name is too long.
+            ValueError: A directory is in the tree twice.
+        """
         order, nids, links, parents = self.order, self.nids, self.links, self.parents
         nids[self.root] = 0
         parents[self.root] = self.root
@@ -158,6 +97,10 @@ class Plan:
             if subdirectories:
                 links[node] = 2 + subdirectories
 
+    def numbered(self) -> Iterator[tuple[int, Node]]:
+        """Every inode once with its serial number, in the order that they lie."""
+        return enumerate(self.order, 1)
+
     def place(self) -> None:
         """Give each inode its number, and what does not fit beside it its blocks.
 
@@ -166,13 +109,10 @@ class Plan:
             LimitExceededError: Something is longer or more than the format or a limit allows.
             UnsupportedError: The format has no place for something.
         """
-        position = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + SLOT_SIZE * len(self.slots)
+        position = self._first
         nids, mask = self.nids, self.block_size - 1
         for node in self.order:
-            try:
-                size, tail = self._beside(node)
-            except OrlopError as error:
-                raise named(error, self.root, node)
+            size, tail = self.measure(node)
             position += -position & NID_SIZE - 1
             if tail and (position ^ position + size - 1) > mask:
                 position += -position & mask
@@ -180,20 +120,30 @@ class Plan:
             position += size
         self.meta_size = position + (-position & mask)
 
-    def _beside(self, node: Node) -> tuple[int, bool]:
+    def measure(self, node: Node) -> tuple[int, bool]:
         """Size of the inode with what is kept beside it, and whether that must share a block."""
+        try:
+            return self._beside(node)
+        except OrlopError as error:
+            raise named(error, self.root, node)
+
+    def _beside(self, node: Node) -> tuple[int, bool]:
         size = self.inode_size(node)
         if node.xattrs:
             size += len(self.xattrs(node))
         kind = node.mode & S_IFMT
         if kind == S_IFREG:
-            return size + self._content(node, size), False
+            return self.regular(node, size)
         if kind == S_IFDIR:
             return self._tail(node, size, self.directory(node)[1])
         if kind == S_IFLNK:
             _check_target(node.target)
             return self._tail(node, size, len(node.target))
         return size, False
+
+    def regular(self, node: Node, size: int) -> tuple[int, bool]:
+        """As `measure`, for a regular file whose inode takes `size` bytes with its attributes."""
+        raise NotImplementedError
 
     def xattrs(self, node: Node) -> bytes:
         """The bytes of the node's extended attributes."""
@@ -221,65 +171,13 @@ class Plan:
         # Kernels before 6.9 want a link's inode, attributes and target in one block.
         if size + tail <= self.block_size:
             return size + tail, True
-        self._spill(node, -(-tail >> self.block_bits))
+        self.spill(node, -(-tail >> self.block_bits))
         return size, False
 
-    def _spill(self, node: Node, blocks: int) -> None:
+    def spill(self, node: Node, blocks: int) -> None:
+        """Give the node so many blocks behind the inodes."""
         self.starts[node] = self._spilled
         self._spilled += blocks
-
-    def _content(self, node: Node, size: int) -> int:
-        """Bytes beside the inode of a regular file, which has `size` bytes with its attributes."""
-        if self.is_direct(node):
-            if self.form == "flat":
-                return 0
-            self.has_chunks = True
-            return -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE
-        if not node.size:
-            return 0
-        if node.size < 0:
-            raise InvalidImageError(f"a file of {node.size} bytes")
-        segments = ((0, node.size),) if node.segments is None else node.segments
-        stored = sum(length for _, length in segments)
-        if not stored:
-            return self._table(node, map_chunks(segments, node.size, 0, self.block_bits), size)
-        slot = self.slots.get(node.source)
-        if slot is None:
-            raise ValueError(f"content lies in {node.source}, which is none of the devices")
-        slot.check(node, stored)
-        if node.segments is None and node.size <= MAX_COPIED:
-            return self._copy(node, -(-node.size >> self.block_bits))
-        capacity = slot.blocks << self.block_bits
-        chunks = map_chunks(segments, node.size, node.offset, self.block_bits, capacity)
-        return self._table(node, chunks, size)
-
-    def _copy(self, node: Node, blocks: int) -> int:
-        self._copied += blocks << self.block_bits
-        if self._copied > MAX_COPIED:
-            raise LimitExceededError(
-                "content that is not aligned to blocks takes too many bytes",
-                limit="MAX_COPIED", value=MAX_COPIED,
-            )  # fmt: skip
-        if not self._may_copy:
-            raise UnsupportedError(
-                f"content at {node.offset} of {node.source} is not aligned to blocks of "
-                f"{self.block_size} bytes",
-                hint="give `read`, so that it can be copied, or use blocks of 512 bytes",
-            )
-        self._spill(node, blocks)
-        return 0
-
-    def _table(self, node: Node, chunks: ChunkMap, size: int) -> int:
-        self._chunks += chunks.count
-        if self._chunks > MAX_CHUNKS:
-            raise LimitExceededError(
-                "files with holes need too many chunks", limit="MAX_CHUNKS", value=MAX_CHUNKS
-            )
-        self.maps[node] = chunks
-        self.has_chunks = True
-        if chunks.copied:
-            self._copy(node, chunks.copied_blocks(node.size, self.block_bits))
-        return -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE * chunks.count
 
     def finish(self) -> None:
         """Turn places relative to areas into addresses.
@@ -287,7 +185,7 @@ class Plan:
         Raises:
             LimitExceededError: Addresses do not fit in 32 bits.
         """
-        first = self.meta_size >> self.block_bits
+        first = self.base_block + (self.meta_size >> self.block_bits)
         self.blocks = first + self._spilled
         if self.blocks >= MAX_BLOCKS:
             raise LimitExceededError(
@@ -295,7 +193,6 @@ class Plan:
             )
         for node, start in self.starts.items():
             self.starts[node] = first + start
-        assign_bases(self.slots.values(), self.blocks, required=self.form == "flat")
 
 
 def named(error: OrlopError, root: Node, node: Node) -> OrlopError:
