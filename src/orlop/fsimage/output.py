@@ -24,6 +24,13 @@ class Output(Protocol):
         """Take `size` bytes that are zero; where it can, without storing them."""
 
 
+class PatchableOutput(Output, Protocol):
+    """An output in which what was taken before can still be changed."""
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview, /) -> object:
+        """Put these bytes in the place of those at the offset, which were taken before."""
+
+
 class _Writable(Protocol):
     def write(self, data: bytes | bytearray | memoryview, /) -> object: ...
 

@@ -1,13 +1,16 @@
-"""EROFS: images that Linux mounts read-only, written as indexes over tars and read without it."""
+"""EROFS: images that Linux mounts read-only, in full or as indexes over tars; read without it."""
 
 from orlop.fsimage.erofs.access import ReadAt
 from orlop.fsimage.erofs.check import check_image
+from orlop.fsimage.erofs.codecs import Compression, make_codec
+from orlop.fsimage.erofs.compressed import Codec
 from orlop.fsimage.erofs.devices import Device
+from orlop.fsimage.erofs.image import WrittenErofs, write_image
 from orlop.fsimage.erofs.read import ErofsReader
 from orlop.fsimage.erofs.write import WrittenImage, write_index
 from orlop.fsimage.erofs.xattrs import representable
 
 __all__ = [
-    "Device", "ErofsReader", "ReadAt", "WrittenImage", "check_image", "representable",
-    "write_index",
+    "Codec", "Compression", "Device", "ErofsReader", "ReadAt", "WrittenErofs", "WrittenImage",
+    "check_image", "make_codec", "representable", "write_image", "write_index",
 ]  # fmt: skip

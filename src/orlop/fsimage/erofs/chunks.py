@@ -62,6 +62,10 @@ class ChunkMap:
         if first < end:
             self.copied.append((first, end - first))
 
+    def copy(self, start: int, end: int) -> None:
+        """Have the chunks copied that the segment from `start` to `end` of the file lies in."""
+        self._copy(start >> self.bits, end + (1 << self.bits) - 1 >> self.bits)
+
     def add(
         self, start: int, end: int, offset: int, size: int, *, block_size: int, capacity: int
     ) -> None:
@@ -82,7 +86,7 @@ class ChunkMap:
         if end == size and offset + end - start > capacity:
             last -= 1  # its last block is cut off by the end of the device
         if first >= last or address % block_size:
-            self._copy(start >> self.bits, end + mask >> self.bits)
+            self.copy(start, end)
             return
         if start & mask:
             self._copy(first - 1, first)
@@ -116,6 +120,8 @@ def map_chunks(
     offset: int,
     block_bits: int,
     capacity: int = 0,
+    *,
+    copy: bool = False,
 ) -> ChunkMap:
     """Cut a file into chunks.
 
@@ -125,6 +131,7 @@ def map_chunks(
         offset: Where the stored bytes begin in the device.
         block_bits: log2 of the block size.
         capacity: Bytes of the device in whole blocks.
+        copy: Whether all that is stored is copied, whatever could be addressed.
 
     Raises:
         InvalidLayerError: The segments overlap, are not ascending, or leave the file.
@@ -133,7 +140,10 @@ def map_chunks(
     extents = list(_checked(segments, size))
     chunks = ChunkMap(_chunk_bits(extents, size, block_bits), size)
     for start, end in extents:
-        chunks.add(start, end, offset, size, block_size=1 << block_bits, capacity=capacity)
+        if copy:
+            chunks.copy(start, end)
+        else:
+            chunks.add(start, end, offset, size, block_size=1 << block_bits, capacity=capacity)
         offset += end - start
     return chunks
 
