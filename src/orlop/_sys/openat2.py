@@ -16,6 +16,7 @@ from typing import Final
 
 from orlop._sys.handle import call, failure
 
+RESOLVE_NO_XDEV: Final = 0x01
 RESOLVE_NO_MAGICLINKS: Final = 0x02
 RESOLVE_NO_SYMLINKS: Final = 0x04
 RESOLVE_BENEATH: Final = 0x08
@@ -49,7 +50,13 @@ def open_in_root(
 
 
 def open_beneath(
-    dir_fd: int, path: bytes, flags: int, mode: int = 0, *, follow: bool = False
+    dir_fd: int,
+    path: bytes,
+    flags: int,
+    mode: int = 0,
+    *,
+    follow: bool = False,
+    one_mount: bool = False,
 ) -> int:
     """Open a path that stays below `dir_fd` at every step, and return the descriptor.
 
@@ -59,11 +66,22 @@ def open_beneath(
         flags: As for `os.open`; O_CLOEXEC is added.
         mode: Permissions of a file made by O_CREAT.
         follow: Follow symbolic links that stay below; otherwise any link is ELOOP.
+        one_mount: Refuse what is mounted below the directory; without `openat2` only where it is
+            another filesystem.
 
     Raises:
         OSError: EXDEV when the path leaves the directory; else why it cannot be opened.
     """
-    return _open(dir_fd, path, flags, mode, RESOLVE_BENEATH, follow=follow)
+    if not one_mount:
+        return _open(dir_fd, path, flags, mode, RESOLVE_BENEATH, follow=follow)
+    if _has_openat2():
+        scope = RESOLVE_BENEATH | RESOLVE_NO_XDEV
+        return _open(dir_fd, path, flags, mode, scope, follow=follow)
+    fd = _open(dir_fd, path, flags, mode, RESOLVE_BENEATH, follow=follow)
+    if os.fstat(fd).st_dev == os.fstat(dir_fd).st_dev:
+        return fd
+    os.close(fd)
+    raise failure("open", errno.EXDEV, path)
 
 
 def openat2(dir_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:

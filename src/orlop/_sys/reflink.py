@@ -32,16 +32,19 @@ _CANNOT_CLONE: Final = frozenset(
 _CANNOT_COPY: Final = frozenset(
     {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
 )
-_CANNOT_SHARE: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS})
-_MAY_NOT_SHARE: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.ETXTBSY})
+_CANNOT_SHARE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS})
+# Of these two files: EINVAL where one has just become shorter, or is a swap file.
+_MAY_NOT_SHARE: Final = frozenset(
+    {errno.EXDEV, errno.EPERM, errno.EACCES, errno.ETXTBSY, errno.EINVAL}
+)
 
 
 class CannotShareError(Exception):
     """The filesystem cannot let files share blocks."""
 
 
-def share_file(source: int, target: int) -> int:
-    """Make a file share the blocks of another of equal content, and say how many bytes it does.
+def share_range(source: int, target: int, *, offset: int, size: int) -> int:
+    """Make a file share the blocks of a range of another, where both are equal; how many bytes.
 
     The kernel locks both and compares them: what is not equal stays as it is. Neither the content
     nor the times of a file change. Bytes that are shared already count.
@@ -49,22 +52,24 @@ def share_file(source: int, target: int) -> int:
     Args:
         source: Descriptor open for reading.
         target: Descriptor open for reading, of a file that this process owns or may write.
+        offset: Where the range begins in both; a multiple of the filesystem's block size.
+        size: Its length; a multiple too, unless it reaches the end of both.
 
     Raises:
         CannotShareError: The filesystem has no shared blocks.
         OSError: The filesystem can, and failed (ENOSPC, EIO).
     """
-    size, done = os.fstat(source).st_size, 0
+    done = 0
     while done < size:
         wanted = min(_DEDUPE_PIECE, size - done)
-        shared = _share_range(source, target, done, wanted)
+        shared = _share_piece(source, target, offset + done, wanted)
         done += shared
         if shared < wanted:
             break
     return done
 
 
-def _share_range(source: int, target: int, at: int, size: int) -> int:
+def _share_piece(source: int, target: int, at: int, size: int) -> int:
     argument = bytearray(_DEDUPE_RANGE.pack(at, size, 1, target, at, 0, 0))
     try:
         fcntl.ioctl(source, _FIDEDUPERANGE, argument)

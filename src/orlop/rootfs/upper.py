@@ -101,25 +101,30 @@ def read_upper(
             raise error.inside(reader.where().decode("utf-8", "backslashreplace"))
 
 
-def open_upper(dir_fd: int, path: bytes) -> int:
+def open_upper(dir_fd: int, path: bytes, *, one_mount: bool = False) -> int:
     """Open a regular file of an upper directory for reading, and return the descriptor.
 
     Neither a symbolic link nor anything that `path` has become meanwhile is followed or opened.
+    Reading it leaves the time of last access alone where the file's owner or root does it.
 
     Args:
         dir_fd: The directory; borrowed.
         path: The path of a `Put` that `read_upper` gave.
+        one_mount: Refuse what is mounted in the directory.
 
     Raises:
         UnsafePathError: It is no regular file.
         OSError: It cannot be opened, with its path; ELOOP for a link on the way.
     """
-    found = open_beneath(dir_fd, path, os.O_PATH | os.O_NOFOLLOW)
+    found = open_beneath(dir_fd, path, os.O_PATH | os.O_NOFOLLOW, one_mount=one_mount)
     try:
         if os.fstat(found).st_mode & S_IFMT != S_IFREG:
             raise UnsafePathError("is no regular file", where=f"/{_show(path)}")
         # Opening a device or FIFO may do something: nothing is opened before it is known.
-        return os.open(fd_path(found), _OPEN_FILE)
+        try:
+            return os.open(fd_path(found), _OPEN_FILE | os.O_NOATIME)
+        except PermissionError:
+            return os.open(fd_path(found), _OPEN_FILE)
     finally:
         os.close(found)
 

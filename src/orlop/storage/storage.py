@@ -277,14 +277,15 @@ class Storage:
     def dedup(self) -> int:
         """Let files of the same content in layers' directories share their blocks on the disk.
 
-        Nothing is changed that anybody sees, times included, and others may go on writing. Only
-        the own store is looked at, and files that are removed meanwhile are left out.
+        Nothing is changed that anybody sees, times included, and others may go on writing; a layer
+        is not removed in the moment in which a file of it is read. Only the own store is looked
+        at. Files that are removed meanwhile, or that this user cannot open, are left out.
 
         Returns:
-            The bytes that share blocks with others, those that did before counted too; 0 where
-            the filesystem cannot (XFS and btrfs can).
+            The bytes that share blocks with others, those that did before counted too.
 
         Raises:
+            UnsupportedError: There are equal files, and the filesystem cannot (XFS and btrfs can).
             LimitExceededError: A directory has too many names.
             OSError: Something cannot be read, or sharing failed.
         """

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 import orlop
-from orlop._sys.reflink import CannotShareError, share_file
+from orlop._sys.reflink import CannotShareError, share_range
+from orlop.errors import UnsupportedError
 from orlop.storage import dedup
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
 from orlop.testing.storage.base import member, put
 from support import disks
 from support.marks import needs_root, needs_tools
+from support.nobody import unprivileged_place
+from support.unprivileged import run_as_nobody
 
 pytestmark = [*needs_root, *needs_tools("mkfs.xfs")]
 
@@ -119,14 +122,122 @@ def test_a_file_that_goes_meanwhile_is_left_out(storage, monkeypatch):
     opened = dedup.open_upper
     gone = []
 
-    def open_upper(directory, path):
+    def open_upper(directory, path, **options):
         if path == b"b" and not gone:
             gone.append(os.unlink(path, dir_fd=directory))
-        return opened(directory, path)
+        return opened(directory, path, **options)
 
     monkeypatch.setattr(dedup, "open_upper", open_upper)
     assert storage.dedup() == 9000
     assert gone
+
+
+def test_the_first_of_equal_files_goes(storage, monkeypatch):
+    """The others share their blocks with the next one."""
+    layers = [written(storage, **{name: b"x" * 9000}) for name in "abcd"]
+    opened, tries = dedup.open_upper, []
+
+    def open_upper(directory, path, **options):
+        tries.append(path)
+        if tries.count(path) == 2 and len(tries) == 3:
+            os.unlink(path, dir_fd=directory)
+        return opened(directory, path, **options)
+
+    monkeypatch.setattr(dedup, "open_upper", open_upper)
+    assert storage.dedup() == 2 * 9000
+    assert sorted(map(len, (contents(storage, layer) for layer in layers))) == [0, 1, 1, 1]
+
+
+def test_a_file_that_becomes_shorter_meanwhile(storage, monkeypatch):
+    """The kernel refuses it with EINVAL, as it refuses what no filesystem can: others go on."""
+    for name in ("a", "b", "c"):
+        written(storage, **{name: b"x" * 90_000})
+    share, cut = dedup.share_range, []
+
+    def share_range(source, target, **options):
+        if not cut:
+            cut.append(os.truncate(f"/proc/self/fd/{target}", 100))
+        return share(source, target, **options)
+
+    monkeypatch.setattr(dedup, "share_range", share_range)
+    assert storage.dedup() == 90_000
+
+
+def test_times_of_access_stay(storage):
+    layers = [written(storage, **{name: b"x" * 9000}) for name in ("a", "b")]
+    long_ago = (10**18, 10**18)
+    for layer, name in zip(layers, ("a", "b"), strict=True):
+        with storage.layers.mount(layer) as path:
+            os.utime(path / name, ns=long_ago)
+    assert storage.dedup() == 9000
+    for directory in storage.places.root.glob("layers/*/*"):
+        for each in directory.glob("[ab]"):
+            assert each.stat().st_atime_ns == 10**18
+
+
+def test_holes_are_neither_read_nor_counted(storage):
+    """Two files of 8 EiB would be read until the end of days."""
+    for name in ("a", "b"):
+        layer = storage.layers.create()
+        with storage.layers.mount(layer.id) as path:
+            with (path / name).open("wb") as file:
+                file.write(b"x" * 9000)
+                file.truncate(2**62)
+            with (path / "hole").open("wb") as file:
+                file.truncate(2**61)
+    assert storage.dedup() <= 1 << 16
+
+
+def test_what_is_mounted_in_a_layer_is_left_alone(xfs, tmp_path):
+    """Not even where it is the same filesystem: it is not the store's."""
+    outside = xfs / "outside"
+    outside.mkdir()
+    for name in ("a", "b"):
+        (outside / name).write_bytes(b"x" * 9000)
+    with Storage.open(Places(xfs / "over", tmp_path / "run"), driver="vfs") as storage:
+        layer = storage.layers.create()
+        with storage.layers.mount(layer.id) as path:
+            for name in ("proc", "bind"):
+                (path / name).mkdir()
+            (path / "c").write_bytes(b"x" * 9000)
+            subprocess.run(["mount", "-t", "proc", "proc", path / "proc"], check=True)
+            subprocess.run(["mount", "--bind", outside, path / "bind"], check=True)
+            try:
+                assert storage.dedup() == 0
+            finally:
+                subprocess.run(["umount", path / "proc", path / "bind"], check=True)
+
+
+def test_what_nobody_but_root_reads_is_left_out():
+    code = """
+from pathlib import Path
+from orlop.storage.places import Places
+from orlop.storage.storage import Storage
+here = Path.cwd()
+with Storage.open(Places(here / "store", here / "run"), driver="vfs") as storage:
+    for name in "abc":
+        layer = storage.layers.create()
+        with storage.layers.mount(layer.id) as path:
+            (path / name).write_bytes(b"x" * 9000)
+            if name == "b":
+                (path / name).chmod(0)
+    print(storage.dedup())
+"""
+    with unprivileged_place() as place, disks.xfs(place) as home:
+        done = run_as_nobody(["-c", code], home, cwd=home)
+    assert (done.stdout, done.returncode) == ("9000\n", 0), done.stderr
+
+
+def test_a_store_that_is_only_read(xfs, tmp_path):
+    places = Places(xfs / "read", tmp_path / "run")
+    with Storage.open(places, driver="vfs") as storage:
+        written(storage, a=b"x" * 9000)
+        written(storage, b=b"x" * 9000)
+    with (
+        Storage.open(places, driver="vfs", read_only=True) as storage,
+        pytest.raises(OSError, match="Read-only"),
+    ):
+        storage.dedup()
 
 
 def test_the_commands(xfs, tmp_path):
@@ -150,12 +261,14 @@ def test_the_commands(xfs, tmp_path):
 
 
 def test_a_filesystem_that_cannot(tmp_path):
-    """ext4, tmpfs: nothing is shared, and nothing is wrong."""
+    """ext4, tmpfs."""
     with disks.mounted(tmp_path, "tmpfs", "none") as memory:
         with Storage.open(Places(memory / "root", tmp_path / "run"), driver="vfs") as storage:
             written(storage, a=b"x" * 9000)
-            written(storage, b=b"x" * 9000)
             assert storage.dedup() == 0
+            written(storage, b=b"x" * 9000)
+            with pytest.raises(UnsupportedError, match="cannot let files share blocks"):
+                storage.dedup()
         first, second = memory / "1", memory / "2"
         for each in (first, second):
             each.write_bytes(b"x")
@@ -164,7 +277,7 @@ def test_a_filesystem_that_cannot(tmp_path):
             second.open("rb") as target,
             pytest.raises(CannotShareError),
         ):
-            share_file(source.fileno(), target.fileno())
+            share_range(source.fileno(), target.fileno(), offset=0, size=1)
 
 
 def test_files_that_differ_stay_two(xfs):
@@ -172,5 +285,6 @@ def test_files_that_differ_stay_two(xfs):
     first.write_bytes(b"x" * 9000)
     second.write_bytes(b"x" * 8999 + b"y")
     with first.open("rb") as source, second.open("rb") as target:
-        assert share_file(source.fileno(), target.fileno()) == 0
+        assert share_range(source.fileno(), target.fileno(), offset=0, size=9000) == 0
+        assert share_range(source.fileno(), target.fileno(), offset=0, size=12000) == 0
     assert second.read_bytes() == b"x" * 8999 + b"y"

@@ -6,9 +6,9 @@ import io
 from collections.abc import Generator
 from contextlib import ExitStack
 from functools import cache, partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
-from orlop.compression import Compressor
+from orlop.compression import CompressionName, Compressor
 from orlop.errors import NotFoundError
 from orlop.metadata import Lease
 from orlop.storage.files import WrittenFiles, open_files
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from orlop.compression import CompressionName
     from orlop.storage.files import ImageFiles
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.members import Member
@@ -55,7 +54,10 @@ class Differ:
         Raises:
             OrlopError: What a layer is made of is lost.
             OSError: It cannot be read.
+            ValueError: There is no such compression.
         """
+        if compression not in get_args(CompressionName):
+            raise ValueError(f"{compression!r} is no compression: none, gzip and zstd are")
         layers = ancestry(self._storage, id)
         if _is_tar(layers, base):
             return _stream(self._pieces_of_tar(layers), compression)

@@ -357,6 +357,7 @@ class LayerStore:
         Raises:
             NotFoundError: There is no such layer, or what it is made of is lost.
             OSError: It cannot be read.
+            ValueError: There is no such compression.
 
         Spec: image-spec v1.1, layer.md, "Representing Changes".
         """

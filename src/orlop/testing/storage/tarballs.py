@@ -48,6 +48,8 @@ class TarContract(StorageContractBase):
             with storage.layers.diff(layer.id, compression="gzip") as stream:
                 assert gzip.decompress(stream.read()) == data
             assert storage.layers.diff_size(layer.id) == len(data)
+            with pytest.raises(ValueError, match="'xz' is no compression"):
+                storage.layers.diff(layer.id, compression="xz")  # type: ignore[arg-type]
 
     def test_the_size_of_a_difference_is_that_of_its_tar(self, storage: Storage) -> None:
         """Also where the root has become another one."""
