@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidImageError
+from orlop.fsimage.input import ReadAt, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["Metadata", "ReadAt", "iter_range", "read_exactly"]
+
 _PIECE: Final = 1 << 20
 _WINDOW: Final = 1 << 16
 _WINDOWS: Final = 16
-
-
-class ReadAt(Protocol):
-    """Reads a file, a device or a buffer at an offset, like `os.pread`."""
-
-    def __call__(self, offset: int, size: int, /) -> bytes:
-        """The bytes from `offset` on: `size` of them, fewer only at the end."""
-        ...
-
-
-def read_exactly(read: ReadAt, offset: int, size: int) -> bytes:
-    """`size` bytes at `offset`.
-
-    Raises:
-        InvalidImageError: There are fewer.
-    """
-    data = read(offset, size)
-    if len(data) != size:
-        raise InvalidImageError(
-            f"the image ends inside {size} bytes that it refers to", where=f"offset {offset}"
-        )
-    return data
 
 
 def iter_range(read: ReadAt, offset: int, size: int) -> Iterator[bytes]:
