@@ -27,7 +27,7 @@ from orlop.storage.places import writing_to
 from orlop.storage.sinks import TarSink
 from orlop.storage.staging import staging_directory
 from orlop.storage.unpack import LayerUnpacker
-from orlop.tar import END_OF_ARCHIVE, encode_entry, padding
+from orlop.tar import END_OF_ARCHIVE, encode_entry, iter_archive, padding
 from orlop.tree import EncodedChangeset, Link
 from orlop.tree.node import S_IFREG
 
@@ -255,18 +255,7 @@ def iter_tar(members: Iterable[Member], open_source: Callable[[Digest], int]) ->
     """
     from orlop.storage.layers.pieces import iter_pieces
 
-    buffer = bytearray()
-    for entry, node in members:
-        buffer += _header(entry, node)
-        if node is None or type(entry) is Link or node.type != S_IFREG:
-            continue
-        for piece in iter_pieces(node, open_source):
-            buffer += piece
-            if len(buffer) >= _CHUNK:
-                yield bytes(buffer)
-                buffer.clear()
-        buffer += padding(node.size)
-    yield bytes(buffer + END_OF_ARCHIVE)
+    return iter_archive(members, lambda node: iter_pieces(node, open_source))
 
 
 def _header(entry: Entry, node: Node | None) -> bytes:
