@@ -23,6 +23,7 @@
     ├── UnsupportedError
     │   ├── NeedsParentsError       a layer cannot stand alone in overlay's form
     │   └── IdMapRefusedError       owners cannot be shown as others; files can be copied instead
+    ├── ToolError                   a program from outside failed; status, said
     └── RegistryError               status, codes, retryable
         ├── TransportError          no whole answer came
         └── AuthError               the registry wants other credentials
@@ -224,6 +225,26 @@ class UnsafePathError(OrlopError):
 
 class UnsupportedError(OrlopError):
     """Something is valid and known, and cannot be done here."""
+
+
+class ToolError(OrlopError):
+    """A program from outside did not do what it was started for.
+
+    Args:
+        message: Which one, and for what.
+        status: Its exit status; negative for the signal that ended it.
+        said: The end of what it wrote to its standard error.
+        hint: What to do next.
+    """
+
+    status: int
+    said: str
+
+    def __init__(self, message: str, *, status: int, said: str, hint: str | None = None) -> None:
+        how = f"ended by signal {-status}" if status < 0 else f"exit status {status}"
+        super().__init__(f"{message} ({how})" + (f": {said}" if said else ""), hint=hint)
+        self.status = status
+        self.said = said
 
 
 class NeedsParentsError(UnsupportedError):
