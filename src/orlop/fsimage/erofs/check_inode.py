@@ -14,12 +14,12 @@ from orlop.fsimage.erofs.format import (
     EXTENDED,
     EXTENDED_INODE,
     HOLE,
-    MAX_TARGET,
     XATTR_HEADER_SIZE,
     Layout,
 )
 from orlop.fsimage.erofs.regions import require, require_zeros
 from orlop.fsimage.erofs.xattrs import decode_entries, decode_entry, decode_header
+from orlop.fsimage.names import MAX_TARGET
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFREG
 
 if TYPE_CHECKING:

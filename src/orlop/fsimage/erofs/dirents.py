@@ -10,7 +10,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from orlop.errors import InvalidImageError
-from orlop.fsimage.erofs.format import DIRENT, DIRENT_SIZE, MAX_NAME
+from orlop.fsimage.erofs.format import DIRENT, DIRENT_SIZE
+from orlop.fsimage.names import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -153,9 +153,6 @@ MAX_BLOCKS: Final = 0xFFFFFFFF
 """Blocks of the primary device, of one device, and of the unified address space."""
 MAX_DEVICES: Final = (MAX_ROOT_NID * NID_SIZE - SUPERBLOCK_OFFSET - SUPERBLOCK_SIZE) // SLOT_SIZE
 """Device slots before the root directory, whose nid has 16 bits."""
-MAX_NAME: Final = 255
-MAX_TARGET: Final = 4095
-"""Bytes of a symbolic link's target: Linux's PATH_MAX without the NUL."""
 MAX_XATTR_NAME: Final = 255
 MAX_XATTR_VALUE: Final = 0xFFFF
 MAX_XATTR_AREA: Final = XATTR_HEADER_SIZE + 4 * (0xFFFF - 1)

@@ -20,12 +20,13 @@ from orlop.fsimage.erofs.format import (
     XATTR_HEADER_SIZE,
     Layout,
 )
-from orlop.fsimage.erofs.plan import Plan, named
+from orlop.fsimage.names import named
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orlop.fsimage.erofs.plan import Plan
     from orlop.tree.node import Node
 
 PLAIN: Final = int(Layout.FLAT_PLAIN)  # plain numbers: members of an enum cost time per inode

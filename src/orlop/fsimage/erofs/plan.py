@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orlop.errors import InvalidImageError, LimitExceededError, OrlopError
+from orlop.errors import LimitExceededError, OrlopError
 from orlop.fsimage.erofs.dirents import split_names
 from orlop.fsimage.erofs.format import (
     EPOCH,
     MAX_BLOCKS,
-    MAX_NAME,
-    MAX_TARGET,
     NID_SHIFT,
     NID_SIZE,
 )
 from orlop.fsimage.erofs.xattrs import encode_xattrs
-from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, walk
+from orlop.fsimage.names import check_names, check_target, named
+from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from orlop.tree.node import Node
 
@@ -79,7 +78,7 @@ class Plan:
                 continue
             names = sorted(children)
             try:
-                _check_names(names)
+                check_names(names)
             except OrlopError as error:
                 raise named(error, self.root, node)
             subdirectories = 0
@@ -137,7 +136,7 @@ class Plan:
         if kind == S_IFDIR:
             return self._tail(node, size, self.directory(node)[1])
         if kind == S_IFLNK:
-            _check_target(node.target)
+            check_target(node.target)
             return self._tail(node, size, len(node.target))
         return size, False
 
@@ -193,28 +192,3 @@ class Plan:
             )
         for node, start in self.starts.items():
             self.starts[node] = first + start
-
-
-def named(error: OrlopError, root: Node, node: Node) -> OrlopError:
-    """The same error, its message led by a path of the node that it is about."""
-    path = next((path for path, found in walk(root) if found is node), b"")
-    return error.inside(f"/{path.decode(errors='backslashreplace')}")
-
-
-def _check_names(names: Collection[bytes]) -> None:
-    joined = b"".join(names)
-    if b"/" in joined or b"\0" in joined or not {b"", b".", b".."}.isdisjoint(names):
-        raise InvalidImageError("a name is empty, special, or has a slash or NUL in it")
-    longest = max(map(len, names))
-    if longest > MAX_NAME:
-        raise LimitExceededError(f"a name of {longest} bytes", limit="MAX_NAME", value=MAX_NAME)
-
-
-def _check_target(target: bytes) -> None:
-    if not target or b"\0" in target:
-        raise InvalidImageError("the target of a symbolic link is empty or has a NUL in it")
-    if len(target) > MAX_TARGET:
-        raise LimitExceededError(
-            f"a symbolic link's target of {len(target)} bytes",
-            limit="MAX_TARGET", value=MAX_TARGET,
-        )  # fmt: skip

@@ -10,13 +10,14 @@ from orlop.fsimage.erofs.access import Metadata, ReadAt, iter_range
 from orlop.fsimage.erofs.copying import iter_zeros
 from orlop.fsimage.erofs.directory import Directory
 from orlop.fsimage.erofs.extents import Extent, iter_extents
-from orlop.fsimage.erofs.format import MAX_TARGET, MAX_XATTR_AREA
+from orlop.fsimage.erofs.format import MAX_XATTR_AREA
 from orlop.fsimage.erofs.inode import Inode, read_inode
 from orlop.fsimage.erofs.lookup import lookup
 from orlop.fsimage.erofs.stream import ExtentReader
 from orlop.fsimage.erofs.superblock import read_superblock
 from orlop.fsimage.erofs.tree import MAX_ENTRIES, TreeBuilder, bounded_extents
 from orlop.fsimage.erofs.xattrs import decode_entries, decode_entry, decode_header
+from orlop.fsimage.names import MAX_TARGET
 from orlop.tree.node import NO_XATTRS, S_IFREG
 
 if TYPE_CHECKING:
