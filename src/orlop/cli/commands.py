@@ -100,6 +100,7 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
             ),
         ),
     ),
+    "Disks": (Command("disk", "disk:make", "Write an image as disks for virtual machines."),),
     "Containers": (
         Noun(
             "container",

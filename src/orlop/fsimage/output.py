@@ -14,11 +14,15 @@ _PIECE: Final = 1 << 20
 _ZEROS: Final = bytes(_PIECE)
 
 
-class Output(Protocol):
-    """Takes an image from its first byte to its last."""
+class Stream(Protocol):
+    """Takes bytes one after another, as a file that is open for writing does."""
 
     def write(self, data: bytes | bytearray | memoryview, /) -> object:
         """Take the next bytes, all of them."""
+
+
+class Output(Stream, Protocol):
+    """Takes an image from its first byte to its last."""
 
     def skip(self, size: int, /) -> object:
         """Take `size` bytes that are zero; where it can, without storing them."""
@@ -31,10 +35,6 @@ class PatchableOutput(Output, Protocol):
         """Put these bytes in the place of those at the offset, which were taken before."""
 
 
-class _Writable(Protocol):
-    def write(self, data: bytes | bytearray | memoryview, /) -> object: ...
-
-
 class StreamOutput:
     """An `Output` over a stream that cannot be sought in: zeros are written out.
 
@@ -42,7 +42,7 @@ class StreamOutput:
         stream: Takes the bytes; neither flushed nor closed.
     """
 
-    def __init__(self, stream: _Writable) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.write = stream.write
 

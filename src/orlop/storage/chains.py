@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop._sys.process import boot_id, in_initial_user_namespace
 from orlop.digest import Digest, chain_id, empty_digest
@@ -29,6 +29,7 @@ from orlop.metadata.derived import Chains, DerivedRecord
 from orlop.storage.forms import is_whole
 from orlop.storage.left_out import LeftOut, note_name, read_note
 from orlop.storage.staging import publish, staging_directory
+from orlop.storage.tars import LayerTars
 from orlop.tree import Merger, Node
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class ChainStore:
         devices = [
             Device(diff_id, self._forms.size(diff_id)) for diff_id in dict.fromkeys(stack.diff_ids)
         ]
-        with _Tars(self._forms) as tars:
+        with LayerTars(self._forms) as tars:
             uuid = index_uuid(stack)
             return write_index(
                 root,
@@ -253,7 +254,7 @@ class ChainStore:
     ) -> Path:
         from orlop.rootfs import write_tree
 
-        with staging_directory(self._places, lease.id) as staging, _Tars(self._forms) as tars:
+        with staging_directory(self._places, lease.id) as staging, LayerTars(self._forms) as tars:
             path = staging / kind
             path.mkdir(mode=0o700)
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -306,28 +307,3 @@ def index_uuid(stack: Stack) -> bytes:
 def _digest_of(path: Path) -> Digest:
     with open(path, "rb") as file:
         return Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
-
-
-class _Tars:
-    """The tars of layers, opened when first asked for and closed together."""
-
-    def __init__(self, forms: FormStore) -> None:
-        self._forms = forms
-        self._open: dict[Digest, int] = {}
-
-    def open(self, diff_id: Digest) -> int:
-        fd = self._open.get(diff_id)
-        if fd is None:
-            fd = os.open(self._forms.path(diff_id, "tar"), os.O_RDONLY | os.O_CLOEXEC)
-            self._open[diff_id] = fd
-        return fd
-
-    def read(self, diff_id: Digest, offset: int, size: int) -> bytes:
-        return os.pread(self.open(diff_id), size, offset)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for fd in self._open.values():
-            os.close(fd)

@@ -17,10 +17,11 @@ from orlop.store.mount import Mount
 from orlop.store.naming import remove_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from os import PathLike
 
     from orlop.digest import Digest
+    from orlop.disks import Disk, DiskOptions, DiskProgress
     from orlop.metadata import ImageRow
     from orlop.spec.config import ImageConfig
     from orlop.spec.descriptor import Descriptor
@@ -211,6 +212,46 @@ class Image:
                 owner=None if keep else Owner.current(),
             )
         return Mount(self._storage, Path(record.target), record, holder)
+
+    def disks(
+        self,
+        output: str | PathLike[str],
+        options: DiskOptions | None = None,
+        *,
+        progress: Callable[[DiskProgress], object] | None = None,
+    ) -> list[Disk]:
+        """Write the image as disks for virtual machines; all are whole and durable, or none is.
+
+            image.disks("root.ext4", DiskOptions(fs="ext4", free=1 << 30))
+            image.disks("layer.erofs", DiskOptions(layout="layers"))   # layer.0.erofs …
+
+        The same image and options give the same bytes. Neither privilege nor a mount is needed.
+
+        Args:
+            output: A file, which is replaced, or a block device, which is not in use. Of several
+                disks each is a file of its own, with its number before the suffix, the base 0.
+            options: What they are to be like; one EROFS, not compressed, where None.
+            progress: Called again and again; what it raises stops the work.
+
+        Returns:
+            The disks, in the order in which the layers lie on each other.
+
+        Raises:
+            NotFoundError: A layer is lost, or there is no such directory.
+            InvalidError: Something in the image cannot be in such a filesystem.
+            LimitExceededError: Something is longer or more than it can hold, or the image larger
+                than the disk.
+            UnsupportedError: A library or program is missing, or something has no place in it.
+            InUseError: The block device is in use.
+            OSError: Something could not be read or written.
+        """
+        from pathlib import Path
+
+        from orlop.disks import DiskMaker, DiskOptions, disk_paths
+
+        maker = DiskMaker(self._storage, self._stack, options or DiskOptions(), progress)
+        with self._lease("disk") as lease:
+            return maker.make(disk_paths(Path(output), len(maker.slices)), lease)
 
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.

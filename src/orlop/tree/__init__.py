@@ -5,7 +5,7 @@ from orlop.tree.codec import ChangesetEncoder, EncodedChangeset
 from orlop.tree.difference import Change, difference, iter_changes
 from orlop.tree.dump import dump, iter_differences
 from orlop.tree.merge import Merger, lookup, merge, split
-from orlop.tree.node import NO_XATTRS, Node, directory, walk
+from orlop.tree.node import NO_XATTRS, Node, copy_directories, directory, walk
 
 __all__ = [
     "NO_XATTRS",
@@ -19,6 +19,7 @@ __all__ = [
     "Opaque",
     "Put",
     "Whiteout",
+    "copy_directories",
     "difference",
     "directory",
     "dump",

@@ -114,6 +114,28 @@ def directory(mode: int = 0o755, uid: int = 0, gid: int = 0, mtime_ns: int = 0) 
     return Node(S_IFDIR | mode, uid, gid, mtime_ns)
 
 
+def copy_directories(root: Node) -> Node:
+    """The same tree with directories of its own; all other nodes are those of the old one.
+
+    Whatever is applied to one of the two leaves the other as it is.
+    """
+    copy = _copy_directory(root)
+    fresh = [copy]
+    while fresh:
+        children = fresh.pop().children or {}
+        for name, node in children.items():
+            if node.children is not None:
+                children[name] = _copy_directory(node)
+                fresh.append(children[name])
+    return copy
+
+
+def _copy_directory(node: Node) -> Node:
+    copy = Node(node.mode, node.uid, node.gid, node.mtime_ns, xattrs=node.xattrs)
+    copy.children = dict(node.children or {})
+    return copy
+
+
 def walk(root: Node) -> Iterator[tuple[bytes, Node]]:
     """Every path of the tree with its node, the root as `b""` first, each directory in byte order.
 

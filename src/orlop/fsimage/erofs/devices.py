@@ -100,12 +100,15 @@ def make_slots(devices: Iterable[Device], block_bits: int) -> dict[Digest | None
     return slots
 
 
-def assign_bases(slots: Iterable[Slot], primary_blocks: int, *, required: bool) -> None:
+def assign_bases(
+    slots: Iterable[Slot], primary_blocks: int, *, required: bool, align: int = 1
+) -> None:
     """Give each slot its part of the unified address space, behind the primary device.
 
     Args:
         slots: The slots in order.
         primary_blocks: Size of the primary device.
+        align: What their first blocks are multiples of.
         required: Whether content is addressed that way; if not, slots that do not fit have none.
 
     Raises:
@@ -113,6 +116,7 @@ def assign_bases(slots: Iterable[Slot], primary_blocks: int, *, required: bool) 
     """
     base = primary_blocks
     for slot in slots:
+        base += -base % align
         end = base + slot.blocks
         if end < MAX_BLOCKS:
             slot.base = base

@@ -54,6 +54,7 @@ class IndexPlan(Plan):
         block_bits: int,
         may_copy: bool,
         drop_foreign: bool,
+        align: int = 1,
     ) -> None:
         first = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + SLOT_SIZE * len(slots)
         super().__init__(root, block_bits=block_bits, drop_foreign=drop_foreign, first=first)
@@ -63,6 +64,7 @@ class IndexPlan(Plan):
         self.has_chunks = False
         self.copied = 0
         self._may_copy = may_copy
+        self._align = align
         self._chunks = 0
 
     def is_direct(self, node: Node) -> bool:
@@ -145,4 +147,5 @@ class IndexPlan(Plan):
             LimitExceededError: Addresses do not fit in 32 bits.
         """
         super().finish()
-        assign_bases(self.slots.values(), self.blocks, required=self.form == "flat")
+        required = self.form == "flat"
+        assign_bases(self.slots.values(), self.blocks, required=required, align=self._align)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError
 from orlop.fsimage.erofs.dirents import encode_block
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.fsimage.erofs.plan import Plan
+    from orlop.fsimage.output import Stream
     from orlop.tree.node import Node
 
 PLAIN: Final = int(Layout.FLAT_PLAIN)  # plain numbers: members of an enum cost time per inode
@@ -40,10 +41,6 @@ _FTYPES: Final = [TYPE_TO_FTYPE.get(kind << 12, 0) for kind in range(16)]
 _pack_extended: Final = EXTENDED_INODE.pack
 
 
-class _Stream(Protocol):
-    def write(self, data: bytearray, /) -> object: ...
-
-
 class InodeWriter:
     """Writes all inodes of a plan, and then what of them lies in blocks of its own.
 
@@ -54,7 +51,7 @@ class InodeWriter:
         output: Takes the bytes, beginning with those at the base of the inodes.
     """
 
-    def __init__(self, plan: Plan, output: _Stream) -> None:
+    def __init__(self, plan: Plan, output: Stream) -> None:
         self._plan = plan
         self._output = output
         self._buffer = bytearray()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.devices import Device, encode_slots, make_slots, unique_devices
@@ -23,7 +23,7 @@ from orlop.fsimage.erofs.sign import encode_superblock, sign_superblock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orlop.fsimage.output import ReadContent
+    from orlop.fsimage.output import ReadContent, Stream
     from orlop.tree.node import Node
 
 _NO_READ: Final = "content must be copied, and there is nothing to read it with"
@@ -39,6 +39,8 @@ class WrittenImage:
         root_nid: The number of the root directory.
         block_size: Its block size in bytes.
         devices: What to mount beside it, in this order; each source once.
+        offsets: Where each device begins, in bytes, in one file that has the image and all of them
+            in it, and is mounted by itself; 0 where that cannot be.
         chunked: Whether the image has chunk tables, and not flat addresses alone.
         copied: Bytes of content that it holds itself.
     """
@@ -48,6 +50,7 @@ class WrittenImage:
     root_nid: int
     block_size: int
     devices: tuple[Device, ...]
+    offsets: tuple[int, ...]
     chunked: bool
     copied: int
 
@@ -55,13 +58,14 @@ class WrittenImage:
 def write_index(
     root: Node,
     devices: Sequence[Device],
-    output: BinaryIO,
+    output: Stream,
     *,
     uuid: bytes,
     form: Form = "flat",
     block_bits: int = 9,
     read: ReadContent | None = None,
     drop_foreign_xattrs: bool = False,
+    align: int = 1,
 ) -> WrittenImage:
     """Write the image that shows the tree, given the devices beside it, and say what it needs.
 
@@ -84,6 +88,7 @@ def write_index(
             is copied into the image; needed only where there is such content.
         drop_foreign_xattrs: Whether extended attributes of namespaces that Linux does not have,
             such as `com.apple.`, are left out; if not, they are an error.
+        align: What `WrittenImage.offsets` are multiples of, in blocks.
 
     Raises:
         InvalidImageError: A name, a target or a size cannot be in any filesystem.
@@ -107,6 +112,7 @@ def write_index(
         block_bits=block_bits,
         may_copy=read is not None,
         drop_foreign=drop_foreign_xattrs,
+        align=align,
     )
     plan.count()
     plan.place()
@@ -122,7 +128,7 @@ class _IndexWriter(InodeWriter):
         plan: IndexPlan,
         devices: tuple[Device, ...],
         uuid: bytes,
-        output: BinaryIO,
+        output: Stream,
         read: ReadContent | None,
     ) -> None:
         super().__init__(plan, output)
@@ -141,6 +147,7 @@ class _IndexWriter(InodeWriter):
             root_nid=plan.nids[plan.root],
             block_size=plan.block_size,
             devices=self._devices,
+            offsets=tuple(slot.base << plan.block_bits for slot in plan.slots.values()),
             chunked=plan.has_chunks,
             copied=plan.copied,
         )

@@ -1,0 +1,161 @@
+"""Write the disks of an image."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orlop.digest import Digest
+from orlop.disks.hash_tree import append_hash_tree
+from orlop.disks.target import DiskTarget
+from orlop.disks.trees import Slice, iter_trees, layer_slices, merged_slice
+from orlop.disks.writers import WRITERS, write_indexed
+from orlop.storage.rebuild import ensure_form
+from orlop.storage.tars import LayerTars
+from orlop.tree import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from orlop.disks.options import DiskOptions, Filesystem
+    from orlop.fsimage.verity import DmVerity
+    from orlop.metadata import Lease
+    from orlop.storage.chains import Stack
+    from orlop.storage.storage import Storage
+    from orlop.tree import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskProgress:
+    """How far the writing of an image's disks has come.
+
+    Attributes:
+        disk: Which one is being written, from 0.
+        disks: How many there will be.
+        done: Bytes of the files' contents that are written, of all disks together.
+        total: Bytes of all contents; more than there will be where files share theirs.
+    """
+
+    disk: int
+    disks: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk that was written.
+
+    Attributes:
+        path: The file or block device.
+        fs: Its filesystem.
+        size: Its bytes, a hash tree among them.
+        diff_ids: The layers that it shows, base first.
+        kernel: The oldest Linux that can mount it, such as (5, 4).
+        verity: What its hash tree says, where it has one.
+    """
+
+    path: Path
+    fs: Filesystem
+    size: int
+    diff_ids: tuple[Digest, ...]
+    kernel: tuple[int, int]
+    verity: DmVerity | None = None
+
+
+def disk_paths(output: Path, count: int) -> list[Path]:
+    """Where each of some disks goes: one to `output`, several to `NAME.0.SUFFIX` and so on."""
+    if count == 1:
+        return [output]
+    return [output.with_name(f"{output.stem}.{at}{output.suffix}") for at in range(count)]
+
+
+class DiskMaker:
+    """Makes disks of a stack of layers, out of their tars.
+
+    Args:
+        storage: Where the layers are.
+        stack: The layers, base first.
+        options: What the disks are to be like.
+        progress: Called again and again while contents are written; what it raises stops the work.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        stack: Stack,
+        options: DiskOptions,
+        progress: Callable[[DiskProgress], object] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._stack = stack
+        self._options = options
+        self._progress = progress
+        self._done = 0
+
+    @cached_property
+    def slices(self) -> list[Slice]:
+        """Which layers each disk shows, base first."""
+        if self._options.layout == "layers":
+            return layer_slices(self._stack, self._options.max_disks)
+        return [merged_slice(self._stack)]
+
+    def make(self, paths: Sequence[Path], lease: Lease) -> list[Disk]:
+        """Write the disks; success means that all are whole and durable, and else none is there.
+
+        Args:
+            paths: Where each goes: files, which are replaced, or block devices.
+            lease: What keeps the layers, whose tars are made again from their blobs if need be.
+
+        Raises:
+            NotFoundError: A layer is lost, or there is no such directory.
+            InvalidError: Something in the image cannot be in such a filesystem.
+            LimitExceededError: Something is longer or more than it can hold, or the image larger
+                than the disk.
+            UnsupportedError: A library or program is missing, or an attribute has no place in it.
+            InUseError: A block device is in use.
+            OSError: Something could not be read or written.
+        """
+        for at in range(len(self._stack.diff_ids)):
+            ensure_form(self._storage, self._stack, at, "tar", lease)
+        with ExitStack() as stack:
+            # They get their names when all are written.
+            tars = stack.enter_context(LayerTars(self._storage.forms))
+            targets = [stack.enter_context(DiskTarget(path)) for path in paths]
+            trees = iter_trees(self.slices, self._storage.forms, tars.read)
+            return [
+                self._make(at, tree, target, tars)
+                for at, (tree, target) in enumerate(zip(trees, targets, strict=True))
+            ]
+
+    def _make(self, at: int, root: Node, target: DiskTarget, tars: LayerTars) -> Disk:
+        report = self._reporter(at, root)
+        uuid = self._options.uuid_for(Digest.of(self.slices[at].key.encode()))
+        if self._options.layout == "indexed":
+            kernel = write_indexed(root, target, tars, uuid, self._storage.forms, self.slices[at])
+        else:
+            kernel = WRITERS[self._options.fs](root, target, tars.read, self._options, uuid, report)
+        tree = append_hash_tree(target, self._options, uuid) if self._options.verity else None
+        return Disk(
+            path=target.path,
+            fs=self._options.fs,
+            size=target.size,
+            diff_ids=self.slices[at].diff_ids,
+            kernel=kernel,
+            verity=tree,
+        )
+
+    def _reporter(self, at: int, root: Node) -> Callable[[int], object] | None:
+        progress = self._progress
+        if progress is None:
+            return None
+        total = self._done + sum(node.size for node in {node for _, node in walk(root)})
+
+        def report(size: int) -> None:
+            self._done += size
+            progress(DiskProgress(disk=at, disks=len(self.slices), done=self._done, total=total))
+
+        return report

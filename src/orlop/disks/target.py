@@ -1,0 +1,196 @@
+"""Where a disk goes: a file that is there whole or not at all, or a block device."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from orlop._sys.reflink import copy_range
+from orlop._sys.sync import start_writeback, sync_directory
+from orlop.errors import InUseError, LimitExceededError, NotFoundError, UnsafePathError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_WRITEBACK: Final = 32 << 20
+_PIECE: Final = 1 << 20
+_ZEROS: Final = bytes(_PIECE)
+
+
+class DiskTarget:
+    """Takes a disk from start to end, as `PatchableOutput` says; a context manager.
+
+    When its block ends, the disk is durable and has its name. After an error a file is gone, and
+    what was there before is there still; of a block device the beginning is wiped, so that nobody
+    takes half a filesystem for a whole one.
+
+    Args:
+        path: A file, which is replaced, or a block device.
+
+    Attributes:
+        size: Bytes that were taken so far.
+
+    Raises:
+        NotFoundError: There is no directory for it.
+        InUseError: The device is mounted, or somebody has it for himself.
+        UnsafePathError: It is neither a file nor a block device.
+        OSError: It cannot be made or opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(path))
+        self.size = 0
+        self._begun = 0
+        self._temporary: Path | None = None
+        self._capacity: int | None = None
+        kind = _kind_of(self.path)
+        if kind == stat.S_IFBLK:
+            self._fd = _open_device(self.path)
+            self._capacity = os.lseek(self._fd, 0, os.SEEK_END)
+        elif kind in {0, stat.S_IFREG}:
+            name = f".{self.path.name[:100]}.{os.urandom(4).hex()}"
+            self._temporary = self.path.with_name(name)
+            self._fd = _create(self._temporary)
+        else:
+            raise UnsafePathError("is neither a file nor a block device", where=str(self.path))
+
+    @property
+    def fd(self) -> int:
+        """A descriptor to read and write it by."""
+        return self._fd
+
+    @property
+    def place(self) -> Path | None:
+        """Where files may be made that become part of it; the system's own place for a device."""
+        return None if self._temporary is None else self.path.parent
+
+    def require(self, size: int) -> None:
+        """Succeed if a disk of `size` bytes has room, as far as that is known.
+
+        Raises:
+            LimitExceededError: It has not.
+        """
+        if self._capacity is not None:
+            if size > self._capacity:
+                raise LimitExceededError(
+                    f"a disk of {size} bytes is larger than {self.path}",
+                    limit="size", value=self._capacity,
+                )  # fmt: skip
+            return
+        found = os.fstatvfs(self._fd)
+        if size > found.f_bavail * found.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take the next bytes.
+
+        Raises:
+            LimitExceededError: The device ends before.
+            OSError: They cannot be written.
+        """
+        left = memoryview(data)
+        end = self.size + len(left)
+        if self._capacity is not None and end > self._capacity:
+            self.require(end)
+        while left:
+            written = os.pwrite(self._fd, left, self.size)
+            left = left[written:]
+            self.size += written
+        if self.size - self._begun >= _WRITEBACK:
+            start_writeback(self._fd, self._begun, self.size - self._begun)
+            self._begun = self.size
+
+    def skip(self, size: int, /) -> None:
+        """Take zeros, which a file has as a hole."""
+        if self._capacity is None:
+            self.size += size
+            return
+        while size > 0:
+            self.write(_ZEROS[:size])
+            size -= _PIECE
+
+    def copy(self, source: int, size: int) -> None:
+        """Take the first `size` bytes of another file, sharing its blocks where that can be.
+
+        Args:
+            source: A descriptor to read it by.
+            size: Its bytes, or those of it that are wanted.
+
+        Raises:
+            OSError: It has fewer, or they cannot be copied.
+        """
+        if self._capacity is not None:
+            self.require(self.size + size)
+        if copy_range(source, self._fd, offset=0, size=size, at=self.size) < size:
+            raise OSError(errno.EIO, "a layer ends before it should", str(self.path))
+        self.size += size
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview, /) -> None:
+        """Put these bytes in the place of those that are there."""
+        left = memoryview(data)
+        while left:
+            written = os.pwrite(self._fd, left, offset)
+            left, offset = left[written:], offset + written
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        except BaseException:
+            self._give_up()
+            raise
+        if error is not None:
+            self._give_up()
+        os.close(self._fd)
+
+    def _finish(self) -> None:
+        if self._temporary is not None:
+            os.ftruncate(self._fd, self.size)
+        os.fsync(self._fd)
+        if self._temporary is not None:
+            os.rename(self._temporary, self.path)
+            self._temporary = None
+            sync_directory(self.path.parent)
+
+    def _give_up(self) -> None:
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+        elif self._capacity is not None:
+            self.write_at(0, _ZEROS[: min(_PIECE, self._capacity)])
+
+
+def _kind_of(path: Path) -> int:
+    try:
+        return stat.S_IFMT(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return 0
+
+
+def _open_device(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise InUseError(
+                f"{path} is mounted, or somebody has it for himself", hint="unmount it first"
+            ) from None
+        raise
+
+
+def _create(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError:
+        raise NotFoundError(f"no such directory: {path.parent}") from None
