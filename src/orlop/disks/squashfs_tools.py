@@ -1,11 +1,11 @@
 """The programs that make squashfs images of tars: which there are, and what each cannot do.
 
-    program     package of Debian  it would, without an error
+    program     package of Debian  what it does wrong, without an error
     tar2sqfs    squashfs-tools-ng
-    mksquashfs  squashfs-tools     drop extended attributes of the root, and those with `=` in their
-                                   names, whose values tar can only say in base64
-                before 4.6         give the root to who runs it, at the time when it runs
-                before 4.5         not read tars
+    mksquashfs  squashfs-tools     leaves out extended attributes of the root, and spoils those
+                                   with `=` in their names, which tar can only say quoted
+                before 4.6         gives the root to who runs it, and the time when it runs
+                before 4.5         reads no tars
 
 An old `mksquashfs` is told the time in the environment, which it gives to the root, too; it then
 sets later times back to that. Whatever else one would do wrong is refused. `tar2sqfs` is asked
@@ -68,7 +68,7 @@ class SquashfsTool:
         for path, node in walk(root):
             for name in _attributes(node):
                 if not path or b"=" in name:
-                    raise _wrong(path, f"leave out the extended attribute {name!r}")
+                    raise _wrong(path, f"spoil the extended attribute {name!r}")
             if path and self._old and _seconds(node) > time_s:
                 raise _wrong(path, f"set the time back to {time_s}")
         if self._old and (root.uid, root.gid) != (os.getuid(), os.getgid()):
