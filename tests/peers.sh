@@ -8,7 +8,7 @@ set -eu
 
 packages="skopeo umoci podman buildah containerd docker-registry debootstrap erofs-utils
           e2fsprogs xfsprogs zstd openssl util-linux containers-storage
-          cryptsetup-bin fsverity squashfs-tools squashfs-tools-ng"
+          cryptsetup-bin fsverity squashfs-tools squashfs-tools-ng qemu-system-x86"
 case ${1:-} in
     bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
     venv) packages="python3-venv" ;;
@@ -22,12 +22,19 @@ missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing="$missing $package"
 done
-[ -z "$missing" ] && exit 0
-echo "installing:$missing" >&2
+kernel=""
+case $packages in *qemu-system-x86*)
+    # What the machines of the tests boot: fetched, since installing it would touch the bootloader.
+    [ "$(dpkg --print-architecture)" != amd64 ] || ls /var/cache/orlop/kernel/boot/vmlinuz-* >/dev/null 2>&1 ||
+        kernel=" a kernel for virtual machines" ;;
+esac
+[ -z "$missing$kernel" ] && exit 0
+echo "installing:$missing$kernel" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || apt-get install -y -qq --no-install-recommends $missing >/dev/null
+[ -z "$kernel" ] || sh "$(dirname "$0")/../examples/microvm/fetch-kernel" /var/cache/orlop/kernel
 # Debian starts docker-registry as a service where there is an init: the tests start their own.
 if command -v systemctl >/dev/null && systemctl is-active -q docker-registry 2>/dev/null; then
     systemctl disable -q --now docker-registry

@@ -1,0 +1,164 @@
+"""Machines that boot from an image made into disks, and see what the image has."""
+
+import os
+from typing import ClassVar
+
+import pytest
+
+from support.disks import mounted
+from support.listing import LIST, expected_listing, parse_listing
+from support.machine import Disk, Disks, boot, needs_machine
+from support.marks import needs_root, needs_tools
+from support.peers import run
+
+pytestmark = [
+    *needs_root,
+    *needs_machine,
+    *needs_tools("umoci", "mke2fs", "e2fsck", "mkfs.erofs", "mksquashfs", "tar"),
+]
+
+
+class Peers:
+    """Disks made by the tools of each filesystem, of what umoci and GNU tar unpack.
+
+    Attributes:
+        whole_seconds: The filesystems in which they keep no more of a time.
+        wrong: The paths that they, or these filesystems, cannot show as they are.
+    """
+
+    whole_seconds = ("ext4", "squashfs")
+    wrong: ClassVar = {"ext4": [b"."], "squashfs": [b"./odd/before 1970"]}
+
+    def make(self, image, path, kind):
+        """Write all of the image into one file."""
+        if kind == "ext4":
+            make_ext4(path, "-d", image.root)
+        elif kind == "erofs":
+            run("mkfs.erofs", path, image.root)
+        else:
+            run("mksquashfs", image.root, path, "-quiet", "-no-progress", "-noappend")
+
+    def make_layers(self, image, folder):
+        """Write each layer into a file, as overlay wants it; the files, the base first."""
+        made = []
+        for number, layer in enumerate(image.layers):
+            tree, path = folder / f"tree{number}", folder / f"layer{number}.erofs"
+            tree.mkdir()
+            options = ["--xattrs", "--xattrs-include=*", "--numeric-owner"]
+            run("tar", "-xpf", layer, "-C", tree, "--delay-directory-restore", *options)
+            as_overlay_has_it(tree)
+            run("mkfs.erofs", path, tree)
+            made.append(path)
+        return made
+
+
+def as_overlay_has_it(tree):
+    """Turn the whiteouts of a layer into those of overlay."""
+    for folder, _, files in os.walk(tree):
+        status = os.stat(folder)
+        for name in files:
+            if name == ".wh..wh..opq":
+                os.setxattr(folder, "trusted.overlay.opaque", b"y")
+            elif name.startswith(".wh."):
+                os.mknod(os.path.join(folder, name[4:]), 0o020000, 0)
+            else:
+                continue
+            os.unlink(os.path.join(folder, name))
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def make_ext4(path, *options, size=64 << 20):
+    with path.open("wb") as file:
+        file.truncate(size)
+    run("mke2fs", "-q", "-t", "ext4", *options, path)
+
+
+MAKERS = [pytest.param(Peers(), id="peers")]
+"""What makes the disks; what orlop makes them with belongs here."""
+
+WRITE = """
+set -e
+cd /srv
+mkdir new
+echo written > new/file
+cat new/file
+echo second >> log
+cat log
+rm old
+ls -1
+sync
+"""
+WRITTEN = [b"written", b"first", b"second", b"log", b"new"]
+
+CAPABLE = """
+su nobody -c '/bin/cat /etc/secret' 2>/dev/null && exit 1
+su nobody -c '/caps/cat /etc/secret' || exit 1
+"""
+
+
+def check(disks, image, maker, kind):
+    """Boot, compare everything with what umoci unpacks, try a capability, and write."""
+    lines, status = boot(disks, f"{LIST}{CAPABLE}{WRITE}")
+    assert status == 0, lines
+    end = lines.index(b"done") + 1
+    assert lines[end:] == [b"for root alone", *WRITTEN]
+    inodes, digests = parse_listing(lines[:end])
+    expected_inodes, expected_digests = expected_listing(
+        image.root, whole_seconds=kind in maker.whole_seconds
+    )
+    inodes.pop(b"./lost+found", None)
+    for path in maker.wrong.get(kind, ()):
+        del inodes[path], expected_inodes[path]
+    assert inodes == expected_inodes
+    assert digests == expected_digests
+
+
+def check_ext4(path):
+    """Whether e2fsck finds nothing to mend."""
+    run("e2fsck", "-fn", path)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_root_on_ext4(tmp_path, image, maker):
+    path = tmp_path / "disk"
+    maker.make(image, path, "ext4")
+    check(Disks(root=Disk(path=path, kind="ext4", read_only=False)), image, maker, "ext4")
+    check_ext4(path)
+    with mounted(tmp_path, "ext4", "-o", "loop,ro", path) as root:
+        assert (root / "srv/new/file").read_text() == "written\n"
+        assert (root / "srv/log").read_text() == "first\nsecond\n"
+        assert sorted(os.listdir(root / "srv")) == ["log", "new"]
+        noted = os.getxattr(root / "odd/noted", "user.note")
+        assert noted == os.getxattr(image.root / "odd/noted", "user.note") == b"kept"
+
+
+@pytest.mark.parametrize("kind", ["erofs", "squashfs"])
+@pytest.mark.parametrize("maker", MAKERS)
+def test_root_on_one_read_only_disk_and_memory(tmp_path, image, maker, kind):
+    path = tmp_path / "disk"
+    maker.make(image, path, kind)
+    before = path.read_bytes()
+    check(Disks(lower=(Disk(path=path, kind=kind),), upper="tmpfs"), image, maker, kind)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_root_on_a_disk_for_each_layer_and_one_for_what_is_written(tmp_path, image, maker):
+    lower = maker.make_layers(image, tmp_path)
+    assert len(lower) == 3
+    upper = tmp_path / "upper"
+    make_ext4(upper)
+    check(
+        Disks(
+            lower=tuple(Disk(path=path, kind="erofs") for path in lower),
+            upper=Disk(path=upper, kind="ext4", read_only=False),
+        ),
+        image,
+        maker,
+        "erofs",
+    )
+    check_ext4(upper)
+    with mounted(tmp_path, "ext4", "-o", "loop,ro", upper) as root:
+        assert (root / "upper/srv/new/file").read_text() == "written\n"
+        assert (root / "upper/srv/log").read_text() == "first\nsecond\n"
+        assert os.stat(root / "upper/srv/old").st_rdev == 0
