@@ -184,8 +184,10 @@ def _run(command, timeout, echo):
     if shutil.which(QEMU) is None:
         raise FileNotFoundError(f"{QEMU} is not installed: Debian's package is qemu-system-x86")
     started = time.monotonic()
+    # The machine ends with this process, however that ends.
+    tied = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     process = subprocess.Popen(
-        [*command, "-serial", "mon:stdio" if echo else "stdio"],
+        [*tied, *command, "-serial", "mon:stdio" if echo else "stdio"],
         stdin=None if echo else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

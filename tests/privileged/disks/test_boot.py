@@ -1,6 +1,9 @@
 """Machines that boot from an image made into disks, and see what the image has."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -113,9 +116,17 @@ def check(disks, image, maker, kind):
     assert digests == expected_digests
 
 
-def check_ext4(path):
-    """Whether e2fsck finds nothing to mend."""
-    run("e2fsck", "-fn", path)
+def xattrs_of(root):
+    """The xattrs of all but what the machine writes to, by path."""
+    return {
+        path[len(os.fsencode(root)) :]: {
+            name: os.getxattr(path, name, follow_symlinks=False)
+            for name in os.listxattr(path, follow_symlinks=False)
+        }
+        for folder, folders, files in os.walk(os.fsencode(root))
+        for path in (os.path.join(folder, name) for name in [*folders, *files])
+        if b"/srv" not in path and b"/lost+found" not in path
+    }
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -123,13 +134,14 @@ def test_root_on_ext4(tmp_path, image, maker):
     path = tmp_path / "disk"
     maker.make(image, path, "ext4")
     check(Disks(root=Disk(path=path, kind="ext4", read_only=False)), image, maker, "ext4")
-    check_ext4(path)
+    run("e2fsck", "-fn", path)
     with mounted(tmp_path, "ext4", "-o", "loop,ro", path) as root:
         assert (root / "srv/new/file").read_text() == "written\n"
         assert (root / "srv/log").read_text() == "first\nsecond\n"
         assert sorted(os.listdir(root / "srv")) == ["log", "new"]
-        noted = os.getxattr(root / "odd/noted", "user.note")
-        assert noted == os.getxattr(image.root / "odd/noted", "user.note") == b"kept"
+        found = xattrs_of(root)
+        assert found == xattrs_of(image.root)
+        assert found[b"/odd/noted"] == {"user.note": b"kept"}
 
 
 @pytest.mark.parametrize("kind", ["erofs", "squashfs"])
@@ -148,17 +160,44 @@ def test_root_on_a_disk_for_each_layer_and_one_for_what_is_written(tmp_path, ima
     assert len(lower) == 3
     upper = tmp_path / "upper"
     make_ext4(upper)
-    check(
-        Disks(
-            lower=tuple(Disk(path=path, kind="erofs") for path in lower),
-            upper=Disk(path=upper, kind="ext4", read_only=False),
-        ),
-        image,
-        maker,
-        "erofs",
+    disks = Disks(
+        lower=tuple(Disk(path=path, kind="erofs") for path in lower),
+        upper=Disk(path=upper, kind="ext4", read_only=False),
     )
-    check_ext4(upper)
+    check(disks, image, maker, "erofs")
+    assert boot(disks, "cat /srv/*/file /srv/log") == (WRITTEN[:3], 0)
+    run("e2fsck", "-fn", upper)
     with mounted(tmp_path, "ext4", "-o", "loop,ro", upper) as root:
         assert (root / "upper/srv/new/file").read_text() == "written\n"
         assert (root / "upper/srv/log").read_text() == "first\nsecond\n"
         assert os.stat(root / "upper/srv/old").st_rdev == 0
+
+
+def test_the_example_ends_as_its_command_does(tmp_path, image):
+    path = tmp_path / "disk"
+    Peers().make(image, path, "erofs")
+    script = Path(__file__).parents[3] / "examples/microvm/microvm.py"
+    words = ["--accelerator", "tcg", "--lower", f"erofs:{path}", "--", "echo hi; id -u; exit 7"]
+    done = subprocess.run(
+        [sys.executable, script, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 7, done.stderr
+    assert b"orlop: running\r\nhi\r\n0\r\n" in done.stdout
+
+
+def test_a_machine_that_takes_too_long_is_ended(tmp_path, image):
+    path = tmp_path / "disk"
+    Peers().make(image, path, "erofs")
+    disks = Disks(lower=(Disk(path=path, kind="erofs"),))
+    with pytest.raises(AssertionError, match="not done in 1 s; the console says"):
+        boot(disks, "cat", timeout=1)
+
+
+def test_a_disk_that_is_damaged_does_not_go_unnoticed(tmp_path, image):
+    path = tmp_path / "disk"
+    make_ext4(path, "-d", image.root)
+    with path.open("r+b") as file:
+        file.seek(1024)
+        file.write(bytes(4096))
+    with pytest.raises(AssertionError, match="cannot be mounted as ext4"):
+        boot(Disks(root=Disk(path=path, kind="ext4", read_only=False)), "true")
