@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import pytest
 
+import orlop
+from orlop.disks import DiskOptions
 from support.disks import mounted
 from support.listing import LIST, expected_listing, parse_listing
 from support.machine import Disk, Disks, boot, needs_machine
@@ -76,8 +78,31 @@ def make_ext4(path, *options, size=64 << 20):
     run("mke2fs", "-q", "-t", "ext4", *options, path)
 
 
-MAKERS = [pytest.param(Peers(), id="peers")]
-"""What makes the disks; what orlop makes them with belongs here."""
+class Orlop:
+    """Disks made by orlop, of the image's layers; see `Peers`."""
+
+    whole_seconds = ("squashfs",)
+    wrong: ClassVar = {"squashfs": [b"./odd/before 1970"]}
+
+    def make(self, image, path, kind):
+        """Write all of the image into one file."""
+        free = 8 << 20 if kind == "ext4" else 0
+        self._disks(image, path, DiskOptions(fs=kind, free=free))
+
+    def make_layers(self, image, folder):
+        """Write each layer into a file, as overlay wants it; the files, the base first."""
+        disks = self._disks(image, folder / "layer.erofs", DiskOptions(layout="layers"))
+        return [disk.path for disk in disks]
+
+    def _disks(self, image, path, options):
+        place = path.parent / "store"
+        with orlop.open_store(place / "root", place / "run") as store:
+            source = f"oci:{image.layout.path}:{image.layout.tag}"
+            return store.pull(source, tag="localhost/odd").disks(path, options)
+
+
+MAKERS = [pytest.param(Orlop(), id="orlop"), pytest.param(Peers(), id="peers")]
+
 
 WRITE = """
 set -e
