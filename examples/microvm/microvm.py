@@ -18,6 +18,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import linux
@@ -35,6 +36,8 @@ def make_disks(image, directory, form):
         directory: Where the files go.
         form: `ext4` for one that can be written to, `erofs` or `squashfs` for one under an overlay
             in memory, `layers` for an EROFS of each layer under such an overlay.
+
+    Everything that is known here about `orlop disk` is known in this function.
     """
     if form == "layers":
         folder = directory / "layers"
@@ -126,6 +129,7 @@ def main(words):
             disks = Disks(root=arguments.root, lower=tuple(arguments.lower), upper=arguments.upper)
         else:
             disks = make_disks(arguments.image, Path(directory), arguments.form)
+            disks = replace(disks, upper=arguments.upper if disks.lower else None)
             command = command or command_of(arguments.image)
         ended = qemu.boot(
             linux.find_linux(arguments.kernel),
