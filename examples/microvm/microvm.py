@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -39,16 +40,16 @@ def make_disks(image, directory, form):
 
     Everything that is known here about `orlop disk` is known in this function.
     """
-    if form == "layers":
-        folder = directory / "layers"
-        _orlop("disk", image, "-o", folder, "--fs", "erofs", "--layers")
-        files = sorted(folder.iterdir())
-        return Disks(lower=tuple(Disk(path=file, kind="erofs") for file in files), upper="tmpfs")
-    file = directory / f"root.{form}"
-    _orlop("disk", image, "-o", file, "--fs", form)
+    options = {
+        "ext4": ["--fs", "ext4", "--size", "+256M"],
+        "layers": ["--layers"],
+    }.get(form, ["--fs", form])
+    kind = "erofs" if form == "layers" else form
+    told = _orlop("disk", image, "-o", directory / f"root.{kind}", "-q", *options)
+    disks = tuple(Disk(path=Path(os.fsdecode(path)), kind=kind) for path in told.splitlines())
     if form == "ext4":
-        return Disks(root=Disk(path=file, kind=form, read_only=False))
-    return Disks(lower=(Disk(path=file, kind=form),), upper="tmpfs")
+        return Disks(root=replace(disks[0], read_only=False))
+    return Disks(lower=disks, upper="tmpfs")
 
 
 def command_of(image):
