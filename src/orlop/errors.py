@@ -24,6 +24,21 @@
     │   ├── NeedsParentsError       a layer cannot stand alone in overlay's form
     │   └── IdMapRefusedError       owners cannot be shown as others; files can be copied instead
     ├── ToolError                   a program from outside failed; status, said
+    ├── DiskError                   what `orlop.disks.Builder` and its `Store` raise
+    │   ├── ParseReferenceError     what is to be built is no reference
+    │   ├── PullImageError          the image could not be fetched
+    │   ├── ImageDigestError        it is not known which image that is
+    │   ├── CreateDirError          the store could not be made or opened
+    │   ├── CreateTempError         there is no room for what is under way
+    │   ├── ExtractError            a layer is broken, hostile or too large
+    │   ├── CreateExt4Error         the disk could not be written, whatever its filesystem
+    │   ├── ToolNotFoundError       a program or library that writes it is missing
+    │   ├── TarballError            a tarball is none that holds an image
+    │   ├── StoreSaveError          a record of disks could not be kept
+    │   ├── StoreReadError          the records of disks could not be read
+    │   ├── MetadataError           a record of disks is broken
+    │   ├── ImageNotFoundError      there are no disks under this tag
+    │   └── LayerFSError            a disk has a filesystem that is not known
     └── RegistryError               status, codes, retryable
         ├── TransportError          no whole answer came
         └── AuthError               the registry wants other credentials
@@ -253,6 +268,66 @@ class NeedsParentsError(UnsupportedError):
 
 class IdMapRefusedError(UnsupportedError):
     """The kernel or a filesystem cannot show files with other owners than they have."""
+
+
+class DiskError(OrlopError):
+    """An image could not be made into disks, or those could not be kept or found."""
+
+
+class ParseReferenceError(DiskError):
+    """What is to be built is no reference of an image."""
+
+
+class PullImageError(DiskError):
+    """An image could not be fetched."""
+
+
+class ImageDigestError(DiskError):
+    """Which image a reference means cannot be found out: a manifest is missing or broken."""
+
+
+class CreateDirError(DiskError):
+    """The store of disks could not be made or opened."""
+
+
+class CreateTempError(DiskError):
+    """There is no room for what is under way."""
+
+
+class ExtractError(DiskError):
+    """A layer of an image is broken, hostile or too large."""
+
+
+class CreateExt4Error(DiskError):
+    """A disk could not be written, whatever its filesystem."""
+
+
+class ToolNotFoundError(DiskError, UnsupportedError):
+    """A program or library that writes a filesystem is missing."""
+
+
+class TarballError(DiskError):
+    """A tarball is none that holds one image."""
+
+
+class StoreSaveError(DiskError):
+    """A record of disks could not be kept."""
+
+
+class StoreReadError(DiskError):
+    """The records of disks could not be read."""
+
+
+class MetadataError(DiskError):
+    """A record of disks is broken."""
+
+
+class ImageNotFoundError(DiskError, NotFoundError):
+    """There are no disks under a tag."""
+
+
+class LayerFSError(DiskError, ValueError):
+    """A disk has a filesystem that is not known."""
 
 
 class RegistryError(OrlopError):

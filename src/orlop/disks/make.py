@@ -103,11 +103,12 @@ class DiskMaker:
             return layer_slices(self._stack, self._options.max_disks)
         return [merged_slice(self._stack)]
 
-    def make(self, paths: Sequence[Path], lease: Lease) -> list[Disk]:
+    def make(self, paths: Sequence[Path | None], lease: Lease) -> list[Disk]:
         """Write the disks; success means that all are whole and durable, and else none is there.
 
         Args:
-            paths: Where each goes: files, which are replaced, or block devices.
+            paths: Where each goes: files, which are replaced, or block devices; None for one that
+                is not wanted.
             lease: What keeps the layers, whose tars are made again from their blobs if need be.
 
         Raises:
@@ -124,11 +125,14 @@ class DiskMaker:
         with ExitStack() as stack:
             # They get their names when all are written.
             tars = stack.enter_context(LayerTars(self._storage.forms))
-            targets = [stack.enter_context(DiskTarget(path)) for path in paths]
+            targets = [
+                None if path is None else stack.enter_context(DiskTarget(path)) for path in paths
+            ]
             trees = iter_trees(self.slices, self._storage.forms, tars.read)
             return [
                 self._make(at, tree, target, tars)
                 for at, (tree, target) in enumerate(zip(trees, targets, strict=True))
+                if target is not None
             ]
 
     def _make(self, at: int, root: Node, target: DiskTarget, tars: LayerTars) -> Disk:
