@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidImageError, InvalidLayerError
+from orlop.errors import InvalidLayerError
 from orlop.fsimage.ext4.format import BLOCK_BITS, blocks_of
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ def stored_runs(node: Node) -> list[tuple[int, int]]:
     """The blocks of a file with holes that something is stored in: first one and how many.
 
     Raises:
-        InvalidImageError: What is stored overlaps or ends behind the file.
+        InvalidLayerError: What is stored overlaps or ends behind the file.
     """
     runs: list[tuple[int, int]] = []
     at = border = 0
     for start, length in node.segments or ():
         if start < at or length < 0 or start + length > node.size:
-            raise InvalidImageError(f"{length} bytes are said to be stored at {start} of a file")
+            raise InvalidLayerError(f"{length} bytes at {start} of a file are out of place")
         if not length:
             continue
         at = start + length
@@ -44,12 +44,14 @@ def check_stored(node: Node) -> None:
     """Refuse a file whose content cannot be where it is said to be.
 
     Raises:
-        InvalidImageError: What is stored overlaps or ends behind the file.
+        InvalidLayerError: What is stored overlaps, ends behind the file, or begins nowhere.
         ValueError: Something is stored, and nothing says where.
     """
     stored = node.segments is None or bool(stored_runs(node))
     if stored and node.source is None:
         raise ValueError(f"a file of {node.size} bytes has no source")
+    if node.offset < 0:
+        raise InvalidLayerError(f"{node.size} bytes at {node.offset} of {node.source}")
 
 
 def iter_stored(node: Node, read: ReadContent) -> Iterator[tuple[int, bytes]]:

@@ -18,6 +18,9 @@ A directory of several blocks is a tree (htree). Its block 0 is the root: an ent
 A node of the level between root and leaves is an entry without inode that covers the block, then
 the same from byte 8 on. A hash whose lowest bit is set goes on from the block before.
 
+Every block keeps as many bytes free as tune2fs needs to add a checksum: 16 of a list
+of entries, 8 of a table.
+
 Spec: Linux, Documentation/filesystems/ext4/directory.rst.
 """
 
@@ -37,15 +40,19 @@ _ENTRY: Final = struct.Struct("<IHBB")
 _DOTS: Final = 24
 _DIRECTORY: Final = 2
 _HALF_MD4: Final = 1
-_ROOT_ENTRIES: Final = (BLOCK - _DOTS - 8) // 8
-_NODE_ENTRIES: Final = (BLOCK - 8) // 8
+_LIST: Final = BLOCK - 16
+"""Bytes of entries in a block."""
+_ROOT_LIMIT: Final = (BLOCK - _DOTS - 8) // 8
+_NODE_LIMIT: Final = (BLOCK - 8) // 8
+_ROOT_ENTRIES: Final = _ROOT_LIMIT - 1
+_NODE_ENTRIES: Final = _NODE_LIMIT - 1
 MAX_LEAVES: Final = _ROOT_ENTRIES * _NODE_ENTRIES
 """Blocks of entries in a directory whose tree has two levels."""
 
 
 def fits_one_block(names: Sequence[bytes]) -> bool:
     """Whether the entries of a directory with these names fit in one block."""
-    return _DOTS + sum((len(name) + 11) & ~3 for name in names) <= BLOCK
+    return _DOTS + sum((len(name) + 11) & ~3 for name in names) <= _LIST
 
 
 class Index:
@@ -74,7 +81,7 @@ class Index:
         for value, name in hashed:
             size = (len(name) + 11) & ~3
             if size > free:
-                free = BLOCK
+                free = _LIST
                 self.leaves.append([])
                 self.hashes.append(value | (value == last))
             free -= size
@@ -112,10 +119,10 @@ class Index:
         cuts = range(0, len(pairs), _NODE_ENTRIES)
         top = [(pairs[cut][0], 1 + number) for number, cut in enumerate(cuts)] if nodes else pairs
         info = struct.pack("<IBBBB", 0, _HALF_MD4, 8, 1 if nodes else 0, 0)
-        yield _dots(inode, parent, BLOCK - 12) + info + _table(top, _ROOT_ENTRIES)
+        yield _dots(inode, parent, BLOCK - 12) + info + _table(top, _ROOT_LIMIT)
         if nodes:
             for cut in cuts:
-                table = _table(pairs[cut : cut + _NODE_ENTRIES], _NODE_ENTRIES)
+                table = _table(pairs[cut : cut + _NODE_ENTRIES], _NODE_LIMIT)
                 yield empty_block()[:8] + table
         for leaf in self.leaves:
             yield _entries(leaf, find, BLOCK)

@@ -18,7 +18,7 @@ sector, then comes the superblock, 1024 bytes; its copies begin their blocks. Wh
     58     u16[3]  state, errors, minor_rev_level       1 clean, 1 go on after errors, 0
     64     u32[4]  lastcheck, checkinterval, creator_os, rev_level      creator 0, revision 1
     84     u32     first_ino            11
-    88     u16[2]  inode_size, block_group_nr           256, the group that a copy lies in
+    88     u16[2]  inode_size, block_group_nr           256, low half of a copy's group
     92     u32[3]  feature_compat, feature_incompat, feature_ro_compat
     104    u8[16]  uuid
     120    u8[16]  volume_name

@@ -71,10 +71,8 @@ def encode_device(rdev: int) -> bytes:
     """
     major, minor = os.major(rdev), os.minor(rdev)
     if major > MAX_MAJOR or minor > MAX_MINOR:
-        raise LimitExceededError(
-            f"a device {major}:{minor}",
-            limit="MAX_DEVICE_NUMBER", value=os.makedev(MAX_MAJOR, MAX_MINOR),
-        )  # fmt: skip
+        name, value = ("MAX_MAJOR", MAX_MAJOR) if major > MAX_MAJOR else ("MAX_MINOR", MAX_MINOR)
+        raise LimitExceededError(f"the device {major}:{minor}", limit=name, value=value)
     if major < 256 and minor < 256:
         return struct.pack("<II", major << 8 | minor, 0)
     return struct.pack("<II", 0, minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)

@@ -1,7 +1,7 @@
 """The inodes of a tree, counted and checked: which number each has, and how much it takes.
 
-The root has number 2, `lost+found` and all others the numbers from 11 on, in breadth-first order,
-the children of a directory in byte order.
+The root has number 2, `lost+found` 11, and all others the numbers from there on, in breadth-first
+order, the children of a directory in byte order.
 """
 
 from __future__ import annotations
@@ -192,6 +192,8 @@ class Inodes:
         check_names(names)
         if not fits_one_block(names):
             self.indexes[place] = Index(names, self.seed)
+        if node is self.root:  # where it is on every ext4
+            names.sort(key=LOST_FOUND.__ne__)
         places, order, links = self.places, self.order, self.links
         subdirectories = 0
         for child in map(children.__getitem__, names):

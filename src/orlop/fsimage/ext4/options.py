@@ -23,7 +23,8 @@ class Ext4Options:
             `mke2fs` makes it, or smaller where only that fits into `size`.
         time_ns: When it is made, in nanoseconds since 1970, not negative: the superblock's times,
             and each inode's times but that of its last modification.
-        bytes_per_inode: For how many bytes of the disk there is an inode, at least 1024.
+        bytes_per_inode: For how many bytes of the disk there is an inode, at least 1024; and for
+            how many that are free there is one besides those of the tree.
         spare_inodes: How many inodes there are at least besides those of the tree.
         drop_foreign_xattrs: Whether extended attributes of namespaces that ext4 has no place for
             are left out; if not, they are an error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orlop.errors import LimitExceededError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _TREE_GROWTH: Final = 3
 """Blocks that the extent tree of a file can grow by where its blocks are cut in two."""
+_LEAST_JOURNAL: Final = JOURNAL_SIZES[0][1]
 
 
 class Sizing(NamedTuple):
@@ -29,15 +31,19 @@ class Sizing(NamedTuple):
 
 
 class _Need(NamedTuple):
-    """What must fit: blocks of content with what is to be free, and inodes."""
+    """What must fit: blocks with what is to be free, those of content, inodes, bytes for each."""
 
     blocks: int
+    content: int
     inodes: int
     ratio: int
 
     def geometry(self, blocks: int) -> Geometry:
         """A filesystem of at most so many blocks; it may have fewer inodes than needed."""
-        inodes = min(max(self.inodes, (blocks << BLOCK_BITS) // self.ratio), MAX_INODES - GROUP)
+        # Where the tree has more inodes than its bytes are worth, what is free gets its share.
+        more = (max(blocks - self.content, 0) << BLOCK_BITS) // self.ratio
+        inodes = max(self.inodes + more, (blocks << BLOCK_BITS) // self.ratio)
+        inodes = min(inodes, MAX_INODES - GROUP)
         groups = -(-blocks // GROUP)
         each = min(group_inodes(groups, inodes), GROUP)
         whole = Geometry(blocks=blocks, group_inodes=each).whole()
@@ -46,13 +52,12 @@ class _Need(NamedTuple):
             return Geometry(blocks=whole.blocks, group_inodes=each)
         return whole
 
-    def lacks(self, geometry: Geometry, journal: int) -> int:
-        """How many blocks are missing; up to 0 if none are."""
-        if geometry.inodes < self.inodes:
-            return (self.inodes // GROUP) * GROUP + 1 - geometry.blocks
-        trees = _TREE_GROWTH * geometry.gaps
-        rest = 1 + journal + tree_size(-(-journal // MAX_LENGTH)) + trees
-        return self.blocks + rest - geometry.capacity
+    def fits(self, blocks: int, journal: int) -> bool:
+        """Whether a filesystem of at most so many blocks has room."""
+        geometry = self.geometry(blocks)
+        trees = tree_size(-(-journal // MAX_LENGTH)) + _TREE_GROWTH * geometry.gaps
+        needed = self.blocks + journal + 1 + trees
+        return geometry.inodes >= self.inodes and geometry.capacity >= needed
 
     def smallest(self, journal: int) -> Geometry:
         """The smallest filesystem that has room.
@@ -60,20 +65,17 @@ class _Need(NamedTuple):
         Raises:
             LimitExceededError: There is none.
         """
-        blocks = self.blocks + journal
-        while True:
-            geometry = self.geometry(blocks)
-            lacking = self.lacks(geometry, journal)
-            if lacking <= 0:
-                return geometry
-            if geometry.blocks < blocks:  # the group begun is too small to be one
-                full = Geometry(blocks=blocks, group_inodes=geometry.group_inodes)
-                lacking = max(lacking, full.least_last() - blocks % GROUP)
-            blocks += lacking
-            if blocks > MAX_BLOCKS:
-                raise LimitExceededError(
-                    f"a filesystem of {blocks} blocks", limit="MAX_BLOCKS", value=MAX_BLOCKS
-                )
+        low = high = self.blocks + journal
+        while high < MAX_BLOCKS and not self.fits(high, journal):
+            low, high = high, min(2 * high, MAX_BLOCKS)
+        if high > MAX_BLOCKS or not self.fits(high, journal):
+            raise LimitExceededError(
+                f"a filesystem with {self.blocks + journal} blocks of content and free space",
+                limit="MAX_BLOCKS", value=MAX_BLOCKS,
+            )  # fmt: skip
+        sizes = range(low, high)
+        found = bisect_left(sizes, True, key=lambda blocks: self.fits(blocks, journal))
+        return self.geometry(low + found)
 
 
 def choose(content: int, inodes: int, options: Ext4Options) -> Sizing:
@@ -88,7 +90,10 @@ def choose(content: int, inodes: int, options: Ext4Options) -> Sizing:
         LimitExceededError: `size` is too small, or what is needed is more than any filesystem has.
     """
     need = _Need(
-        content + blocks_of(options.free), inodes + options.spare_inodes, options.bytes_per_inode
+        content + blocks_of(options.free),
+        content,
+        inodes + options.spare_inodes,
+        options.bytes_per_inode,
     )
     if options.size is None:
         return _smallest(need, options.journal)
@@ -101,9 +106,13 @@ def choose(content: int, inodes: int, options: Ext4Options) -> Sizing:
     wanted = journal_size(geometry.blocks) if options.journal else 0
     for journal in sorted({0, *(size for _, size in JOURNAL_SIZES)}, reverse=True):
         allowed = journal <= wanted and bool(journal) == options.journal
-        if allowed and need.lacks(geometry, journal) <= 0:
+        if allowed and need.fits(blocks, journal):
             return Sizing(geometry, journal)
-    least = _smallest(need, options.journal).geometry.blocks << BLOCK_BITS
+    journal = _LEAST_JOURNAL if options.journal else 0
+    smallest = need.smallest(journal)
+    if smallest.blocks <= blocks:  # where a few blocks more would be a row of inodes more
+        return Sizing(smallest, journal)
+    least = smallest.blocks << BLOCK_BITS
     raise LimitExceededError(
         f"the image needs {least} bytes", limit="size", value=options.size,
         hint=f"give a size of at least {least} bytes",
@@ -111,7 +120,7 @@ def choose(content: int, inodes: int, options: Ext4Options) -> Sizing:
 
 
 def _smallest(need: _Need, wanted: bool) -> Sizing:
-    journal = JOURNAL_SIZES[0][1] if wanted else 0
+    journal = _LEAST_JOURNAL if wanted else 0
     geometry = need.smallest(journal)
     while wanted and journal < journal_size(geometry.blocks):
         journal = journal_size(geometry.blocks)

@@ -80,10 +80,10 @@ def write_ext4(
 
     Raises:
         InvalidImageError: A name, target, size or access control list is not possible.
-        InvalidLayerError: A source has fewer bytes than a file is said to have there.
+        InvalidLayerError: Content cannot be where it is said to be, or a source has fewer bytes.
         LimitExceededError: Something is more than the format or `size` has room for.
         UnsupportedError: An attribute, or a `lost+found`, has no place in the format.
-        ValueError: The tree is none.
+        ValueError: The tree is none, or says of a file's content not where it is.
         OSError: The output failed.
     """
     return _Writer(_plan(root, options), output, read).write()

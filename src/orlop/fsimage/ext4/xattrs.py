@@ -43,6 +43,7 @@ _MASK: Final = 0xFFFFFFFF
 _WHOLE: Final = MappingProxyType({b"system.posix_acl_access": 2, b"system.posix_acl_default": 3})
 _PREFIXES: Final = MappingProxyType({b"user.": 1, b"trusted.": 4, b"security.": 6})
 _ACL_TAGS: Final = frozenset({1, 2, 4, 8, 16, 32})
+_EMPTY_ACL: Final = 4
 _ACL_NAMED: Final = frozenset({2, 8})
 
 
@@ -123,6 +124,8 @@ def _entries(xattrs: Mapping[bytes, bytes], drop_foreign: bool) -> list[_Entry]:
             )  # fmt: skip
         if name in _WHOLE:
             value = _encode_acl(name, value)
+            if len(value) == _EMPTY_ACL:  # which the kernel takes for none
+                continue
         entries.append(_Entry(index, len(suffix), suffix, value))
     return entries
 
