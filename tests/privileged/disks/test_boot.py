@@ -1,6 +1,8 @@
 """Machines that boot from an image made into disks, and see what the image has."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 import orlop
 from orlop.disks import DiskOptions
 from support.disks import mounted
+from support.images import ImageBuilder, directory, file, symlink
 from support.listing import LIST, expected_listing, parse_listing
-from support.machine import Disk, Disks, boot, needs_machine
+from support.machine import Disk, Disks, boot, busybox, needs_machine
 from support.marks import needs_root, needs_tools
 from support.peers import run
 
@@ -226,3 +229,40 @@ def test_a_disk_that_is_damaged_does_not_go_unnoticed(tmp_path, image):
         file.write(bytes(4096))
     with pytest.raises(AssertionError, match="cannot be mounted as ext4"):
         boot(Disks(root=Disk(path=path, kind="ext4", read_only=False)), "true")
+
+
+GROW = """
+set -e
+/resize2fs /dev/vda >/dev/null 2>&1
+mkdir /grown
+for n in 1 2 3 4 5 6 7 8; do
+    dd if=/dev/zero of=/grown/$n bs=1M count=20 2>/dev/null
+done
+ls /grown | wc -l
+"""
+
+
+@pytest.mark.parametrize("size", [60 << 20, 400 << 20])
+def test_a_machine_makes_its_root_larger_while_it_runs(tmp_path, size):
+    """The file behind it grew; what is written then needs the new room."""
+    program = shutil.which("resize2fs")
+    libraries = re.findall(r"(/\S+) \(0x", run("ldd", program))
+    builder = ImageBuilder()
+    builder.layer(
+        *map(directory, (".", "bin", "dev", "proc", "lib64", "tmp", "root", "mnt")),
+        file("bin/busybox", busybox(), mode=0o755),
+        *[symlink(f"bin/{name}", "busybox") for name in ("sh", "mount", "umount", "mkdir")],
+        *[symlink(f"bin/{name}", "busybox") for name in ("ls", "wc", "dd", "cat")],
+        file("resize2fs", Path(program).read_bytes(), mode=0o755),
+        *[file(path[1:], Path(path).read_bytes(), mode=0o755) for path in libraries],
+    )
+    layout = builder.write(tmp_path / "layout")
+    path = tmp_path / "disk"
+    with orlop.open_store(tmp_path / "root", tmp_path / "run") as store:
+        stored = store.pull(f"oci:{layout.path}:{layout.tag}", tag="localhost/growing")
+        stored.disks(path, DiskOptions(fs="ext4", size=size))
+    os.truncate(path, 4 << 30)
+    lines, status = boot(Disks(root=Disk(path=path, kind="ext4", read_only=False)), GROW)
+    assert (lines, status) == ([b"8"], 0)
+    run("e2fsck", "-fn", path)
+    assert "Block count:              1048576\n" in run("dumpe2fs", "-h", path)
