@@ -137,7 +137,7 @@ def map_chunks(
         InvalidLayerError: The segments overlap, are not ascending, or leave the file.
         LimitExceededError: The file is too large for any table.
     """
-    extents = list(_checked(segments, size))
+    extents = list(checked_segments(segments, size))
     chunks = ChunkMap(_chunk_bits(extents, size, block_bits), size)
     for start, end in extents:
         if copy:
@@ -148,8 +148,12 @@ def map_chunks(
     return chunks
 
 
-def _checked(segments: Sequence[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each segment, those that touch as one."""
+def checked_segments(segments: Sequence[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each segment, those that touch as one.
+
+    Raises:
+        InvalidLayerError: The segments overlap, are not ascending, or leave the file.
+    """
     last_start = last_end = 0
     for start, length in segments:
         if start < last_end or length < 0 or start + length > size:

@@ -29,7 +29,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
+    from concurrent.futures import Future
 
 _Key = TypeVar("_Key")
 
@@ -119,19 +120,25 @@ def encode_configuration(codec: Codec) -> bytes:
 
 def iter_compressed(
     codec: Codec, pieces: Iterable[tuple[_Key, bytes]]
-) -> Iterator[tuple[_Key, bytes, bytes]]:
-    """Compress pieces in a few threads; each with its key and what came out, in their order."""
+) -> Generator[tuple[_Key, bytes, bytes]]:
+    """Compress pieces in a few threads; each with its key and what came out, in their order.
+
+    Empty pieces take their place in that order, and nothing comes out of them.
+    """
     with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting = deque(maxlen=_AHEAD + 1)  # type: ignore[var-annotated]
+        waiting: deque[tuple[_Key, bytes, Future[bytes] | None]] = deque()
         try:
             for key, data in pieces:
-                waiting.append((key, data, pool.submit(codec.compress, data)))
+                waiting.append((key, data, pool.submit(codec.compress, data) if data else None))
                 if len(waiting) > _AHEAD:
-                    key, data, future = waiting.popleft()
-                    yield key, data, future.result()
+                    yield _result(*waiting.popleft())
             while waiting:
-                key, data, future = waiting.popleft()
-                yield key, data, future.result()
+                yield _result(*waiting.popleft())
         finally:
             for _, _, future in waiting:
-                future.cancel()
+                if future is not None:
+                    future.cancel()
+
+
+def _result(key: _Key, data: bytes, future: Future[bytes] | None) -> tuple[_Key, bytes, bytes]:
+    return key, data, b"" if future is None else future.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError
@@ -41,6 +42,7 @@ class Contents:
         maps: The chunks of files with holes; those that are not holes lie from their start on.
         next: The block after the last one.
         shared: Bytes that were not written, since a file of equal content was before.
+        whole: Files that lie in blocks of their own to their end, since compressing was in vain.
 
     Args:
         output: Takes the blocks.
@@ -79,6 +81,7 @@ class Contents:
         self.starts: dict[Node, int] = {}
         self.extents: dict[Node, Extents] = {}
         self.maps: dict[Node, ChunkMap] = {}
+        self.whole: set[Node] = set()
         self.next = first
         self.shared = 0
 
@@ -91,6 +94,7 @@ class Contents:
             OSError: The output failed, or a source.
         """
         files = [node for node in nodes if node.mode & S_IFMT == S_IFREG and node.size]
+        self._require_room(files)
         if self._share:
             self._sizes.update(node.size for node in files)
         if self._codec is None:
@@ -101,6 +105,19 @@ class Contents:
         self._flush()
         for node, first in self._same.items():
             self._refer(node, first)
+
+    def _require_room(self, files: Iterable[Node]) -> None:
+        """Refuse what certainly cannot be addressed: contents of different sizes are not shared."""
+        if self._codec is not None:
+            return
+        sizes = (node.size >> self._bits for node in files if is_filled(node))
+        self._require_blocks(sum(set(sizes) if self._share else sizes))
+
+    def _require_blocks(self, count: int) -> None:
+        if self.next + count >= MAX_BLOCKS:
+            raise LimitExceededError(
+                "the contents take too many blocks", limit="MAX_BLOCKS", value=MAX_BLOCKS
+            )
 
     def _write_one(self, node: Node) -> None:
         """Write a file as it is."""
@@ -134,8 +151,10 @@ class Contents:
     def _refer(self, node: Node, first: Node) -> None:
         if first in self.extents:
             self.extents[node] = self.extents[first]
-        else:
-            self.starts[node] = self.starts[first]
+            return
+        self.starts[node] = self.starts[first]
+        if first in self.whole:
+            self.whole.add(node)
 
     def _write_chunks(self, node: Node) -> None:
         chunks = map_chunks(node.segments or (), node.size, node.offset, self._bits, copy=True)
@@ -148,6 +167,8 @@ class Contents:
 
     def _write_blocks(self, pieces: Iterable[bytes], size: int) -> None:
         """Write `size` bytes from the next block on, and zeros to the end of the last one."""
+        blocks = -(-size >> self._bits)
+        self._require_blocks(blocks)
         for piece in pieces:
             if len(piece) < _PIECE >> 4:
                 self._buffer += piece
@@ -157,11 +178,7 @@ class Contents:
                 self._flush()
                 self._output.write(piece)
         self._buffer += bytes(-size % (1 << self._bits))
-        self.next += -(-size >> self._bits)
-        if self.next >= MAX_BLOCKS:
-            raise LimitExceededError(
-                "the contents take too many blocks", limit="MAX_BLOCKS", value=MAX_BLOCKS
-            )
+        self.next += blocks
 
     def _flush(self) -> None:
         if self._buffer:
@@ -169,30 +186,42 @@ class Contents:
             self._buffer = bytearray()
 
     def _write_compressed(self, codec: Codec, files: Sequence[Node]) -> None:
-        for node, data, packed in iter_compressed(codec, self._cut(codec, files)):
-            extents = self.extents.get(node)
-            if extents is None:
-                extents = self.extents[node] = Extents()
-                self.starts[node] = self.next
-            count, blocks = (-(-len(each) >> self._bits) for each in (data, packed))
-            start = self.next
-            if blocks < count:
-                room = bytes(-len(packed) % (1 << self._bits))
-                self._write_blocks((room, packed), len(room) + len(packed))
-                extents.add_compressed(start, count, blocks)
-            else:
-                self._write_blocks((data,), len(data))
-                extents.add_stored(start, count)
-            if self._progress is not None:
-                self._progress(len(data))
+        with closing(iter_compressed(codec, self._cut(codec, files))) as pieces:
+            for node, data, packed in pieces:
+                if data:
+                    self._write_extent(node, data, packed)
+                else:
+                    self._write_one(node)
         for node in [node for node, extents in self.extents.items() if not extents.saved]:
-            del self.extents[node]  # its blocks are those of a file that is stored as it is
+            del self.extents[node]
+            self.whole.add(node)
+
+    def _write_extent(self, node: Node, data: bytes, packed: bytes) -> None:
+        extents = self.extents.get(node)
+        if extents is None:
+            extents = self.extents[node] = Extents()
+            self.starts[node] = self.next
+        count, blocks = (-(-len(each) >> self._bits) for each in (data, packed))
+        start = self.next
+        if blocks < count:
+            room = bytes(-len(packed) % (1 << self._bits))
+            self._write_blocks((room, packed), len(room) + len(packed))
+            extents.add_compressed(start, count, blocks)
+        else:
+            self._write_blocks((data,), len(data))
+            extents.add_stored(start, count)
+        if self._progress is not None:
+            self._progress(len(data))
 
     def _cut(self, codec: Codec, files: Iterable[Node]) -> Iterator[tuple[Node, bytes]]:
-        """The files that are worth it as pieces to compress; the others are written here."""
+        """The files as pieces to compress; those that are not worth it without any.
+
+        Nothing is written here: pieces of the files before wait to be written, and those of one
+        file that turns out to be stored as it is must lie together.
+        """
         for node in files:
             if node.size <= 1 << self._bits or not is_filled(node):
-                self._write_one(node)
+                yield node, b""
             elif self._sizes[node.size] > 1 and self._is_known(node, node.size):
                 if self._progress is not None:
                     self._progress(node.size)

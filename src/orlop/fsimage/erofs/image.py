@@ -15,20 +15,16 @@ from orlop.fsimage.erofs.compressed import CONFIGURED, LZ4_PADDED, encode_config
 from orlop.fsimage.erofs.contents import Contents
 from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.format import (
-    CHUNK_ENTRY_SIZE,
     INCOMPAT_CHUNKED_FILE,
-    NID_SHIFT,
-    NID_SIZE,
     SUPERBLOCK_OFFSET,
     SUPERBLOCK_SIZE,
 )
+from orlop.fsimage.erofs.image_plan import ImagePlan
 from orlop.fsimage.erofs.inodes import CHUNKS, COMPRESSED, INLINE, PLAIN, InodeWriter
-from orlop.fsimage.erofs.packing import Packer
-from orlop.fsimage.erofs.plan import Plan
 from orlop.fsimage.erofs.sign import encode_superblock, sign_superblock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from orlop.fsimage.erofs.compressed import Codec
     from orlop.fsimage.output import PatchableOutput, ReadContent
@@ -144,68 +140,6 @@ def _kernel(contents: Contents, codec: Codec | None, block_bits: int) -> Kernel:
     return max(needed)
 
 
-class ImagePlan(Plan):
-    """Where everything of a full image lies."""
-
-    def __init__(self, root: Node, *, block_bits: int, drop_foreign: bool) -> None:
-        # The first number is left free: some readers take 0 for no inode.
-        super().__init__(root, block_bits=block_bits, drop_foreign=drop_foreign, first=NID_SIZE)
-        self._contents: Contents | None = None
-
-    def check(self) -> None:
-        """Return if all inodes can be written, as far as that is known without their content.
-
-        Raises: As `place`.
-        """
-        for node in self.order:
-            self.measure(node)
-        self.starts.clear()
-        self._spilled = 0
-
-    def beside(self, node: Node) -> int:
-        """How many bytes at the end of a file that is stored as it is lie beside its inode."""
-        tail = node.size & self.block_size - 1
-        size = self.inode_size(node) + (len(self.xattrs(node)) if node.xattrs else 0)
-        return tail if size + tail <= self.block_size else 0
-
-    def regular(self, node: Node, size: int) -> tuple[int, bool]:
-        """As `measure`, for a regular file whose inode takes `size` bytes with its attributes."""
-        contents = self._contents
-        if not node.size or contents is None:
-            return size, False
-        if node in contents.maps:
-            table = CHUNK_ENTRY_SIZE * contents.maps[node].count
-        elif node in contents.extents:
-            table = contents.extents[node].size
-        else:
-            tail = self.beside(node)
-            return size + tail, bool(tail)
-        return size + -size % CHUNK_ENTRY_SIZE + table, False
-
-    def place_on(self, contents: Contents) -> None:
-        """Place the inodes behind the contents.
-
-        Raises:
-            LimitExceededError: Addresses do not fit in 32 bits.
-        """
-        self._contents = contents
-        self.base_block = contents.next
-        self.place()
-        self.finish()
-
-    def place(self) -> None:
-        """Give each inode its number, the root the first one, and packed close."""
-        packer = Packer(self.block_bits, self._first)
-        for node in self.order:
-            size, shares = self.measure(node)
-            self.nids[node] = packer.place(size, shares=shares) >> NID_SHIFT
-        self.meta_size = packer.end + (-packer.end & self.block_size - 1)
-
-    def numbered(self) -> Iterator[tuple[int, Node]]:
-        """Every inode once with its serial number, in the order that they lie."""
-        return enumerate(sorted(self.order, key=self.nids.__getitem__), 1)
-
-
 class _ImageWriter(InodeWriter):
     """Writes the inodes behind the contents, and the superblock."""
 
@@ -232,7 +166,7 @@ class _ImageWriter(InodeWriter):
             assert self._codec is not None, "nothing compressed it"
             extents = contents.extents[node]
             return COMPRESSED, size, extents.blocks, extents.encode(self._codec.algorithm)
-        tail = self._image.beside(node)
+        tail = 0 if node in contents.whole else self._image.beside(node)
         if not tail:
             return PLAIN, size, contents.starts[node], b""
         data = b"".join(iter_content(node, size - tail, size, self._read))

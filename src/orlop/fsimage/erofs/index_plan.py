@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from orlop.errors import InvalidImageError, LimitExceededError, UnsupportedError
+from orlop.errors import LimitExceededError, UnsupportedError
 from orlop.fsimage.erofs.chunks import ChunkMap, map_chunks
 from orlop.fsimage.erofs.devices import Slot, assign_bases
 from orlop.fsimage.erofs.format import (
@@ -96,8 +96,6 @@ class IndexPlan(Plan):
             return -size % CHUNK_ENTRY_SIZE + CHUNK_ENTRY_SIZE
         if not node.size:
             return 0
-        if node.size < 0:
-            raise InvalidImageError(f"a file of {node.size} bytes")
         segments = ((0, node.size),) if node.segments is None else node.segments
         stored = sum(length for _, length in segments)
         if not stored:

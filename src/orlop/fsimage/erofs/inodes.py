@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import struct
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import LimitExceededError
 from orlop.fsimage.erofs.dirents import encode_block
 from orlop.fsimage.erofs.format import (
     CHUNK_ENTRY_SIZE,
     COMPACT_INODE,
     EXTENDED,
     EXTENDED_INODE,
-    MAX_MAJOR,
-    MAX_MINOR,
     NID_SHIFT,
     TYPE_TO_FTYPE,
     XATTR_HEADER_SIZE,
     Layout,
 )
-from orlop.fsimage.names import named
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
@@ -93,10 +88,7 @@ class InodeWriter:
             gap = (nids[node] << NID_SHIFT) - self._flushed - len(buffer)
             if gap:
                 buffer += bytes(gap)
-            try:
-                buffer += self._inode(node, serial)
-            except struct.error as error:
-                raise named(_too_large(node), self._plan.root, node) from error
+            buffer += self._inode(node, serial)
             if len(buffer) > _FLUSH:
                 self._flush()
                 buffer = self._buffer
@@ -177,20 +169,4 @@ class InodeWriter:
 
 def _encode_device(rdev: int) -> int:
     major, minor = os.major(rdev), os.minor(rdev)
-    if major > MAX_MAJOR or minor > MAX_MINOR:
-        raise struct.error
     return minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
-
-
-def _too_large(node: Node) -> LimitExceededError:
-    """The error that says which number of an inode is out of the field that it goes in."""
-    limits = {
-        "MAX_OWNER": (max(node.uid, node.gid, key=abs), 0xFFFFFFFF),
-        "MAX_SIZE": (node.size, (1 << 63) - 1),
-        "MAX_MTIME": (node.mtime_ns // _NANOSECONDS, (1 << 63) - 1),
-        "MAX_DEVICE_NUMBER": (node.rdev, os.makedev(MAX_MAJOR, MAX_MINOR)),
-    }
-    for name, (value, limit) in limits.items():
-        if not -limit - 1 <= value <= limit or (value < 0 and name != "MAX_MTIME"):
-            return LimitExceededError(f"{value} is out of range", limit=name, value=limit)
-    return LimitExceededError("a number is out of range", limit="MAX_LINKS", value=0xFFFFFFFF)

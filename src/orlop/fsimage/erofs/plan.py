@@ -7,7 +7,7 @@ content put there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError, OrlopError
 from orlop.fsimage.erofs.dirents import split_names
@@ -16,15 +16,20 @@ from orlop.fsimage.erofs.format import (
     MAX_BLOCKS,
     NID_SHIFT,
     NID_SIZE,
+    TYPE_TO_FTYPE,
 )
+from orlop.fsimage.erofs.numbers import EARLIEST_NS, LATEST_NS, check_numbers
 from orlop.fsimage.erofs.xattrs import encode_xattrs
 from orlop.fsimage.names import check_names, check_target, named
-from orlop.tree.node import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orlop.tree.node import Node
+
+_KINDS: Final = frozenset(kind >> 12 for kind in TYPE_TO_FTYPE)
+_DEVICES: Final = frozenset({S_IFBLK, S_IFCHR})
 
 
 class Plan:
@@ -64,8 +69,8 @@ class Plan:
         """Bring the inodes into order and count their links.
 
         Raises:
-            InvalidImageError: A name cannot be in any filesystem.
-            LimitExceededError: A name is too long.
+            InvalidImageError: A name, a mode or a size cannot be in any filesystem.
+            LimitExceededError: A name is too long, or a number too large for an inode.
             ValueError: A directory is in the tree twice.
         """
         order, nids, links, parents = self.order, self.nids, self.links, self.parents
@@ -95,6 +100,21 @@ class Plan:
                 order.append(child)
             if subdirectories:
                 links[node] = 2 + subdirectories
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse numbers that no inode has room for, of all inodes before anything is written."""
+        for node in self.order:
+            if (
+                (node.uid | node.gid | node.size >> 31) >> 32
+                or not EARLIEST_NS <= node.mtime_ns <= LATEST_NS
+                or node.mode >> 12 not in _KINDS
+                or (node.rdev and node.mode & S_IFMT in _DEVICES)
+            ):
+                try:
+                    check_numbers(node)
+                except OrlopError as error:
+                    raise named(error, self.root, node)
 
     def numbered(self) -> Iterator[tuple[int, Node]]:
         """Every inode once with its serial number, in the order that they lie."""
