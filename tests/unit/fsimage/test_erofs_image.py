@@ -394,6 +394,7 @@ def test_files_that_cannot_be_compressed_lie_together():
         root.children[b"c%d" % number] = store.file(b"x" * 4096)
         root.children[b"d%d" % number] = store.file(NOISE[number : number + 70_001])
     image, written = make(root, store.read, codec=make_codec("lz4"))
+    check_image(reading(image))
     compare_contents(image, root, store)
     assert written.shared == len(NOISE) + 19 * 4096
 

@@ -6,7 +6,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidImageError
+from orlop.errors import InvalidImageError, UnsupportedError
 from orlop.fsimage.erofs.access import Metadata
 from orlop.fsimage.erofs.check_inode import InodeCheck
 from orlop.fsimage.erofs.directory import Directory
@@ -14,6 +14,7 @@ from orlop.fsimage.erofs.dirents import block_count, decode_block
 from orlop.fsimage.erofs.format import (
     COMPAT_SB_CHKSUM,
     DIRENT_SIZE,
+    INCOMPAT_COMPR_CFGS,
     SLOT_SIZE,
     SUPERBLOCK_OFFSET,
     SUPERBLOCK_SIZE,
@@ -22,6 +23,7 @@ from orlop.fsimage.erofs.format import (
 from orlop.fsimage.erofs.inode import Inode, read_inode
 from orlop.fsimage.erofs.regions import Regions, require, require_zeros
 from orlop.fsimage.erofs.superblock import read_superblock
+from orlop.fsimage.erofs.unpack import LZ4, ZSTD
 from orlop.tree.node import S_IFDIR
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from orlop.fsimage.erofs.dirents import Dirent
 
 _DIRECTORY: Final = TYPE_TO_FTYPE[S_IFDIR]
+_CONFIGURATIONS: Final = {LZ4: 14, ZSTD: 6}  # bytes that Linux wants to know of each
 _DEVT_SLOTOFF: Final = 88
 _RESERVED: Final = slice(108, SUPERBLOCK_SIZE)
 
@@ -41,8 +44,8 @@ def check_image(image: ReadAt, device_sizes: Sequence[int] = ()) -> None:
     Beyond what reading demands: the checksum is there and right; entries are in byte order, `.`
     and `..` lead where they should, types agree, links are counted right; every inode is reached,
     and their number is the one written; devices lie side by side and have all the blocks that they
-    are said to have; nothing overlaps; no tail crosses a block; what is reserved, padding or
-    belongs to nothing is zero; the image ends where it says.
+    are said to have; compressed content can be undone; nothing overlaps; no tail crosses a block;
+    what is reserved, padding or belongs to nothing is zero; the image ends where it says.
 
     Args:
         image: Reads the image.
@@ -50,7 +53,8 @@ def check_image(image: ReadAt, device_sizes: Sequence[int] = ()) -> None:
 
     Raises:
         InvalidImageError: At the first breach.
-        UnsupportedError: The image has features that cannot be checked, such as compression.
+        UnsupportedError: The image has features that cannot be checked, such as compression with
+            another algorithm than LZ4 and Zstandard, or with one that is not installed.
     """
     _Checker(image, device_sizes).check()
 
@@ -95,8 +99,23 @@ class _Checker:
             not self._image(superblock.size, 1) and bool(self._image(superblock.size - 1, 1)),
             f"the image does not end after {superblock.size} bytes", "superblock",
         )  # fmt: skip
-        end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE
+        end = self._check_configurations(SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE)
         self._regions.claim(SUPERBLOCK_OFFSET, end, "the superblock")
+
+    def _check_configurations(self, position: int) -> int:
+        """Check what the image says of algorithms; where that ends, which begins at `position`."""
+        superblock = self._superblock
+        if not superblock.incompat & INCOMPAT_COMPR_CFGS:
+            return position
+        for algorithm in range(superblock.algorithms.bit_length()):
+            if superblock.algorithms >> algorithm & 1:
+                size = int.from_bytes(self._meta(position, 2), "little")
+                needed = _CONFIGURATIONS.get(algorithm)
+                if needed is None:
+                    raise UnsupportedError(f"content compressed with the algorithm {algorithm}")
+                require(size >= needed, f"algorithm {algorithm} has {size} bytes", "superblock")
+                position += 2 + size
+        return position
 
     def _check_devices(self) -> None:
         slots = self._superblock.devices

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orlop.fsimage.erofs.access import iter_range
+from orlop.fsimage.erofs.clusters import read_cluster_index
 from orlop.fsimage.erofs.extents import chunk_table, iter_extents
 from orlop.fsimage.erofs.format import (
     CHUNK_ENTRY,
@@ -18,6 +19,7 @@ from orlop.fsimage.erofs.format import (
     Layout,
 )
 from orlop.fsimage.erofs.regions import require, require_zeros
+from orlop.fsimage.erofs.unpack import read_packed
 from orlop.fsimage.erofs.xattrs import decode_entries, decode_entry, decode_header
 from orlop.fsimage.names import MAX_TARGET
 from orlop.tree.node import S_IFBLK, S_IFCHR, S_IFREG
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.fsimage.erofs.access import Metadata
-    from orlop.fsimage.erofs.extents import Extent
+    from orlop.fsimage.erofs.addresses import Extent
     from orlop.fsimage.erofs.inode import Inode
     from orlop.fsimage.erofs.regions import Regions
     from orlop.fsimage.erofs.superblock import Superblock
+
+_RESERVED_BEFORE: Final = 4  # bytes of the header of an index
+_RESERVED_AFTER: Final = 8
 
 
 class InodeCheck:
@@ -60,7 +65,7 @@ class InodeCheck:
 
         Raises:
             InvalidImageError: It is not.
-            UnsupportedError: Its data is compressed.
+            UnsupportedError: Its data is compressed in a way that is not known here.
         """
         self._check_reserved(inode)
         require(inode.serial not in self._serials, "its serial number is taken", inode.nid)
@@ -92,6 +97,8 @@ class InodeCheck:
         if inode.layout == Layout.CHUNK_BASED:
             require(inode.type == S_IFREG, "only regular files have chunk tables", inode.nid)
             return self._check_chunks(inode)
+        if inode.layout in {Layout.COMPRESSED_FULL, Layout.COMPRESSED_COMPACT}:
+            return self._check_compressed(inode)
         end = inode.end
         for extent in self._extents(inode):
             require(
@@ -151,6 +158,25 @@ class InodeCheck:
             if extent.device == 0:
                 self._claim_blocks(inode, extent.offset, extent.size)
         return end
+
+    def _check_compressed(self, inode: Inode) -> int:
+        index = read_cluster_index(inode, self._superblock, self._meta)
+        require_zeros(self._meta, inode.end, index.header)
+        require_zeros(self._meta, index.header, index.header + _RESERVED_BEFORE)
+        require_zeros(self._meta, index.table - _RESERVED_AFTER, index.table)
+        blocks = 0
+        for extent in self._extents(inode):
+            size = extent.size if extent.packed is None else extent.packed.size
+            blocks += -(-size >> self._superblock.block_bits)
+            if extent.device:
+                continue
+            if extent.packed is None:
+                self._claim_blocks(inode, extent.offset, extent.size)
+            else:
+                self._regions.share(extent.offset, extent.offset + size)
+                read_packed(self._meta, extent)
+        require(inode.union == blocks, f"{inode.union} blocks are written, not {blocks}", inode.nid)
+        return index.end
 
     def _check_xattrs(self, inode: Inode) -> None:
         if not inode.xattr_size:

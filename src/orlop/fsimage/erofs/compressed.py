@@ -45,9 +45,6 @@ STORED, BEGINS, GOES_ON = 0, 1, 2
 _WORKERS: Final = 2
 _AHEAD: Final = 6
 
-LZ4_PADDED: Final = 0x1
-CONFIGURED: Final = 0x2
-
 
 class Codec(Protocol):
     """An algorithm that Linux can undo.

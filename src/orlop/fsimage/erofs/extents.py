@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidImageError, UnsupportedError
+from orlop.fsimage.erofs.addresses import Extent, resolve
+from orlop.fsimage.erofs.clusters import iter_clusters
 from orlop.fsimage.erofs.format import (
     CHUNK_BITS_MASK,
     CHUNK_ENTRY,
     CHUNK_ENTRY_SIZE,
     CHUNK_INDEXES,
     HOLE,
-    MAX_BLOCKS,
     Layout,
 )
 
@@ -29,28 +30,12 @@ _HOLE_ENTRY: Final = CHUNK_ENTRY.pack(0, 0, HOLE)
 _HOLE_BLOCK: Final = _MAP_ENTRY.pack(HOLE)
 
 
-class Extent(NamedTuple):
-    """A range of a file that lies in one piece.
-
-    Attributes:
-        start: Offset in the file.
-        size: Bytes.
-        device: 0 for the image, n for the n-th device, None for a hole.
-        offset: Offset in the device.
-    """
-
-    start: int
-    size: int
-    device: int | None
-    offset: int
-
-
 def iter_extents(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
     """The extents of an inode, ascending and without gaps; those that touch are joined.
 
     Raises:
         InvalidImageError: Data is said to lie where its device has none.
-        UnsupportedError: The data is compressed.
+        UnsupportedError: The data is compressed in a way that is not known here.
     """
     last: Extent | None = None
     for extent in _iter_pieces(inode, superblock, meta):
@@ -65,6 +50,8 @@ def iter_extents(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterat
 
 
 def _joins(last: Extent, extent: Extent) -> bool:
+    if last.packed is not None or extent.packed is not None:
+        return False
     return last.device == extent.device and (
         last.device is None or last.offset + last.size == extent.offset
     )
@@ -80,7 +67,7 @@ def _iter_pieces(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterat
     elif inode.layout == Layout.FLAT_PLAIN:
         yield resolve(superblock, inode, 0, inode.size, inode.union)
     else:
-        raise UnsupportedError(f"inode {inode.nid} is compressed ({inode.layout.name})")
+        yield from iter_clusters(inode, superblock, meta)
 
 
 def _iter_inline(inode: Inode, superblock: Superblock) -> Iterator[Extent]:
@@ -143,36 +130,3 @@ def _iter_table(
         else:
             for (block,) in _MAP_ENTRY.iter_unpack(piece):
                 yield 1, 0, block
-
-
-def resolve(
-    superblock: Superblock, inode: Inode, start: int, size: int, block: int, device: int = 0
-) -> Extent:
-    """The extent at an address: in a numbered device, or in the unified space for device 0.
-
-    Raises:
-        InvalidImageError: No device has all of the bytes.
-    """
-    blocks = -(-size >> superblock.block_bits)
-    if device > len(superblock.devices):
-        raise InvalidImageError(f"there is no device {device}", where=f"inode {inode.nid}")
-    if device:
-        # Older mkfs.erofs writes no size; then reading finds the end of the device.
-        capacity = superblock.devices[device - 1].blocks or MAX_BLOCKS
-    elif block < superblock.blocks:
-        capacity = superblock.blocks
-    else:
-        device, block, capacity = _unified(superblock, block)
-    if block + blocks > capacity:
-        raise InvalidImageError(
-            f"{blocks} blocks from block {block} of device {device}, which has {capacity}",
-            where=f"inode {inode.nid}",
-        )
-    return Extent(start, size, device, block << superblock.block_bits)
-
-
-def _unified(superblock: Superblock, block: int) -> tuple[int, int, int]:
-    for number, slot in enumerate(superblock.devices, 1):
-        if slot.base and slot.base <= block < slot.base + slot.blocks:
-            return number, block - slot.base, slot.blocks
-    return 0, block, superblock.blocks

@@ -78,12 +78,14 @@ COMPAT_SB_CHKSUM: Final = 0x1
 COMPAT_MTIME: Final = 0x2
 COMPAT_XATTR_FILTER: Final = 0x4
 
+INCOMPAT_LZ4_0PADDING: Final = 0x1
+INCOMPAT_COMPR_CFGS: Final = 0x2
 INCOMPAT_CHUNKED_FILE: Final = 0x4
 INCOMPAT_DEVICE_TABLE: Final = 0x8
 INCOMPAT_NAMES: Final = MappingProxyType(
     {
-        0x1: "LZ4_0PADDING",
-        0x2: "COMPR_CFGS",
+        INCOMPAT_LZ4_0PADDING: "LZ4_0PADDING",
+        INCOMPAT_COMPR_CFGS: "COMPR_CFGS",
         INCOMPAT_CHUNKED_FILE: "CHUNKED_FILE",
         INCOMPAT_DEVICE_TABLE: "DEVICE_TABLE",
         0x10: "ZTAILPACKING",
@@ -93,7 +95,7 @@ INCOMPAT_NAMES: Final = MappingProxyType(
         0x100: "METABOX",
     }
 )
-# Bits 0x1, 0x2, 0x10 and 0x20 change only compressed inodes, which are refused one by one.
+# Bits 0x10 and 0x20 change only compressed inodes, which are refused one by one.
 INCOMPAT_READABLE: Final = 0x3F
 
 DEVICE_SLOT: Final = Struct("<64sIIHH52x")

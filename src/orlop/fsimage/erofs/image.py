@@ -11,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop.fsimage.erofs.compressed import CONFIGURED, LZ4_PADDED, encode_configuration
+from orlop.fsimage.erofs.compressed import encode_configuration
 from orlop.fsimage.erofs.contents import Contents
 from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.format import (
     INCOMPAT_CHUNKED_FILE,
+    INCOMPAT_COMPR_CFGS,
+    INCOMPAT_LZ4_0PADDING,
     SUPERBLOCK_OFFSET,
     SUPERBLOCK_SIZE,
 )
@@ -178,7 +180,7 @@ class _ImageWriter(InodeWriter):
         if self._contents.maps:
             incompat |= INCOMPAT_CHUNKED_FILE
         if self._codec is not None:
-            incompat |= LZ4_PADDED | CONFIGURED
+            incompat |= INCOMPAT_LZ4_0PADDING | INCOMPAT_COMPR_CFGS
             algorithms = 1 << self._codec.algorithm
             configuration = encode_configuration(self._codec)
         head = bytearray(SUPERBLOCK_OFFSET)

@@ -9,13 +9,14 @@ from orlop.errors import InvalidImageError, LimitExceededError, UnsupportedError
 from orlop.fsimage.erofs.access import Metadata, ReadAt, iter_range
 from orlop.fsimage.erofs.copying import iter_zeros
 from orlop.fsimage.erofs.directory import Directory
-from orlop.fsimage.erofs.extents import Extent, iter_extents
+from orlop.fsimage.erofs.extents import iter_extents
 from orlop.fsimage.erofs.format import MAX_XATTR_AREA
 from orlop.fsimage.erofs.inode import Inode, read_inode
 from orlop.fsimage.erofs.lookup import lookup
 from orlop.fsimage.erofs.stream import ExtentReader
 from orlop.fsimage.erofs.superblock import read_superblock
 from orlop.fsimage.erofs.tree import MAX_ENTRIES, TreeBuilder, bounded_extents
+from orlop.fsimage.erofs.unpack import read_packed
 from orlop.fsimage.erofs.xattrs import decode_entries, decode_entry, decode_header
 from orlop.fsimage.names import MAX_TARGET
 from orlop.tree.node import NO_XATTRS, S_IFREG
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orlop.digest import Digest
+    from orlop.fsimage.erofs.addresses import Extent
     from orlop.fsimage.erofs.dirents import Dirent
     from orlop.tree.node import Node
 
@@ -31,7 +33,9 @@ _SHARED_ENTRY: Final = 4 + 255 + 0xFFFF
 
 
 class ErofsReader:
-    """An EROFS image, uncompressed, whose inodes, names and bytes can be read.
+    """An EROFS image whose inodes, names and bytes can be read.
+
+    Of compressed files it reads those with a full index, by LZ4 or Zstandard.
 
     Nothing that the image says is trusted: whatever leads outside it, or nowhere, is an
     `InvalidImageError` when it is met. What Linux does not need is left to `check_image`.
@@ -149,7 +153,7 @@ class ErofsReader:
 
         Raises:
             InvalidImageError: Data is said to lie where its device has none.
-            UnsupportedError: The data is compressed.
+            UnsupportedError: The data is compressed in a way that is not known here.
         """
         return iter_extents(inode, self.superblock, self._meta)
 
@@ -158,11 +162,13 @@ class ErofsReader:
 
         Raises:
             InvalidImageError: Data is said to lie where its device has none.
-            UnsupportedError: The data is compressed.
+            UnsupportedError: The data is compressed in a way that is not known here.
         """
         for extent in self.extents(inode):
             if extent.device is None:
                 yield from iter_zeros(extent.size)
+            elif extent.packed is not None:
+                yield read_packed(self._reads[extent.device], extent)
             else:
                 yield from iter_range(self._reads[extent.device], extent.offset, extent.size)
 
@@ -172,7 +178,8 @@ class ErofsReader:
         Raises:
             InvalidImageError: Data is said to lie where its device has none.
             LimitExceededError: The file is in more pieces than `MAX_EXTENTS`.
-            UnsupportedError: The data is compressed, or this is no regular file.
+            UnsupportedError: The data is compressed in a way that is not known here, or this is no
+                regular file.
         """
         if inode.type != S_IFREG:
             raise UnsupportedError(f"inode {inode.nid} is no regular file")
@@ -211,7 +218,8 @@ class ErofsReader:
             InvalidImageError: The image is broken, a directory is in the tree twice, or there are
                 other devices than `sources`.
             LimitExceededError: There are more names than `max_entries`.
-            UnsupportedError: A file is compressed, or cannot be pointed at and `adopt` is missing.
+            UnsupportedError: A file is compressed in a way that is not known here, or cannot be
+                pointed at and `adopt` is missing.
         """
         if len(sources) != len(self.superblock.devices):
             raise InvalidImageError(

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from orlop.fsimage.erofs.access import read_exactly
+from orlop.fsimage.erofs.unpack import read_packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from orlop.fsimage.erofs.access import ReadAt
-    from orlop.fsimage.erofs.extents import Extent
+    from orlop.fsimage.erofs.addresses import Extent
 
 
 class ExtentReader(io.RawIOBase):
@@ -32,6 +33,7 @@ class ExtentReader(io.RawIOBase):
         self._devices = devices
         self._size = extents[-1].start + extents[-1].size if extents else 0
         self._position = 0
+        self._last: tuple[int, bytes] | None = None  # start and content of a compressed extent
 
     def readable(self) -> bool:
         """True."""
@@ -63,7 +65,16 @@ class ExtentReader(io.RawIOBase):
         size = min(len(view), extent.size - skip)
         if extent.device is None:
             view[:size] = bytes(size)
+        elif extent.packed is not None:
+            view[:size] = self._unpacked(extent)[skip : skip + size]
         else:
             view[:size] = read_exactly(self._devices[extent.device], extent.offset + skip, size)
         self._position += size
         return size
+
+    def _unpacked(self, extent: Extent) -> bytes:
+        """The content of a compressed extent, of which the last one is kept."""
+        if self._last is None or self._last[0] != extent.start:
+            assert extent.device is not None
+            self._last = extent.start, read_packed(self._devices[extent.device], extent)
+        return self._last[1]

@@ -11,6 +11,7 @@ from orlop.fsimage.erofs.crc32c import checksum_size, superblock_checksum
 from orlop.fsimage.erofs.format import (
     COMPAT_SB_CHKSUM,
     DEVICE_SLOT,
+    INCOMPAT_COMPR_CFGS,
     INCOMPAT_DEVICE_TABLE,
     INCOMPAT_NAMES,
     INCOMPAT_READABLE,
@@ -58,6 +59,7 @@ class Superblock:
         volume_name: The image's name.
         compat: Features that readers may ignore.
         incompat: Features that readers must know.
+        algorithms: A bit for each algorithm that content may be compressed with.
         devices: The extra devices.
     """
 
@@ -72,6 +74,7 @@ class Superblock:
     volume_name: bytes
     compat: int
     incompat: int
+    algorithms: int
     devices: tuple[DeviceSlot, ...]
 
     @property
@@ -95,7 +98,7 @@ def read_superblock(read: ReadAt) -> Superblock:
     raw = read_exactly(read, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)
     (
         magic, checksum, compat, block_bits, _extra, root_nid, inodes, epoch, fixed_nsec, blocks,
-        meta_block, xattr_block, uuid, volume_name, incompat, _compression, devices, slots_at,
+        meta_block, xattr_block, uuid, volume_name, incompat, compression, devices, slots_at,
         directory_bits, *_rest,
     ) = SUPERBLOCK.unpack(raw)  # fmt: skip
     if magic != MAGIC:
@@ -120,6 +123,7 @@ def read_superblock(read: ReadAt) -> Superblock:
         volume_name=volume_name.rstrip(b"\0"),
         compat=compat,
         incompat=incompat,
+        algorithms=compression if incompat & INCOMPAT_COMPR_CFGS else 1,
         devices=_read_slots(
             read, devices if incompat & INCOMPAT_DEVICE_TABLE else 0, slots_at,
             blocks << block_bits,

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from orlop.digest import Digest
+    from orlop.fsimage.erofs.addresses import Extent
     from orlop.fsimage.erofs.dirents import Dirent
-    from orlop.fsimage.erofs.extents import Extent
     from orlop.fsimage.erofs.inode import Inode
     from orlop.tree.node import Node
 
@@ -156,7 +156,7 @@ def _device_of(stored: Sequence[Extent]) -> int:
     """The extra device in which the extents lie one after another, 0 if there is none."""
     device, offset = stored[0].device, stored[0].offset
     for extent in stored:
-        if extent.device != device or extent.offset != offset:
+        if extent.device != device or extent.offset != offset or extent.packed is not None:
             return 0
         offset += extent.size
     return device or 0
