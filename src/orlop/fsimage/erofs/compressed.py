@@ -105,6 +105,11 @@ class Extents:
         """Bytes of header and index."""
         return HEADER.size + len(self._entries)
 
+    @property
+    def count(self) -> int:
+        """How many blocks of the file it has so far."""
+        return len(self._entries) // ENTRY_SIZE
+
     def encode(self, algorithm: int) -> bytes:
         """Header and index."""
         return HEADER.pack(0, BIG_PCLUSTERS, algorithm, 0) + self._entries

@@ -42,7 +42,6 @@ class Contents:
         maps: The chunks of files with holes; those that are not holes lie from their start on.
         next: The block after the last one.
         shared: Bytes that were not written, since a file of equal content was before.
-        whole: Files that lie in blocks of their own to their end, since compressing was in vain.
 
     Args:
         output: Takes the blocks.
@@ -81,7 +80,6 @@ class Contents:
         self.starts: dict[Node, int] = {}
         self.extents: dict[Node, Extents] = {}
         self.maps: dict[Node, ChunkMap] = {}
-        self.whole: set[Node] = set()
         self.next = first
         self.shared = 0
 
@@ -151,10 +149,8 @@ class Contents:
     def _refer(self, node: Node, first: Node) -> None:
         if first in self.extents:
             self.extents[node] = self.extents[first]
-            return
-        self.starts[node] = self.starts[first]
-        if first in self.whole:
-            self.whole.add(node)
+        else:
+            self.starts[node] = self.starts[first]
 
     def _write_chunks(self, node: Node) -> None:
         chunks = map_chunks(node.segments or (), node.size, node.offset, self._bits, copy=True)
@@ -193,8 +189,7 @@ class Contents:
                 else:
                     self._write_one(node)
         for node in [node for node, extents in self.extents.items() if not extents.saved]:
-            del self.extents[node]
-            self.whole.add(node)
+            del self.extents[node]  # its blocks are those of a file that is stored as it is
 
     def _write_extent(self, node: Node, data: bytes, packed: bytes) -> None:
         extents = self.extents.get(node)
@@ -208,7 +203,10 @@ class Contents:
             self._write_blocks((room, packed), len(room) + len(packed))
             extents.add_compressed(start, count, blocks)
         else:
-            self._write_blocks((data,), len(data))
+            end = len(data)
+            if not extents.saved and extents.count + count << self._bits >= node.size:
+                end -= self._beside(node)  # compressing was in vain
+            self._write_blocks((data[:end],), end)
             extents.add_stored(start, count)
         if self._progress is not None:
             self._progress(len(data))
@@ -222,7 +220,9 @@ class Contents:
         for node in files:
             if node.size <= 1 << self._bits or not is_filled(node):
                 yield node, b""
-            elif self._sizes[node.size] > 1 and self._is_known(node, node.size):
+            elif self._sizes[node.size] > 1 and self._is_known(
+                node, node.size - self._beside(node)
+            ):
                 if self._progress is not None:
                     self._progress(node.size)
             else:

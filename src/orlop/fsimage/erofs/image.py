@@ -168,7 +168,7 @@ class _ImageWriter(InodeWriter):
             assert self._codec is not None, "nothing compressed it"
             extents = contents.extents[node]
             return COMPRESSED, size, extents.blocks, extents.encode(self._codec.algorithm)
-        tail = 0 if node in contents.whole else self._image.beside(node)
+        tail = self._image.beside(node)
         if not tail:
             return PLAIN, size, contents.starts[node], b""
         data = b"".join(iter_content(node, size - tail, size, self._read))

@@ -92,7 +92,7 @@ class ImagePlan(Plan):
         elif node in contents.extents:
             table = contents.extents[node].size
         else:
-            tail = 0 if node in contents.whole else self.beside(node)
+            tail = self.beside(node)
             return size + tail, bool(tail)
         return size + -size % CHUNK_ENTRY_SIZE + table, False
 
