@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import struct
 
 from hypothesis import strategies as st
 from tests.support import random_trees
 
 from orlop.fsimage.erofs import ErofsReader, write_image
+from orlop.fsimage.erofs.crc32c import checksum_size, superblock_checksum
 from orlop.testing.trees import Bytes, content
 from orlop.tree import directory, walk
 
@@ -43,6 +45,15 @@ def make(root, read, **options):
 def reading(image):
     """Reads bytes at an offset."""
     return lambda offset, size: image[offset : offset + size]
+
+
+def sealed(image):
+    """The image with a checksum that is right."""
+    image = bytearray(image)
+    size = checksum_size(1 << (image[1036] if 9 <= image[1036] <= 16 else 9))
+    if len(image) >= 1024 + size:
+        struct.pack_into("<I", image, 1028, superblock_checksum(bytes(image[1024 : 1024 + size])))
+    return bytes(image)
 
 
 def without_holes(root):

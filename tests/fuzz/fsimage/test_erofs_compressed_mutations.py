@@ -1,12 +1,10 @@
 import random
-import struct
 
 import pytest
-from tests.support.erofs_images import compare_contents, make, reading
+from tests.support.erofs_images import compare_contents, make, reading, sealed
 
 from orlop.errors import OrlopError
 from orlop.fsimage.erofs import ErofsReader, check_image, make_codec
-from orlop.fsimage.erofs.crc32c import checksum_size, superblock_checksum
 from orlop.fsimage.erofs.format import Layout
 from orlop.testing.trees import Bytes
 from orlop.tree import directory, walk
@@ -26,13 +24,6 @@ def small(name, block_bits):
     image, _ = make(root, store.read, codec=make_codec(name, extent=16_384), block_bits=block_bits)
     compare_contents(image, root, store)
     return image, root, store
-
-
-def sealed(image):
-    size = checksum_size(1 << (image[1036] if 9 <= image[1036] <= 16 else 9))
-    if len(image) >= 1024 + size:
-        struct.pack_into("<I", image, 1028, superblock_checksum(bytes(image[1024 : 1024 + size])))
-    return bytes(image)
 
 
 def use(image, root):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.erofs_images import UUID, compare_contents, make, reading, trees
+from tests.support.erofs_images import UUID, compare_contents, make, reading, sealed, trees
 
 from orlop.digest import Digest
+from orlop.errors import OrlopError
 from orlop.fsimage.erofs import ErofsReader, check_image, make_codec
 from orlop.testing.trees import Bytes, content
 from orlop.tree import Node, directory, walk
@@ -103,9 +104,12 @@ def test_images_are_about_as_small_as_those_of_mkfs(tmp_path, moderate, name, ex
 
 @pytest.mark.parametrize(
     "flags",
-    [["-Elegacy-compress"], ["-Elegacy-compress", "-C65536"], ["-Elegacy-compress", "-zlz4hc,9"]],
-)
-def test_full_indexes_of_mkfs_are_read(tmp_path, moderate, flags):
+    [
+        [], ["-C65536"], ["-C16384", "-zlz4hc,9"], ["-Elegacy-compress"],
+        ["-Elegacy-compress", "-C65536"], ["-Elegacy-compress", "-zlz4hc,9"],
+    ],
+)  # fmt: skip
+def test_compressed_images_of_mkfs_are_read(tmp_path, moderate, flags):
     top, root, store = moderate
     run("mkfs.erofs", "--quiet", "-zlz4", *flags, tmp_path / "image", top)
     image = (tmp_path / "image").read_bytes()
@@ -128,3 +132,29 @@ def test_dump_shows_the_superblock(tmp_path, moderate, name):
     assert UUID[:4].hex().encode() in shown
     assert b"big_pcluster" in shown or name is None
     run("fsck.erofs", tmp_path / "image")
+
+
+@pytest.mark.parametrize("flags", [[], ["-C65536"], ["-Elegacy-compress"]])
+def test_mutated_images_of_mkfs_are_read_or_refused(tmp_path, flags):
+    top = tmp_path / "top"
+    top.mkdir()
+    source = random.Random(7)
+    (top / "text").write_bytes(b"".join(b"%d of many\n" % number**2 for number in range(9000)))
+    (top / "mixed").write_bytes((source.randbytes(9000) + bytes(90_000)) * 3)
+    run("mkfs.erofs", "--quiet", "-zlz4", *flags, tmp_path / "image", top)
+    image = (tmp_path / "image").read_bytes()
+    inodes = [ErofsReader(reading(image)).lookup(name) for name in (b"text", b"mixed")]
+    refused = 0
+    for _ in range(1500):
+        mutant = bytearray(image)
+        inode = source.choice(inodes)
+        for _ in range(source.choice([1, 1, 3])):
+            offset = inode.start + source.randrange(200)
+            mutant[offset] = source.choice([0, 0xFF, mutant[offset] ^ 1 << source.randrange(8)])
+        reader = ErofsReader(reading(sealed(mutant)))
+        try:
+            for piece in reader.iter_data(reader.inode(inode.nid)):
+                assert len(piece) <= 12 << 20
+        except OrlopError:
+            refused += 1
+    assert refused > 100

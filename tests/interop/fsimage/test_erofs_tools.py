@@ -7,6 +7,7 @@ import pytest
 from orlop.digest import Digest
 from orlop.errors import UnsupportedError
 from orlop.fsimage.erofs import Device, ErofsReader, check_image, write_index
+from orlop.fsimage.erofs.format import Layout
 from orlop.testing.trees import Bytes, everything
 from orlop.tree import walk
 
@@ -151,10 +152,19 @@ def test_images_of_mkfs_with_a_device_are_read(tmp_path, made, opened):
     compare(ErofsReader(opened(tmp_path / "image"), [opened(blob)]), made)
 
 
-def test_compressed_files_are_refused_by_name(tmp_path, made, opened):
+def test_compressed_files_are_read(tmp_path, made, opened):
     (made / "zeros").write_bytes(bytes(200_000))
+    (made / "text").write_bytes(b"".join(b"%d of many\n" % number**2 for number in range(30_000)))
     run("mkfs.erofs", "-zlz4", tmp_path / "image", made)
     reader = ErofsReader(opened(tmp_path / "image"))
+    assert reader.lookup(b"zeros").layout == Layout.COMPRESSED_COMPACT
+    compare(reader, made)
+
+
+def test_ends_of_compressed_files_beside_inodes_are_refused_by_name(tmp_path, made, opened):
+    (made / "text").write_bytes(b"".join(b"%d of many\n" % number**2 for number in range(30_000)))
+    run("mkfs.erofs", "-zlz4", "-Eztailpacking", tmp_path / "image", made)
+    reader = ErofsReader(opened(tmp_path / "image"))
     assert b"".join(reader.iter_data(reader.lookup(b"short"))) == b"short"
-    with pytest.raises(UnsupportedError, match="COMPRESSED_COMPACT"):
-        reader.open(reader.lookup(b"zeros"))
+    with pytest.raises(UnsupportedError, match="compressed in an unknown way"):
+        reader.open(reader.lookup(b"text"))

@@ -179,9 +179,12 @@ def test_an_inode_format_that_is_unknown(image):
     image.refuses("unknown format", UnsupportedError)
 
 
-def test_compression_is_refused_by_name(image):
-    image.patch(image.inode(b"file").start, "<H", 3 << 1)
-    image.refuses("COMPRESSED_COMPACT", UnsupportedError)
+@pytest.mark.parametrize("layout", [1, 3])
+@pytest.mark.parametrize("name", [b"link", b"dir"])
+def test_compression_of_what_is_no_file_is_refused_by_name(image, layout, name):
+    inode = image.inode(name)
+    image.patch(inode.start, "<H", layout << 1 | (inode.xattr_start - inode.start == 64))
+    image.refuses("compressed, and no regular file", UnsupportedError)
 
 
 def test_wrong_link_counts(image):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orlop.fsimage.erofs.access import iter_range
-from orlop.fsimage.erofs.clusters import read_cluster_index
+from orlop.fsimage.erofs.clusters import HEADER_USED, read_cluster_index
 from orlop.fsimage.erofs.extents import chunk_table, iter_extents
 from orlop.fsimage.erofs.format import (
     CHUNK_ENTRY,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from orlop.fsimage.erofs.superblock import Superblock
 
 _RESERVED_BEFORE: Final = 4  # bytes of the header of an index
-_RESERVED_AFTER: Final = 8
 
 
 class InodeCheck:
@@ -163,7 +162,7 @@ class InodeCheck:
         index = read_cluster_index(inode, self._superblock, self._meta)
         require_zeros(self._meta, inode.end, index.header)
         require_zeros(self._meta, index.header, index.header + _RESERVED_BEFORE)
-        require_zeros(self._meta, index.table - _RESERVED_AFTER, index.table)
+        require_zeros(self._meta, index.header + HEADER_USED, index.table)
         blocks = 0
         for extent in self._extents(inode):
             size = extent.size if extent.packed is None else extent.packed.size

@@ -1,8 +1,9 @@
 """Where compressed content lies: the index of an inode, read and verified. See `compressed`.
 
 Other writers let extents begin inside a block of the file, `clusterofs` bytes after its start, and
-end the index with an extent that begins where the file ends. They have a second kind of extents
-with an algorithm of its own, 3, and leave out `delta` where a chain of smaller steps leads back.
+end the index with an extent that begins where the file ends; see also `compacted`. They have a
+second kind of extents with an algorithm of its own, 3, and leave out `delta` where a chain of
+smaller steps leads back.
 
 Spec: Linux, fs/erofs/erofs_fs.h, `struct z_erofs_map_header` and `z_erofs_lcluster_index`.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orlop.errors import InvalidImageError, LimitExceededError, UnsupportedError
 from orlop.fsimage.erofs.addresses import Extent, Packed, resolve
+from orlop.fsimage.erofs.compacted import Packs, divide, iter_entries
 from orlop.fsimage.erofs.compressed import (
     BIG_PCLUSTERS,
     BLOCK_COUNT,
@@ -39,10 +41,13 @@ MAX_PACKED: Final = 1 << 20
 """Bytes of the blocks that one compressed extent takes; Linux reads no longer ones."""
 _BEGINS_OTHER: Final = 3
 _BIG_OTHER: Final = 0x4
-_COMPACTED: Final = 0x1  # means nothing in a full index
-_KNOWN: Final = _COMPACTED | BIG_PCLUSTERS | _BIG_OTHER
+_LARGE_PACKS: Final = 0x1  # of a compacted index
+_KNOWN: Final = _LARGE_PACKS | BIG_PCLUSTERS | _BIG_OTHER
 _HEADED: Final = INCOMPAT_COMPR_CFGS | 0x30  # features without which there is no header
 _KIND: Final = 0x3
+_COMPACTED_BITS: Final = 12
+HEADER_USED: Final = 8
+_ZEROS: Final = bytes(HEADER.size - HEADER_USED)
 _PIECE: Final = 1 << 13
 
 
@@ -55,6 +60,7 @@ class ClusterIndex(NamedTuple):
         end: Where they end, in bytes.
         algorithms: Of extents of the first and of the second kind.
         big: Of either kind, whether its extents may take more than one block.
+        packs: How the entries are compacted, None if they are not.
     """
 
     header: int
@@ -62,6 +68,7 @@ class ClusterIndex(NamedTuple):
     end: int
     algorithms: tuple[int, int]
     big: tuple[bool, bool]
+    packs: Packs | None
 
 
 class _Head(NamedTuple):
@@ -79,20 +86,27 @@ def read_cluster_index(inode: Inode, superblock: Superblock, meta: Metadata) -> 
         UnsupportedError: The inode is compressed in a way that is not known here.
     """
     where = f"inode {inode.nid}"
-    if inode.layout != Layout.COMPRESSED_FULL or inode.type != S_IFREG:
-        raise UnsupportedError(f"{where} is compressed ({inode.layout.name})")
+    if inode.type != S_IFREG:
+        raise UnsupportedError(f"{where} is compressed, and no regular file")
+    compacted = inode.layout == Layout.COMPRESSED_COMPACT
     header = inode.end + -inode.end % ENTRY_SIZE
-    table = header + HEADER.size
-    end = table + ENTRY_SIZE * -(-inode.size >> superblock.block_bits)
-    if end > superblock.size:
-        raise InvalidImageError("the index of extents leaves the image", where=where)
     advise = algorithms = bits = 0
-    if superblock.incompat & _HEADED:
-        _, advise, algorithms, bits = HEADER.unpack(meta(header, HEADER.size))
+    if compacted or superblock.incompat & _HEADED:
+        _, advise, algorithms, bits = HEADER.unpack(meta(header, HEADER_USED) + _ZEROS)
     if advise & ~_KNOWN or bits:
         raise UnsupportedError(f"{where} is compressed in an unknown way ({advise:#x}, {bits:#x})")
+    if compacted and superblock.block_bits != _COMPACTED_BITS:
+        raise UnsupportedError(f"{where} has a compacted index of small blocks")
     big = bool(advise & BIG_PCLUSTERS), bool(advise & _BIG_OTHER)
-    return ClusterIndex(header, table, end, (algorithms & 15, algorithms >> 4), big)
+    if compacted and any(big) and not all(big[: 1 + bool(algorithms >> 4)]):
+        raise UnsupportedError(f"{where} is compressed in an unknown way ({advise:#x})")
+    count = -(-inode.size >> superblock.block_bits)
+    table = header + (HEADER_USED if compacted else HEADER.size)
+    packs = divide(table, count, large=bool(advise & _LARGE_PACKS)) if compacted else None
+    end = table + (ENTRY_SIZE * count if packs is None else packs.size)
+    if end > superblock.size:
+        raise InvalidImageError("the index of extents leaves the image", where=where)
+    return ClusterIndex(header, table, end, (algorithms & 15, algorithms >> 4), big, packs)
 
 
 def iter_clusters(inode: Inode, superblock: Superblock, meta: Metadata) -> Iterator[Extent]:
@@ -138,7 +152,10 @@ class _Clusters:
         yield self._extent(head, size, blocks)
 
     def _entries(self, meta: Metadata) -> Iterator[tuple[int, int, int]]:
-        start, end = self._index.table, self._index.end
+        start, end, packs = self._index.table, self._index.end, self._index.packs
+        if packs is not None:
+            yield from iter_entries(meta, start, packs, big=self._index.big[0])
+            return
         for offset in range(start, end, _PIECE):
             yield from ENTRY.iter_unpack(meta(offset, min(_PIECE, end - offset)))
 

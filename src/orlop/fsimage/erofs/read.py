@@ -35,7 +35,7 @@ _SHARED_ENTRY: Final = 4 + 255 + 0xFFFF
 class ErofsReader:
     """An EROFS image whose inodes, names and bytes can be read.
 
-    Of compressed files it reads those with a full index, by LZ4 or Zstandard.
+    Compressed files are read whose extents lie in blocks of their own, by LZ4 or Zstandard.
 
     Nothing that the image says is trusted: whatever leads outside it, or nowhere, is an
     `InvalidImageError` when it is met. What Linux does not need is left to `check_image`.
