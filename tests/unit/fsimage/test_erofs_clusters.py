@@ -199,21 +199,31 @@ def test_content_that_cannot_be_undone_is_refused(name):
 def test_content_has_the_length_of_its_extent(algorithm, change):
     codec = make_codec("lz4" if algorithm == LZ4 else "zstd")
     data = codec.compress(TEXT).rjust(4096, b"\0")
-    packed = Packed(4096, algorithm, padded=True)
+    packed = Packed(4096, algorithm, padding=4095)
     assert read_packed(reading(data), Extent(0, len(TEXT), 0, 0, packed)) == TEXT
     with pytest.raises(InvalidImageError, match="broken"):
         read_packed(reading(data), Extent(0, len(TEXT) + change, 0, 0, packed))
 
 
+@pytest.mark.parametrize("algorithm", [LZ4, ZSTD])
+def test_blocks_that_are_not_needed_are_refused(algorithm):
+    """Linux wants the first block to have something in it that is not zero."""
+    codec = make_codec("lz4" if algorithm == LZ4 else "zstd")
+    data = codec.compress(TEXT).rjust(8192, b"\0")
+    packed = Packed(8192, algorithm, padding=4095)
+    with pytest.raises(InvalidImageError, match="more blocks than it needs"):
+        read_packed(reading(data), Extent(0, len(TEXT), 0, 0, packed))
+
+
 def test_a_bomb_is_not_let_off():
     data = make_codec("zstd").compress(bytes(1 << 20)).rjust(1 << 16, b"\0")
     with pytest.raises(InvalidImageError, match="frame does not end"):
-        read_packed(reading(data), Extent(0, 8192, 0, 0, Packed(1 << 16, ZSTD, padded=True)))
+        read_packed(reading(data), Extent(0, 8192, 0, 0, Packed(1 << 16, ZSTD, padding=1 << 16)))
 
 
 def test_what_lies_behind_a_frame_is_refused():
     data = make_codec("zstd").compress(b"z" * 8192) + b"more"
-    packed = Packed(len(data), ZSTD, padded=True)
+    packed = Packed(len(data), ZSTD, padding=4095)
     with pytest.raises(InvalidImageError, match="frame does not end"):
         read_packed(reading(data), Extent(0, 8192, 0, 0, packed))
 
@@ -225,7 +235,7 @@ def test_blocks_of_lz4_that_are_padded_at_their_end():
         words = [source.randbytes(source.randrange(1, 9)) for _ in range(5)]
         content = b"".join(source.choice(words) for _ in range(source.randrange(1, 600)))
         data = Lz4(extent=8192, level=0).compress(content).ljust(8192, b"\0")
-        packed = Packed(len(data), LZ4, padded=False)
+        packed = Packed(len(data), LZ4, padding=0)
         for size in {len(content), source.randrange(1, len(content) + 1)}:
             extent = Extent(0, size, 0, 0, packed)
             assert read_packed(reading(data), extent) == content[:size]
@@ -241,7 +251,7 @@ def test_blocks_of_lz4_that_are_padded_at_their_end():
 )
 def test_blocks_of_lz4_without_an_end_are_refused(data, text):
     with pytest.raises(InvalidImageError, match=text):
-        read_packed(reading(data), Extent(0, 9000, 0, 0, Packed(len(data), LZ4, padded=False)))
+        read_packed(reading(data), Extent(0, 9000, 0, 0, Packed(len(data), LZ4, padding=0)))
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch):

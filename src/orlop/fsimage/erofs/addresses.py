@@ -18,12 +18,13 @@ class Packed(NamedTuple):
     Attributes:
         size: Bytes of the blocks that it takes.
         algorithm: Its number in images.
-        padded: Whether what is left of its blocks comes before it, and not behind.
+        padding: How many zeros come before it at most; 0 where what is left of its blocks is
+            behind it.
     """
 
     size: int
     algorithm: int
-    padded: bool
+    padding: int
 
 
 class Extent(NamedTuple):

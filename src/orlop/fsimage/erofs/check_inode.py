@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.fsimage.erofs.access import Metadata
-    from orlop.fsimage.erofs.addresses import Extent
+    from orlop.fsimage.erofs.addresses import Extent, Packed
     from orlop.fsimage.erofs.inode import Inode
     from orlop.fsimage.erofs.regions import Regions
     from orlop.fsimage.erofs.superblock import Superblock
@@ -58,6 +58,7 @@ class InodeCheck:
         self._sizes = device_sizes
         self._regions = regions
         self._serials: set[int] = set()
+        self._undone: set[tuple[int, int, Packed | None]] = set()
 
     def check(self, inode: Inode) -> None:
         """Return if the inode and what belongs to it is sound, and claim where it lies.
@@ -173,9 +174,16 @@ class InodeCheck:
                 self._claim_blocks(inode, extent.offset, extent.size)
             else:
                 self._regions.share(extent.offset, extent.offset + size)
-                read_packed(self._meta, extent)
+                self._undo(extent)
         require(inode.union == blocks, f"{inode.union} blocks are written, not {blocks}", inode.nid)
         return index.end
+
+    def _undo(self, extent: Extent) -> None:
+        """Undo a compressed extent, once for all files that share it."""
+        key = extent.offset, extent.size, extent.packed
+        if key not in self._undone:
+            read_packed(self._meta, extent)
+            self._undone.add(key)
 
     def _check_xattrs(self, inode: Inode) -> None:
         if not inode.xattr_size:

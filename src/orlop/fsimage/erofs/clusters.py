@@ -187,7 +187,8 @@ class _Clusters:
             )
         padded = algorithm != LZ4 or bool(superblock.incompat & INCOMPAT_LZ4_0PADDING)
         place = resolve(superblock, self._inode, head.start, packed, head.block)
-        return place._replace(size=size, packed=Packed(packed, algorithm, padded))
+        padding = superblock.block_size - 1 if padded else 0
+        return place._replace(size=size, packed=Packed(packed, algorithm, padding))
 
     def _require(self, condition: object, message: str) -> None:
         if not condition:

@@ -7,11 +7,12 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import LimitExceededError
+from orlop.errors import LimitExceededError, OrlopError
 from orlop.fsimage.erofs.chunks import ChunkMap, map_chunks
 from orlop.fsimage.erofs.compressed import Extents, iter_compressed
 from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.format import MAX_BLOCKS
+from orlop.fsimage.names import named
 from orlop.tree.node import S_IFMT, S_IFREG
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Contents:
     Args:
         output: Takes the blocks.
         read: Gives the contents.
+        root: The tree that errors tell paths of.
         block_bits: log2 of the block size.
         first: The first block.
         beside: Says how many bytes at the end of a file lie beside its inode.
@@ -59,6 +61,7 @@ class Contents:
         output: Output,
         read: ReadContent,
         *,
+        root: Node,
         block_bits: int,
         first: int,
         beside: Callable[[Node], int],
@@ -68,6 +71,7 @@ class Contents:
     ) -> None:
         self._output = output
         self._read = read
+        self._root = root
         self._bits = block_bits
         self._beside = beside
         self._codec = codec
@@ -125,19 +129,23 @@ class Contents:
         end = node.size - self._beside(node)
         if end and (self._sizes[node.size] < 2 or not self._is_known(node, end)):
             self.starts[node] = self.next
-            self._write_blocks(self._pieces(node, 0, end), end)
+            self._write_blocks(self.pieces(node, 0, end), end)
         elif not end:
             self.starts[node] = 0
         if self._progress is not None:
             self._progress(node.size)
 
-    def _pieces(self, node: Node, start: int, end: int) -> Iterator[bytes]:
-        return iter_content(node, start, end, self._read)
+    def pieces(self, node: Node, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a file from `start` to `end`."""
+        try:
+            yield from iter_content(node, start, end, self._read)
+        except OrlopError as error:
+            raise named(error, self._root, node)
 
     def _is_known(self, node: Node, end: int) -> bool:
         """Whether a file of the same content has been written, whose blocks this one has then."""
         content = hashlib.sha256()
-        for piece in self._pieces(node, 0, node.size):
+        for piece in self.pieces(node, 0, node.size):
             content.update(piece)
         first = self._known.setdefault((content.digest(), end), node)
         if first is node:
@@ -157,7 +165,7 @@ class Contents:
         self.maps[node] = chunks
         self.starts[node] = self.next
         for start, end in chunks.copied_ranges(node.size):
-            self._write_blocks(self._pieces(node, start, end), end - start)
+            self._write_blocks(self.pieces(node, start, end), end - start)
         if self._progress is not None:
             self._progress(node.size)
 
@@ -228,4 +236,4 @@ class Contents:
             else:
                 for start in range(0, node.size, codec.extent):
                     end = min(start + codec.extent, node.size)
-                    yield node, b"".join(self._pieces(node, start, end))
+                    yield node, b"".join(self.pieces(node, start, end))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop.fsimage.erofs.compressed import encode_configuration
 from orlop.fsimage.erofs.contents import Contents
-from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.format import (
     INCOMPAT_CHUNKED_FILE,
     INCOMPAT_COMPR_CFGS,
@@ -114,12 +113,12 @@ def write_image(
     first = -(-head >> block_bits)
     output.skip(first << block_bits)
     contents = Contents(
-        output, read, block_bits=block_bits, first=first, beside=plan.beside, codec=codec,
-        share=share, progress=progress,
+        output, read, root=root, block_bits=block_bits, first=first, beside=plan.beside,
+        codec=codec, share=share, progress=progress,
     )  # fmt: skip
     contents.write(plan.order)
     plan.place_on(contents)
-    writer = _ImageWriter(plan, output, contents, read, codec)
+    writer = _ImageWriter(plan, output, contents, codec)
     writer.write_all()
     output.write_at(0, writer.head(uuid))
     return WrittenErofs(
@@ -150,13 +149,11 @@ class _ImageWriter(InodeWriter):
         plan: ImagePlan,
         output: PatchableOutput,
         contents: Contents,
-        read: ReadContent,
         codec: Codec | None,
     ) -> None:
         super().__init__(plan, output)
         self._image = plan
         self._contents = contents
-        self._read = read
         self._codec = codec
 
     def regular(self, node: Node) -> tuple[int, int, int, bytes]:
@@ -171,7 +168,7 @@ class _ImageWriter(InodeWriter):
         tail = self._image.beside(node)
         if not tail:
             return PLAIN, size, contents.starts[node], b""
-        data = b"".join(iter_content(node, size - tail, size, self._read))
+        data = b"".join(contents.pieces(node, size - tail, size))
         return INLINE, size, contents.starts[node], data
 
     def head(self, uuid: bytes) -> bytes:

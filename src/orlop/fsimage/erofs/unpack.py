@@ -34,11 +34,13 @@ def read_packed(read: ReadAt, extent: Extent) -> bytes:
     packed = extent.packed
     assert packed is not None, "it lies there as it is"
     data = read_exactly(read, extent.offset, packed.size)
-    if packed.padded:
+    if packed.padding:
         data = data.lstrip(b"\0")
+        if len(data) < packed.size - packed.padding:
+            raise _broken(extent, "it takes more blocks than it needs")
     unpack = _unpack_lz4 if packed.algorithm == LZ4 else _unpack_zstd
     try:
-        if packed.padded:
+        if packed.padding:
             content = unpack(data, extent.size)
         else:
             content = _unpack_start(data, extent.size)
