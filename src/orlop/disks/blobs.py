@@ -52,8 +52,8 @@ class Wanted:
     @classmethod
     def of(cls, shown: Slice, options: DiskOptions) -> Wanted:
         """The disk that shows these layers."""
-        form = "indexed" if options.layout == "indexed" else "full"
-        text = f"orlop disk {form} {shown.key} {options.key()}"
+        # Of one layer, too, `layers` is in overlay's form, and `merged` as it is.
+        text = f"orlop disk {options.layout} {shown.key} {options.key()}"
         return cls(Digest.of(text.encode()), options.fs, shown)
 
 
@@ -100,7 +100,7 @@ class DiskBlobs:
         cached = all(found)
         if not cached:
             # One lock for all of an image's disks: who waits for it finds them then.
-            with FileLock(self._storage.places.lock(wanted[-1].digest)):
+            with FileLock(self._storage.places.disk_lock(wanted[-1].digest)):
                 found = [self.find(each.digest, each.fs) for each in wanted]
                 self._build(maker, wanted, found, lease)
             found = [self.find(each.digest, each.fs) for each in wanted]

@@ -65,13 +65,16 @@ def layer_slices(stack: Stack, max_disks: int | None = None) -> list[Slice]:
     ]
 
 
-def iter_trees(slices: list[Slice], forms: FormStore, read: ReadContent) -> Iterator[Node]:
-    """The tree of each slice: of the lowest as it is, of the others in overlay's form.
+def iter_trees(
+    slices: list[Slice], forms: FormStore, read: ReadContent, *, overlay: bool = True
+) -> Iterator[Node]:
+    """The tree of each slice, in overlay's form.
 
     Args:
         slices: In the order of `layer_slices`.
         forms: The layers.
         read: Gives the contents of files.
+        overlay: Whether overlay is to join them; of one slice the tree is as it is where not.
 
     Raises:
         NotFoundError: The changeset of a layer is missing or damaged.
@@ -87,9 +90,9 @@ def iter_trees(slices: list[Slice], forms: FormStore, read: ReadContent) -> Iter
             except OrlopError as error:
                 raise error.inside(f"layer {diff_id}")
         merged = merger.root
-        if len(slices) == 1:
+        if not overlay:
             yield merged
-            return
+            continue
         now = copy_directories(merged)
         yield _lowest(now) if not number else _above(below, now, read)
         below = copy_directories(merged)

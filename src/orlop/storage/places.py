@@ -12,6 +12,7 @@
       containers/<id>/            likewise
       staging/<lease>-<pid>-<n>/  a form or chain being built, under the lease in its name
       locks/<nn>                  who builds, by the first two digits of a digest
+      locks/disk-<nn>             who builds the disks of an image, likewise
       locks/mount-<nn>            who mounts or unmounts, likewise by the target's digest
       locks/layer-<nn>            who mounts, changes or removes a layer, likewise by its ID's
       reserve                     room for removing things when the disk is full
@@ -21,9 +22,9 @@
       containers/<store>/<id>/    what containers keep until the next boot; images/… likewise;
                                   several stores may have one RUN
 
-Lock rules: one thread holds at most one of each kind of `locks/`, a layer's before a mount's and a
-mount's before a builder's, takes all of them before an ingest, and none while a database
-transaction is open.
+Lock rules: one thread holds at most one of each kind of `locks/`, a layer's before a mount's, a
+mount's before a builder's, a disk's before that of a builder, takes all of them before an ingest,
+and none while a database transaction is open.
 """
 
 from __future__ import annotations
@@ -154,6 +155,10 @@ class Places:
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""
         return self._at(f"locks/{digest.encoded[:2].lower()}")
+
+    def disk_lock(self, digest: Digest) -> Path:
+        """The lock file of whoever builds disks, and takes those of layers meanwhile."""
+        return self._at(f"locks/disk-{digest.encoded[:2].lower()}")
 
     def mount_lock(self, target: Path) -> Path:
         """The lock file of whoever mounts or unmounts at a target; builds never wait for these."""
