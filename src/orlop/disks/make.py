@@ -12,6 +12,7 @@ from orlop.disks.hash_tree import append_hash_tree
 from orlop.disks.target import DiskTarget
 from orlop.disks.trees import Slice, iter_trees, layer_slices, merged_slice
 from orlop.disks.writers import WRITERS, write_indexed
+from orlop.errors import UnsafePathError
 from orlop.storage.rebuild import ensure_form
 from orlop.storage.tars import LayerTars
 from orlop.tree import walk
@@ -67,9 +68,22 @@ class Disk:
 
 
 def disk_paths(output: Path, count: int) -> list[Path]:
-    """Where each of some disks goes: one to `output`, several to `NAME.0.SUFFIX` and so on."""
+    """Where each of some disks goes: one to `output`, several to `NAME.0.SUFFIX` and so on.
+
+    Raises:
+        UnsafePathError: It has no name, or there are several, and it is a block device or a
+            directory, beside which nobody wants them.
+    """
+    if output.name in {"", ".."}:
+        raise UnsafePathError("is no name of a file", where=str(output))
     if count == 1:
         return [output]
+    if output.is_dir() or output.is_block_device():
+        raise UnsafePathError(
+            f"is no place for {count} disks, each of which is a file of its own",
+            where=str(output),
+            hint="name a file, beside which they are numbered; or ask for one disk",
+        )
     return [output.with_name(f"{output.stem}.{at}{output.suffix}") for at in range(count)]
 
 
@@ -128,12 +142,23 @@ class DiskMaker:
             targets = [
                 None if path is None else stack.enter_context(DiskTarget(path)) for path in paths
             ]
-            trees = iter_trees(self.slices, self._storage.forms, tars.read)
-            return [
+            trees = iter_trees(
+                self.slices,
+                self._storage.forms,
+                tars.read,
+                overlay=self._options.layout == "layers",
+            )
+            disks = [
                 self._make(at, tree, target, tars)
                 for at, (tree, target) in enumerate(zip(trees, targets, strict=True))
                 if target is not None
             ]
+            wanted = [target for target in targets if target is not None]
+            for target in wanted:
+                target.finish()
+            for target in wanted:
+                target.name(keep=len(wanted) > 1)
+            return disks
 
     def _make(self, at: int, root: Node, target: DiskTarget, tars: LayerTars) -> Disk:
         report = self._reporter(at, root)

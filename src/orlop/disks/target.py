@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from orlop._sys.reflink import copy_range
+from orlop._sys.rename import exchange
 from orlop._sys.sync import start_writeback, sync_directory
 from orlop.errors import InUseError, LimitExceededError, NotFoundError, UnsafePathError
 
@@ -45,14 +46,15 @@ class DiskTarget:
         self.size = 0
         self._begun = 0
         self._temporary: Path | None = None
+        self._replaced = False
+        self._named = False
         self._capacity: int | None = None
         kind = _kind_of(self.path)
         if kind == stat.S_IFBLK:
             self._fd = _open_device(self.path)
             self._capacity = os.lseek(self._fd, 0, os.SEEK_END)
         elif kind in {0, stat.S_IFREG}:
-            name = f".{self.path.name[:100]}.{os.urandom(4).hex()}"
-            self._temporary = self.path.with_name(name)
+            self._temporary = self.path.with_name(f".orlop-{os.urandom(8).hex()}")
             self._fd = _create(self._temporary)
         else:
             raise UnsafePathError("is neither a file nor a block device", where=str(self.path))
@@ -146,29 +148,66 @@ class DiskTarget:
     ) -> None:
         try:
             if error is None:
-                self._finish()
+                self.name()
+                self._forget_replaced()
+            else:
+                self._give_up()
         except BaseException:
-            self._give_up()
+            if error is None:
+                self._give_up()
             raise
-        if error is not None:
-            self._give_up()
-        os.close(self._fd)
+        finally:
+            os.close(self._fd)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Wait until what was taken is on the disk; nothing follows.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        if not self._named:
+            if self._temporary is not None:
+                os.ftruncate(self._fd, self.size)
+            os.fsync(self._fd)
+
+    def name(self, *, keep: bool = False) -> None:
+        """Give the disk its name, durably, as the end of its block does otherwise.
+
+        Args:
+            keep: Whether what had the name is kept until the end of the block, after an error in
+                which it gets its name again; as far as the filesystem lets two names change places.
+
+        Raises:
+            OSError: It could not be done.
+        """
+        if self._named:
+            return
+        self.finish()
         if self._temporary is not None:
-            os.ftruncate(self._fd, self.size)
-        os.fsync(self._fd)
-        if self._temporary is not None:
-            os.rename(self._temporary, self.path)
-            self._temporary = None
+            if keep and os.path.lexists(self.path):
+                self._replaced = exchange(str(self._temporary), str(self.path))
+            if not self._replaced:
+                os.rename(self._temporary, self.path)
+            self._named = True
             sync_directory(self.path.parent)
+        self._named = True
+
+    def _forget_replaced(self) -> None:
+        if self._replaced and self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._replaced = False
 
     def _give_up(self) -> None:
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
-        elif self._capacity is not None:
+        if self._temporary is None:
+            assert self._capacity is not None
             self.write_at(0, _ZEROS[: min(_PIECE, self._capacity)])
+            return
+        if self._named and self._replaced:
+            exchange(str(self._temporary), str(self.path))
+        elif self._named:
+            self.path.unlink(missing_ok=True)
+        self._temporary.unlink(missing_ok=True)
+        self._named = self._replaced = False
 
 
 def _kind_of(path: Path) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from orlop.errors import InvalidPlatformError, NotFoundError
+from orlop.errors import InvalidPlatformError, NotFoundError, UnsafePathError
 from orlop.metadata import Images, Lease, MountSubject
 from orlop.metadata.owner import Owner
 from orlop.platform import Platform
@@ -238,6 +238,8 @@ class Image:
 
         Raises:
             NotFoundError: A layer is lost, or there is no such directory.
+            UnsafePathError: The output is no place for them: a directory or a FIFO, in the store,
+                or one block device for several.
             InvalidError: Something in the image cannot be in such a filesystem.
             LimitExceededError: Something is longer or more than it can hold, or the image larger
                 than the disk.
@@ -249,6 +251,9 @@ class Image:
 
         from orlop.disks import DiskMaker, DiskOptions, disk_paths
 
+        folder = Path(os.path.realpath(Path(output).parent))
+        if folder.is_relative_to(os.path.realpath(self._storage.places.root)):
+            raise UnsafePathError("is in the store itself", where=os.fspath(output))
         maker = DiskMaker(self._storage, self._stack, options or DiskOptions(), progress)
         with self._lease("disk") as lease:
             return maker.make(disk_paths(Path(output), len(maker.slices)), lease)
