@@ -45,6 +45,11 @@ _OWN: Final[dict[str, tuple[Filesystem, ...]]] = {
     "verity": ("erofs", "squashfs"),
 }
 _NO_UUID: Final = bytes(16)
+LAST_TIMES: Final[dict[Filesystem, int]] = {
+    "erofs": 0, "ext4": (1 << 34) - (1 << 31) - 1, "squashfs": (1 << 32) - 1,
+}  # fmt: skip
+"""The last moments that they can say they were made at, in seconds since 1970; erofs says none."""
+_MIN_EXTENT: Final = 8192
 MAX_LABEL: Final = 16
 """Bytes of a disk's label."""
 
@@ -113,12 +118,29 @@ class DiskOptions:
         defaults = {field.name: field.default for field in fields(self)}
         for name, owners in _OWN.items():
             if self.fs not in owners and getattr(self, name) != defaults[name]:
-                raise ValueError(f"{self.fs} has no {name}: {' and '.join(owners)} has")
+                has = "has" if len(owners) == 1 else "have"
+                raise ValueError(f"{self.fs} has no {name}: {' and '.join(owners)} {has}")
         if self.compress is not None and self.compress not in _COMPRESSIONS[self.fs]:
             known = ", ".join(_COMPRESSIONS[self.fs]) or "nothing"
             raise ValueError(f"{self.fs} is compressed with {known}, not with {self.compress}")
         if self.compress is None and (self.level, self.extent) != (None, None):
             raise ValueError("level and extent are those of a compression, and there is none")
+        self._check_compression()
+
+    def _check_compression(self) -> None:
+        if self.level is None and self.extent is None:
+            return
+        from orlop.fsimage.erofs.codecs import LEVELS
+        from orlop.fsimage.erofs.compressed import MAX_EXTENT
+
+        low, high = LEVELS[self.compress]  # type: ignore[index]  # erofs has these two alone
+        if self.level is not None and not low <= self.level <= high:
+            raise ValueError(f"{self.compress} has levels {low} to {high}, not {self.level}")
+        size = self.extent
+        if size is not None and (not _MIN_EXTENT <= size <= MAX_EXTENT or size & size - 1):
+            raise ValueError(
+                f"an extent has 2**n bytes, {_MIN_EXTENT} to {MAX_EXTENT}, and not {size}"
+            )
 
     def _check_layout(self) -> None:
         if self.layout == "layers" and self.fs == "ext4":
@@ -141,6 +163,8 @@ class DiskOptions:
             raise ValueError(f"a label of more than MAX_LABEL = {MAX_LABEL} bytes, or with a NUL")
         if self.free < 0 or (self.size is not None and (self.size <= 0 or self.free)):
             raise ValueError("a size of 1 byte or more, or free space of 0 or more")
+        if self.time is not None and not 0 <= self.time <= LAST_TIMES[self.fs]:
+            raise ValueError(f"{self.fs} has times from 0 to {LAST_TIMES[self.fs]} seconds")
         if len(self.salt) > 256 or (self.salt and not self.verity):
             raise ValueError("a salt of up to 256 bytes is that of a hash tree")
 

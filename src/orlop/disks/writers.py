@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop.disks.options import DiskOptions, Filesystem
+from orlop.disks.options import LAST_TIMES, DiskOptions, Filesystem
 from orlop.disks.target import DiskTarget
 from orlop.fsimage.output import ReadContent
 from orlop.tree import Node, walk
@@ -109,7 +109,10 @@ def _write_squashfs(
 
 
 def _time_of(root: Node, options: DiskOptions) -> int:
-    return newest(root) if options.time is None else options.time
+    """When a disk was made, as it says itself; a file may say that it is of a later time."""
+    if options.time is not None:
+        return options.time
+    return min(newest(root), LAST_TIMES[options.fs])
 
 
 def _reported(read: ReadContent, report: Report) -> ReadContent:
