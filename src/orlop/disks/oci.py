@@ -97,4 +97,6 @@ class OCIConfig:
                 values[each.name] = value
             else:
                 raise MetadataError(f"{each.name} of an image's config is of another type")
+        if not all(isinstance(x, str) for x in values.get("labels", {}).values()):
+            raise MetadataError("labels of an image's config are no texts")
         return cls(**values)

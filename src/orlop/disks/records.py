@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from orlop.digest import Digest
 from orlop.disks.result import ImageMeta, LayerRef
 from orlop.errors import (
+    DiskError,
     InvalidDigestError,
     MetadataError,
     OrlopError,
@@ -32,6 +34,8 @@ from orlop.metadata.labels import Labels
 from orlop.metadata.leases import LeaseRecord, Leases
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orlop.metadata import Lease
     from orlop.metadata.database import Transaction
     from orlop.metadata.leases import Kind
@@ -76,6 +80,7 @@ class DiskRecord:
 
         Raises:
             MetadataError: It is something else.
+            LayerFSError: It has a disk of a filesystem that is not known.
         """
         try:
             found = json.loads(data)
@@ -84,7 +89,9 @@ class DiskRecord:
                 layers=tuple(map(LayerRef.decode, found["layers"])),
                 canonical_layers=tuple(map(LayerRef.decode, found["canonical_layers"])),
             )
-        except (ValueError, KeyError, TypeError):
+        except DiskError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise MetadataError("the record of an image's disks is broken") from None
 
 
@@ -122,11 +129,14 @@ class DiskRecords:
             StoreSaveError: It could not be kept.
         """
         id = self._id(tag, key)  # noqa: A001
+        data = record.encode()
+        if not tag:
+            raise StoreSaveError("disks are saved under a tag, and this one is empty")
+        if len(data) > _MAX_RECORD:
+            raise StoreSaveError(f"{tag[:100]}: a record of {len(data)} bytes is too long")
         forms = {each.digest for each in (*record.layers, *record.canonical_layers)}
         try:
-            document = LeasedContent(self._storage.content, self._storage.database, lease).put(
-                record.encode()
-            )
+            document = LeasedContent(self._storage.content, self._storage.database, lease).put(data)
             with self._storage.database.write() as tx:
                 lease.require_in(tx)
                 Leases(tx).delete(id)
@@ -143,32 +153,45 @@ class DiskRecords:
                 for kind, each in items:
                     Leases(tx).hold(id, kind, [each])
         except (OrlopError, OSError) as error:
-            raise StoreSaveError(f"{tag}: its record could not be kept: {error}") from error
+            raise StoreSaveError(
+                f"{tag[:100]}: its record could not be kept: {error}", hint=hint_of(error)
+            ) from error
 
     def get(self, tag: str, *, key: str | None = "") -> DiskRecord | None:
         """The record of this tag and key, or None; of all keys the last one where `key` is None.
 
         Raises:
             MetadataError: It is broken.
+            LayerFSError: It has a disk of a filesystem that is not known.
             StoreReadError: The records cannot be read.
         """
-        with self._storage.database.read() as tx:
-            if key is not None:
-                found = Leases(tx).get(self._id(tag, key))
-            else:
-                found = max(self._of(tx, _TAG, tag), key=_age, default=None)
-        return None if found is None else self._read(found)
+        while True:
+            with self._reading(tag) as tx:
+                if key is not None:
+                    found = Leases(tx).get(self._id(tag, key))
+                else:
+                    found = max(self._of(tx, _TAG, tag), key=_age, default=None)
+            if found is None:
+                return None
+            record = self._read(found)
+            if record is not None:
+                return record
 
     def all(self) -> list[DiskRecord]:
         """All records of the scope, the newest first.
 
         Raises:
             MetadataError: One is broken.
+            LayerFSError: One has a disk of a filesystem that is not known.
             StoreReadError: The records cannot be read.
         """
-        with self._storage.database.read() as tx:
-            found = self._of(tx, _SCOPE, self._scope)
-        return [self._read(each) for each in sorted(found, key=_age, reverse=True)]
+        while True:
+            with self._reading("the store") as tx:
+                found = self._of(tx, _SCOPE, self._scope)
+            read = [self._read(each) for each in sorted(found, key=_age, reverse=True)]
+            records = [each for each in read if each is not None]
+            if len(records) == len(read):
+                return records
 
     def remove(self, tag: str) -> bool:
         """Forget all records of a tag; whether there were any.
@@ -181,8 +204,10 @@ class DiskRecords:
                 found = self._of(tx, _TAG, tag)
                 for each in found:
                     Leases(tx).delete(each.id)
-        except OSError as error:
-            raise StoreSaveError(f"{tag}: its record could not be removed: {error}") from error
+        except (OrlopError, OSError) as error:
+            raise StoreSaveError(
+                f"{tag[:100]}: its record could not be removed: {error}", hint=hint_of(error)
+            ) from error
         return bool(found)
 
     def _of(self, tx: Transaction, label: str, value: str) -> list[LeaseRecord]:
@@ -193,20 +218,53 @@ class DiskRecords:
     def _id(self, tag: str, key: str) -> str:
         return f"disk-{Digest.of(json.dumps([self._scope, tag, key]).encode()).encoded[:40]}"
 
-    def _read(self, found: LeaseRecord) -> DiskRecord:
-        tag = found.labels.get(_TAG)
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[Transaction]:
+        try:
+            with self._storage.database.read() as tx:
+                yield tx
+        except (OrlopError, OSError) as error:
+            raise _unreadable(what, error) from error
+
+    def _is_there(self, found: LeaseRecord) -> bool:
+        """Whether a record is still what it was; if not, its document may be gone."""
+        with self._reading(found.labels.get(_TAG, "")) as tx:
+            now = Leases(tx).get(found.id)
+        return now is not None and now.labels.get(_RECORD) == found.labels.get(_RECORD)
+
+    def _read(self, found: LeaseRecord) -> DiskRecord | None:
+        """The document of a record; None where somebody removed or replaced it meanwhile."""
+        tag = found.labels.get(_TAG, "")
         try:
             info = self._storage.content.stat(Digest(found.labels.get(_RECORD, "")))
             if info is None:
-                raise MetadataError(f"the document about the disks of {tag} is lost")
+                if not self._is_there(found):
+                    return None
+                raise MetadataError(
+                    f"the document about the disks of {tag} is lost",
+                    hint="remove the tag, and build the image again",
+                )
             data = self._storage.content.read(info.digest, info.size, _MAX_RECORD)
         except InvalidDigestError:
             raise MetadataError(f"lease {found.id} is no record of disks") from None
-        except MetadataError:
+        except DiskError:
             raise
         except (OrlopError, OSError) as error:
-            raise StoreReadError(f"the disks of {tag} cannot be looked up: {error}") from error
+            if not self._is_there(found):
+                return None
+            raise _unreadable(tag, error) from error
         return DiskRecord.decode(data)
+
+
+def _unreadable(what: str, error: Exception) -> StoreReadError:
+    return StoreReadError(
+        f"the disks of {what[:100]} cannot be looked up: {error}", hint=hint_of(error)
+    )
+
+
+def hint_of(error: BaseException) -> str | None:
+    """What to do next, as far as an error says that."""
+    return error.hint if isinstance(error, OrlopError) else None
 
 
 def _age(record: LeaseRecord) -> tuple[int, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from orlop.digest import Digest
 from orlop.disks.oci import OCIConfig
@@ -60,17 +60,18 @@ class LayerRef:
             LayerFSError: The filesystem is not known.
         """
         try:
-            assert isinstance(found, dict)
-            fs, size = found["fs_type"], found["size"]
-            if fs not in FILESYSTEMS:
-                raise LayerFSError(f"a disk has the unknown filesystem {str(fs)[:40]!r}")
+            members = _members(found, "digest", "fs_type", "size", "diff_ids")
+            if members["fs_type"] not in FILESYSTEMS:
+                raise LayerFSError(
+                    f"a disk has the unknown filesystem {str(members['fs_type'])[:40]!r}"
+                )
             return cls(
-                digest=Digest(found["digest"]),
-                fs_type=fs,
-                size=int(size),
-                diff_ids=tuple(map(Digest, found["diff_ids"])),
+                digest=Digest(members["digest"]),
+                fs_type=members["fs_type"],
+                size=_amount(members["size"]),
+                diff_ids=tuple(map(Digest, members["diff_ids"])),
             )
-        except (AssertionError, KeyError, TypeError, InvalidDigestError):
+        except (KeyError, TypeError, InvalidDigestError):
             raise MetadataError("the record of a disk is broken") from None
 
 
@@ -104,7 +105,7 @@ class ImageMeta:
             found["digest"] = self.digest
         found |= {
             "size": self.size,
-            "created_at": format_timestamp(int(self.created_at.timestamp() * 10**9)),
+            "created_at": format_timestamp(_microseconds(self.created_at) * 1000),
             "source": self.source,
         }
         if self.oci is not None:
@@ -119,20 +120,59 @@ class ImageMeta:
             MetadataError: It is something else.
         """
         try:
-            assert isinstance(found, dict)
-            created = parse_timestamp(found["created_at"])
-            assert created is not None
-            assert found["source"] in _SOURCES
+            members = {"digest": "", **_members(found, "tag", "size", "created_at", "source")}
+            created = parse_timestamp(members["created_at"])
+            texts = (members["tag"], members["digest"])
+            if (
+                created is None
+                or members["source"] not in _SOURCES
+                or not all(map(_is_text, texts))
+            ):
+                raise ValueError
             return cls(
-                tag=str(found["tag"]),
-                digest=str(found.get("digest", "")),
-                size=int(found["size"]),
-                created_at=datetime.fromtimestamp(created / 10**9, UTC),
-                source=found["source"],
-                oci=OCIConfig.decode(found["oci"]) if "oci" in found else None,
+                tag=members["tag"],
+                digest=members["digest"],
+                size=_amount(members["size"]),
+                created_at=_EPOCH + timedelta(microseconds=created // 1000),
+                source=members["source"],
+                oci=OCIConfig.decode(members["oci"]) if "oci" in members else None,
             )
-        except (AssertionError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise MetadataError("the record of an image's disks is broken") from None
+
+
+def _microseconds(moment: datetime) -> int:
+    """Since 1970, exactly; what has no zone is in that of the machine."""
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _members(found: object, *names: str) -> dict[str, Any]:
+    """The members of an object that has these at least.
+
+    Raises:
+        KeyError: It lacks one.
+        TypeError: It is no object.
+    """
+    if not isinstance(found, dict):
+        raise TypeError
+    for name in names:
+        found[name]
+    return found
+
+
+def _amount(value: object) -> int:
+    """A number of bytes.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if type(value) is not int or value < 0:
+        raise TypeError
+    return value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING, Self
 from orlop.digest import Digest
 from orlop.disks.blobs import DiskBlobs
 from orlop.disks.options import FILESYSTEMS
-from orlop.disks.records import DiskRecord, DiskRecords
+from orlop.disks.records import DiskRecord, DiskRecords, hint_of
 from orlop.disks.result import BuildResult, ImageInfo
 from orlop.errors import (
     CreateDirError,
+    DiskError,
     ImageNotFoundError,
+    InvalidDigestError,
     LayerFSError,
     OrlopError,
+    StoreReadError,
     StoreSaveError,
 )
 from orlop.metadata import Lease
@@ -117,7 +121,8 @@ class Store:
         with self.leased(f"disks of {tag}") as lease:
             for each in layers:
                 self._take(tag, each, lease)
-            self.put(tag, tuple(layers), self._runtime(meta.runtime_rootfs_path), meta, lease)
+            runtime = self._runtime(tag, meta.runtime_rootfs_path, lease)
+            self.put(tag, tuple(layers), runtime, meta, lease)
 
     def put(
         self,
@@ -162,6 +167,7 @@ class Store:
         Raises:
             ImageNotFoundError: There are none, or one of them is lost.
             MetadataError: The record is broken.
+            LayerFSError: A disk has a filesystem that is not known.
             StoreReadError: The records cannot be read.
         """
         found = self.find(tag)
@@ -169,21 +175,24 @@ class Store:
             raise ImageNotFoundError(f"there are no disks of {tag}", hint="build them")
         return found
 
-    def find(self, tag: str, *, key: str | None = None) -> BuildResult | None:
+    def find(self, tag: str, *, key: str | None = None, whole: bool = False) -> BuildResult | None:
         """The disks under a tag; None where there are none, or one is lost.
 
         Args:
             tag: What they are called.
             key: How they were asked for; of several ways the last one where None.
+            whole: Whether all of them have to be there: those that a machine attaches, and the
+                canonical ones.
         """
         record = self._records.get(tag, key=key)
-        return None if record is None else self._result_of(record)
+        return None if record is None else self._result_of(record, whole=whole)
 
     def list(self) -> list[ImageInfo]:
         """All images under tags, the newest first; those of which a disk is lost are left out.
 
         Raises:
             MetadataError: A record is broken.
+            LayerFSError: A disk has a filesystem that is not known.
             StoreReadError: The records cannot be read.
         """
         pairs = ((record, self._result_of(record)) for record in self._records.all())
@@ -219,31 +228,45 @@ class Store:
         return max(0, before - self.blobs.count())
 
     def _take(self, tag: str, ref: LayerRef, lease: Lease) -> None:
-        found = self.blobs.find(ref.digest, ref.fs_type)
-        if found is None and (ref.path is None or not ref.path.is_file()):
-            raise ImageNotFoundError(f"{tag}: there is no disk {ref.digest}")
         try:
+            lease.hold("form", ref.digest)
+            found = self.blobs.find(ref.digest, ref.fs_type)
+            if found is None and (ref.path is None or not ref.path.is_file()):
+                raise ImageNotFoundError(f"{tag}: there is no disk {ref.digest}")
             self.blobs.take(ref if found is None else found, lease)
+        except DiskError:
+            raise
         except (OSError, OrlopError) as error:
-            raise StoreSaveError(f"{tag}: disk {ref.digest}: {error}") from error
+            raise StoreSaveError(
+                f"{tag}: disk {ref.digest}: {error}", hint=hint_of(error)
+            ) from error
 
-    def _runtime(self, path: Path | None) -> LayerRef | None:
+    def _runtime(self, tag: str, path: Path | None, lease: Lease) -> LayerRef | None:
         """The disk of this store that a path means; None where it means none."""
         if path is None:
             return None
         name, _, fs = path.name.partition(".")
-        algorithm, encoded = path.parent.parent.name, path.parent.name
         if name != "disk" or fs not in FILESYSTEMS:
             return None
-        return self.blobs.find(Digest(f"{algorithm}:{encoded}"), fs)
+        try:
+            digest = Digest(f"{path.parent.parent.name}:{path.parent.name}")
+        except InvalidDigestError:
+            return None
+        if os.path.abspath(path) != os.path.abspath(self.blobs.path(digest, fs)):
+            return None
+        lease.hold("form", digest)
+        found = self.blobs.find(digest, fs)
+        if found is None:
+            raise ImageNotFoundError(f"{tag}: there is no disk {path}")
+        return found
 
-    def _result_of(self, record: DiskRecord) -> BuildResult | None:
+    def _result_of(self, record: DiskRecord, *, whole: bool = False) -> BuildResult | None:
         """What a record says, with paths; None where a disk is lost.
 
         Of what is attached and what is canonical one is enough, as long as it is whole.
         """
         layers, canonical = map(self._with_paths, (record.layers, record.canonical_layers))
-        if layers is None and canonical is None:
+        if (layers is None and canonical is None) or (whole and None in (layers, canonical)):
             return None
         layers = layers if layers is not None else canonical or ()
         return BuildResult(
@@ -256,7 +279,10 @@ class Store:
         )
 
     def _with_paths(self, refs: tuple[LayerRef, ...]) -> tuple[LayerRef, ...] | None:
-        found = [self.blobs.find(each.digest, each.fs_type) for each in refs]
+        try:
+            found = [self.blobs.find(each.digest, each.fs_type) for each in refs]
+        except (OSError, OrlopError) as error:
+            raise StoreReadError(f"a disk cannot be looked up: {error}") from error
         if not found or not all(found):
             return None
         return tuple(
@@ -272,8 +298,8 @@ class Store:
         """
         try:
             lease = Lease(self._storage.database, purpose)
-        except OSError as error:
-            raise StoreSaveError(f"{purpose}: {error}") from error
+        except (OSError, OrlopError) as error:
+            raise StoreSaveError(f"{purpose}: {error}", hint=hint_of(error)) from error
         with lease:
             yield lease
 
@@ -289,7 +315,9 @@ def open_storage(root: str | PathLike[str] | None, run: str | PathLike[str] | No
         return Storage.open(Places(places.root, places.run))
     except (OSError, OrlopError) as error:
         where = root or "the store"
-        raise CreateDirError(f"{where} cannot be made or opened: {error}") from error
+        raise CreateDirError(
+            f"{where} cannot be made or opened: {error}", hint=hint_of(error)
+        ) from error
 
 
 def check_layers(tag: str, layers: Sequence[LayerRef]) -> None:
@@ -302,8 +330,10 @@ def check_layers(tag: str, layers: Sequence[LayerRef]) -> None:
     if not layers:
         raise StoreSaveError(f"{tag}: there are no disks to save")
     for each in layers:
-        if not each.digest:
-            raise StoreSaveError(f"{tag}: a disk has no digest")
+        try:
+            Digest(each.digest)
+        except InvalidDigestError as error:
+            raise StoreSaveError(f"{tag}: a disk has no digest: {error}") from None
         require_fs(each.fs_type)
 
 
