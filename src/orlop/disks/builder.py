@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, TypeAlias
 
 from orlop.disks.oci import OCIConfig
 from orlop.disks.options import DiskOptions
@@ -37,6 +35,7 @@ from orlop.metadata import Blobs
 from orlop.platform import Platform
 from orlop.storage.chains import Stack
 from orlop.storage.lookup import find_image
+from orlop.storage.staging import staging_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 PullPolicy: TypeAlias = Literal["missing", "always", "never"]
 """When an image is fetched: where it is neither built nor in the store, each time, or never."""
 
+_PIECE: Final = 1 << 20
 _FAULTS = (InvalidLayerError, LimitExceededError, UnsafePathError)
 
 
@@ -85,6 +85,17 @@ class BuildOptions:
     limits: LayerLimits | None = None
     on_pull: ProgressCallback | None = None
     on_write: Callable[[DiskProgress], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing.
+
+        Raises:
+            ValueError: There is no such policy, or no layer would be fetched at once.
+        """
+        if self.pull not in {"missing", "always", "never"}:
+            raise ValueError(f"{self.pull!r} is none of missing, always and never")
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError(f"{self.jobs} layers at once: 1 or more")
 
 
 class Builder:
@@ -169,7 +180,7 @@ class Builder:
         """
         with (
             self._store.leased(f"import {tag}") as lease,
-            self._archive(archive) as path,
+            self._archive(archive, lease) as path,
             self._open_archive(path) as source,
         ):
             selection = self._select(source, str(path), TarballError)
@@ -202,7 +213,7 @@ class Builder:
         tagged = self._store.find(reference)
         if tagged is not None and set(tagged.lower_fs_types) == {self.options.disk.fs}:
             return tagged
-        return self._registry.find(reference, key=self._key())
+        return self._registry.find(reference, key=self._key(), whole=True)
 
     @contextmanager
     def _open(self, reference: str) -> Iterator[ImageSource]:
@@ -292,8 +303,7 @@ class Builder:
         layers, cached = self._obtain(stack, self.options.disk, lease)
         canonical = layers
         if self.options.canonical and self.options.disk.layout != "layers":
-            each_layer = replace(self.options.disk, layout="layers", fs="erofs")
-            canonical, there = self._obtain(stack, each_layer, lease)
+            canonical, there = self._obtain(stack, _per_layer(self.options.disk), lease)
             cached = cached and there
         runtime = layers[0] if canonical is not layers else None
         meta = ImageMeta(
@@ -327,22 +337,26 @@ class Builder:
             ) from error
 
     @contextmanager
-    def _archive(self, archive: str | PathLike[str] | BinaryIO) -> Iterator[Path]:
-        """A file or directory; of a stream a copy."""
+    def _archive(self, archive: str | PathLike[str] | BinaryIO, lease: Lease) -> Iterator[Path]:
+        """A file or directory; of a stream a copy, which no collector takes for garbage."""
         if isinstance(archive, (str, os.PathLike)):
             yield Path(archive)
             return
-        try:
-            place = tempfile.TemporaryDirectory(dir=self._store.storage.places.staging)
-        except OSError as error:
-            raise CreateTempError(f"there is no room for the archive: {error}") from error
-        with place as folder:
-            path = Path(folder) / "archive"
+        with ExitStack() as stack:
             try:
-                with open(path, "xb") as file:
-                    shutil.copyfileobj(archive, file, 1 << 20)
+                path = (
+                    stack.enter_context(staging_directory(self._store.storage.places, lease.id))
+                    / "archive"
+                )
+                file = stack.enter_context(open(path, "xb"))
             except OSError as error:
-                raise CreateTempError(f"there is no room for the archive: {error}") from error
+                raise _no_room(error) from error
+            while piece := _read(archive):
+                try:
+                    file.write(piece)
+                    file.flush()
+                except OSError as error:
+                    raise _no_room(error) from error
             yield path
 
     @contextmanager
@@ -361,6 +375,26 @@ class Builder:
             raise
         except (OrlopError, OSError) as error:
             raise TarballError(f"{path}: {error}", hint=_hint(error)) from error
+
+
+def _read(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(_PIECE)
+    except OSError as error:
+        raise TarballError(f"the archive cannot be read to its end: {error}") from error
+
+
+def _no_room(error: OSError) -> CreateTempError:
+    return CreateTempError(
+        f"there is no room for the archive: {error}", hint="free some space where the store is"
+    )
+
+
+def _per_layer(options: DiskOptions) -> DiskOptions:
+    """The canonical disks beside others: erofs, as far as it can like these."""
+    if options.fs == "erofs":
+        return replace(options, layout="layers", uuid=None)
+    return DiskOptions(layout="layers", verity=options.verity, salt=options.salt)
 
 
 def _host() -> Platform:
