@@ -38,8 +38,15 @@ if TYPE_CHECKING:
 FormKind: TypeAlias = Literal["tar", "diff", "base"]
 
 CHANGESET: Final = "changeset"
+_SIZED: Final = ("tar", "diff", "base")
+"""The forms whose record says how long the layer is."""
 WRITER_VERSION: Final = 1
 """Version of what this module writes; forms of another one are built again."""
+
+
+def is_disk(kind: str) -> bool:
+    """Whether a form is a disk, of which `orlop.disks.blobs` tells more."""
+    return kind.startswith("disk.")
 
 
 def is_whole(path: Path, record: DerivedRecord) -> bool:
@@ -114,7 +121,7 @@ class FormStore:
             NotFoundError: It has no form here.
         """
         with self._database.read() as tx:
-            records = [record for record in Forms(tx).list(diff_id) if record.kind != CHANGESET]
+            records = [record for record in Forms(tx).list(diff_id) if record.kind in _SIZED]
         if records:
             return records[0].size
         for other in self._others:

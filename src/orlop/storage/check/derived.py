@@ -18,7 +18,7 @@ from orlop.storage.build import LayerLimits
 from orlop.storage.chains import Stack
 from orlop.storage.check.examination import is_leased, is_needed
 from orlop.storage.check.report import Finding
-from orlop.storage.forms import CHANGESET
+from orlop.storage.forms import CHANGESET, is_disk
 from orlop.storage.rebuild import find_blob
 from orlop.storage.sinks import NoSink
 from orlop.storage.unpack import LayerUnpacker
@@ -101,6 +101,8 @@ class FormExaminer:
             needed = is_needed(tx, "form", record.source)
         if not needed:
             damage, what, remedy = "leftover", f"{what}, and nothing needs it", "remove"
+        elif is_disk(record.kind):
+            remedy = "remove"  # Who wants it builds it again.
         else:
             try:
                 find_blob(self._storage, record.source)
@@ -112,11 +114,12 @@ class FormExaminer:
         self, diff_id: Digest, kind: str, damage: Damage, what: str, remedy: Remedy
     ) -> Finding:
         path = self._storage.places.form(diff_id) / kind
+        of = "" if is_disk(kind) else "layer "
         return Finding(
             damage=damage,
             subject="form",
             id=f"{diff_id} {kind}".rstrip(),
-            what=f"the {kind or 'directory'} of layer {diff_id} {what}",
+            what=f"the {kind or 'directory'} of {of}{diff_id} {what}",
             path=str(path),
             remedy=remedy,
         )

@@ -29,14 +29,14 @@ from orlop.storage.chains import INDEX
 from orlop.storage.check.blobs import has_twin
 from orlop.storage.check.checker import DEFAULT_MAX_AGE
 from orlop.storage.check.data import data_path, split_key
-from orlop.storage.check.derived import stack_of_chain
+from orlop.storage.check.derived import stack_of_chain, wrong_with
 from orlop.storage.check.documents import names_of, needs_of, read_stored, stack_of_image
 from orlop.storage.check.examination import Examination, is_needed
 from orlop.storage.check.layers import chain_below, stack_rows, stack_through
 from orlop.storage.check.lost import Remover
 from orlop.storage.check.mounts import remove_place
 from orlop.storage.collect import abandoned
-from orlop.storage.forms import CHANGESET
+from orlop.storage.forms import CHANGESET, is_disk
 from orlop.storage.keys import KINDS
 from orlop.storage.layers.ancestry import ancestry
 from orlop.storage.leftovers import exists, orphaned_notes, remove_leftover
@@ -156,6 +156,8 @@ class Mender:
         text, _, kind = finding.id.partition(" ")
         diff_id = Digest(text)
         if finding.remedy == "remove":
+            if is_disk(kind):
+                self._remove_disk(diff_id, kind)
             self._forget_unneeded("form", diff_id, lambda tx: Forms(tx).delete(diff_id))
             return
         try:
@@ -164,6 +166,19 @@ class Mender:
             if not self._force:
                 raise
             self._remover.forget_form(diff_id)
+
+    def _remove_disk(self, digest: Digest, kind: str) -> None:
+        """Remove a disk that is damaged, unless it has been built again meanwhile."""
+        path = self._storage.places.form(digest) / kind
+        with self._storage.database.read() as tx:
+            record = Forms(tx).get(digest, kind)
+        if record is None or wrong_with(self._examination, record, path) is None:
+            return
+        with self._storage.database.write() as tx:  # What was hashed is known from now on.
+            record = Forms(tx).get(digest, kind)
+            if record is not None and wrong_with(self._examination, record, path) is not None:
+                Forms(tx).delete(digest, kind)
+                discard(path)
 
     def _build(self, diff_id: Digest, kind: str) -> None:
         form: FormKind = "diff" if kind in {"diff", "base"} else "tar"
