@@ -35,9 +35,15 @@ def test_after_an_error_all_is_as_it_was(tmp_path, error, old):
     path = tmp_path / "disk"
     if old is not None:
         path.write_bytes(old)
-    with pytest.raises(error), DiskTarget(path) as target:
-        fill(target)
-        raise error
+    target = DiskTarget(path)
+
+    def fail():
+        with target:
+            fill(target)
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert [each.read_bytes() for each in tmp_path.iterdir()] == ([old] if old else [])
     with pytest.raises(OSError) as closed:
         os.fstat(target.fd)
@@ -51,27 +57,33 @@ def test_an_error_after_it_was_named_takes_the_name_back(tmp_path, old):
     if old is not None:
         for path in paths:
             path.write_bytes(old)
-    with pytest.raises(KeyboardInterrupt), DiskTarget(paths[0]) as one, DiskTarget(paths[1]) as two:
-        fill(one)
-        fill(two)
-        one.name(keep=True)
-        assert paths[0].read_bytes()[:3] == b"New"
-        raise KeyboardInterrupt
+
+    def fail():
+        with DiskTarget(paths[0]) as one, DiskTarget(paths[1]) as two:
+            fill(one)
+            fill(two)
+            one.name(keep=True)
+            assert paths[0].read_bytes()[:3] == b"New"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
     assert [each.read_bytes() for each in tmp_path.iterdir()] == ([old] * 2 if old else [])
 
 
 def test_a_disk_that_cannot_be_named_leaves_those_before_it_as_they_were(tmp_path):
     (tmp_path / "one").write_bytes(b"old")
-    with (
-        pytest.raises(OSError),
-        DiskTarget(tmp_path / "one") as one,
-        DiskTarget(tmp_path / "two") as two,
-    ):
-        fill(one)
-        fill(two)
-        (tmp_path / "two").mkdir()
-        one.name(keep=True)
-        two.name(keep=True)
+
+    def fail():
+        with DiskTarget(tmp_path / "one") as one, DiskTarget(tmp_path / "two") as two:
+            fill(one)
+            fill(two)
+            (tmp_path / "two").mkdir()
+            one.name(keep=True)
+            two.name()
+
+    with pytest.raises(IsADirectoryError):
+        fail()
     assert (tmp_path / "one").read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == ["one", "two"]
 
