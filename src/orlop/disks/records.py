@@ -165,6 +165,8 @@ class DiskRecords:
             LayerFSError: It has a disk of a filesystem that is not known.
             StoreReadError: The records cannot be read.
         """
+        if not _may_be(tag):
+            return None
         while True:
             with self._reading(tag) as tx:
                 if key is not None:
@@ -199,6 +201,8 @@ class DiskRecords:
         Raises:
             StoreSaveError: They could not be removed.
         """
+        if not _may_be(tag):
+            return False
         try:
             with self._storage.database.write() as tx:
                 found = self._of(tx, _TAG, tag)
@@ -254,6 +258,11 @@ class DiskRecords:
                 return None
             raise _unreadable(tag, error) from error
         return DiskRecord.decode(data)
+
+
+def _may_be(tag: str) -> bool:
+    """Whether there may be a record of a tag: none is of what cannot be written as UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in tag)
 
 
 def _unreadable(what: str, error: Exception) -> StoreReadError:

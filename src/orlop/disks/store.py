@@ -122,6 +122,9 @@ class Store:
             for each in layers:
                 self._take(tag, each, lease)
             runtime = self._runtime(tag, meta.runtime_rootfs_path, lease)
+            if runtime is not None:
+                shown = tuple(diff_id for each in layers for diff_id in each.diff_ids)
+                runtime = replace(runtime, diff_ids=shown)
             self.put(tag, tuple(layers), runtime, meta, lease)
 
     def put(
