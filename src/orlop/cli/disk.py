@@ -82,7 +82,7 @@ def make(
         label: What an ext4 is called.
         uuid: The disk's UUID, instead of one that follows from what is on it.
         pull: When the image is pulled.
-        platform: Which image of several is pulled.
+        platform: Which image of several is made into disks, and pulled if another one is here.
         quiet: Print paths alone, and no progress.
         format: How to print: table or json.
         registry: How registries are reached.
@@ -167,7 +167,7 @@ def _find(
 ) -> Image:
     if pull != "always":
         try:
-            return store.image(image)
+            return _of_platform(store.image(image), platform)
         except NotFoundError:
             if pull == "never":
                 raise
@@ -178,6 +178,24 @@ def _find(
             options=registry.options_for(image),
             progress=bars.update if bars else None,
         )
+
+
+def _of_platform(image: Image, platform: str | None) -> Image:
+    """The image, if it is one for this platform, as far as it says.
+
+    Raises:
+        NotFoundError: It is for another.
+    """
+    from orlop.platform import Platform, matches
+
+    if platform is not None and image.platform is not None:
+        wanted = Platform.parse(platform)
+        if not matches(wanted, image.platform):
+            raise NotFoundError(
+                f"{image.name} is here for {image.platform}, and not for {wanted}",
+                hint="let it be pulled",
+            )
+    return image
 
 
 @contextmanager

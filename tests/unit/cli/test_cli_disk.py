@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from orlop.testing.registry import FaultyRegistry
-from support.images import ImageBuilder, file, tar
+from support.images import ImageBuilder, file, join_platforms, tar
 from support.stores import StoreUnderTest
 
 UUID = "01234567-89ab-8def-8123-456789abcdef"
@@ -302,13 +302,25 @@ def test_pulling(empty, tmp_path):
 
 def test_the_platform_that_is_pulled(empty, tmp_path):
     place = tmp_path / "layout"
-    builder = ImageBuilder(platform=("linux", "arm64")).layer(file("arch", b"arm64"))
-    layout = builder.write(place)
-    words = ("disk", layout.source, "-o", tmp_path / "disk", "-q")
+    for architecture in ("amd64", "arm64"):
+        builder = ImageBuilder(platform=("linux", architecture))
+        builder.layer(file("arch", architecture.encode())).write(place, tag=architecture)
+    join_platforms(place, "all")
+    words = ("disk", f"oci:{place}:all", "-o", tmp_path / "disk", "-q")
     empty.orlop(*words, "--platform", "nonsense/x/y/z").check_failure(2)
     assert not (tmp_path / "disk").exists()
     assert empty.orlop(*words, "--platform", "linux/arm64").code == 0
     assert b"arm64" in (tmp_path / "disk").read_bytes()
+
+
+def test_an_image_of_another_platform_is_not_the_one_that_is_asked_for(disk, tmp_path):
+    words = ("--pull", "never", "--platform")
+    assert disk(*words, "linux/amd64").code == 0
+    (tmp_path / "disk").unlink()
+    done = disk(*words, "linux/arm64")
+    done.check_failure(3, "is here for linux/amd64, and not for linux/arm64")
+    disk(*words, "nonsense/x/y/z").check_failure(2)
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_output_in_a_directory_that_is_missing(disk, tmp_path):
