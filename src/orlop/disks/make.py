@@ -12,7 +12,7 @@ from orlop.disks.hash_tree import append_hash_tree
 from orlop.disks.target import DiskTarget
 from orlop.disks.trees import Slice, iter_trees, layer_slices, merged_slice
 from orlop.disks.writers import WRITERS, write_indexed
-from orlop.errors import UnsafePathError
+from orlop.errors import NotFoundError, UnsafePathError
 from orlop.storage.rebuild import ensure_form
 from orlop.storage.tars import LayerTars
 from orlop.tree import walk
@@ -117,13 +117,14 @@ class DiskMaker:
             return layer_slices(self._stack, self._options.max_disks)
         return [merged_slice(self._stack)]
 
-    def make(self, paths: Sequence[Path | None], lease: Lease) -> list[Disk]:
+    def make(self, paths: Sequence[Path | None], lease: Lease | None) -> list[Disk]:
         """Write the disks; success means that all are whole and durable, and else none is there.
 
         Args:
             paths: Where each goes: files, which are replaced, or block devices; None for one that
                 is not wanted.
-            lease: What keeps the layers, whose tars are made again from their blobs if need be.
+            lease: What keeps the layers, whose tars are made again from their blobs if need be;
+                None in a store that is only read, where they have to be there.
 
         Raises:
             NotFoundError: A layer is lost, or there is no such directory.
@@ -134,8 +135,14 @@ class DiskMaker:
             InUseError: A block device is in use.
             OSError: Something could not be read or written.
         """
-        for at in range(len(self._stack.diff_ids)):
-            ensure_form(self._storage, self._stack, at, "tar", lease)
+        for at, diff_id in enumerate(self._stack.diff_ids):
+            if lease is not None:
+                ensure_form(self._storage, self._stack, at, "tar", lease)
+            elif self._storage.forms.usable(diff_id, "tar") is None:
+                raise NotFoundError(
+                    f"layer {diff_id} is not unpacked as a tar, and the store is only read",
+                    hint="open the store to be written to",
+                )
         with ExitStack() as stack:
             # They get their names when all are written.
             tars = stack.enter_context(LayerTars(self._storage.forms))

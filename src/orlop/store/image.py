@@ -225,7 +225,8 @@ class Image:
             image.disks("root.ext4", DiskOptions(fs="ext4", free=1 << 30))
             image.disks("layer.erofs", DiskOptions(layout="layers"))   # layer.0.erofs …
 
-        The same image and options give the same bytes. Neither privilege nor a mount is needed.
+        The same image and options give the same bytes. Neither privilege nor a mount is needed,
+        nor a store that may be written to, where the layers are unpacked as tars.
 
         Args:
             output: A file, which is replaced, or a block device, which is not in use. Of several
@@ -255,8 +256,11 @@ class Image:
         if folder.is_relative_to(os.path.realpath(self._storage.places.root)):
             raise UnsafePathError("is in the store itself", where=os.fspath(output))
         maker = DiskMaker(self._storage, self._stack, options or DiskOptions(), progress)
+        paths = disk_paths(Path(output), len(maker.slices))
+        if self._storage.database.read_only:
+            return maker.make(paths, None)
         with self._lease("disk") as lease:
-            return maker.make(disk_paths(Path(output), len(maker.slices)), lease)
+            return maker.make(paths, lease)
 
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.
