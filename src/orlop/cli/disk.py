@@ -43,6 +43,7 @@ def make(
     extent: str | None = None,
     block_size: int | None = None,
     verity: Annotated[bool, Parameter(negative="")] = False,
+    beside: Annotated[bool, Parameter(negative="")] = False,
     salt: str = "",
     journal: bool = True,
     share: bool = True,
@@ -76,6 +77,7 @@ def make(
         extent: How many bytes erofs compresses at once, such as 64K.
         block_size: Bytes of a block, 4096 where it is not said, and 131072 for squashfs.
         verity: Let a dm-verity hash tree follow the filesystem, and print its root hash.
+        beside: With --verity, write the tree into a file of its own, the disk's name and .verity.
         salt: What the tree is salted with, in hexadecimal digits.
         journal: Give ext4 a journal.
         share: Let files of equal content share blocks of an erofs.
@@ -96,6 +98,7 @@ def make(
         extent=None if extent is None else _read_size(extent),
         block_size=block_size,
         verity=verity,
+        beside=beside,
         salt=_read_hexadecimal(salt),
         journal=journal,
         share=share,
@@ -241,6 +244,7 @@ def _document(disk: Disk) -> dict[str, object]:
     }
     if disk.verity is not None:
         found["verity"] = {
+            "path": str(disk.hash_tree or disk.path),
             "root_hash": disk.verity.root_hash.hex(),
             "hash_offset": disk.verity.hash_offset,
             "salt": disk.verity.options.salt.hex(),

@@ -96,6 +96,8 @@ class BuildOptions:
             raise ValueError(f"{self.pull!r} is none of missing, always and never")
         if self.jobs is not None and self.jobs < 1:
             raise ValueError(f"{self.jobs} layers at once: 1 or more")
+        if self.disk.beside:
+            raise ValueError("disks that are kept have their hash tree behind the filesystem")
 
 
 class Builder:

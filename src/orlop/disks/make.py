@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orlop.digest import Digest
-from orlop.disks.hash_tree import append_hash_tree
+from orlop.disks.hash_tree import write_hash_tree
 from orlop.disks.target import DiskTarget
 from orlop.disks.trees import Slice, iter_trees, layer_slices, merged_slice
 from orlop.disks.writers import WRITERS, write_indexed
@@ -57,6 +57,7 @@ class Disk:
         diff_ids: The layers that it shows, base first.
         kernel: The oldest Linux that can mount it, such as (5, 4).
         verity: What its hash tree says, where it has one.
+        hash_tree: The file that the tree is in, where it is not behind the filesystem.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Disk:
     diff_ids: tuple[Digest, ...]
     kernel: tuple[int, int]
     verity: DmVerity | None = None
+    hash_tree: Path | None = None
 
 
 def disk_paths(output: Path, count: int) -> list[Path]:
@@ -149,6 +151,12 @@ class DiskMaker:
             targets = [
                 None if path is None else stack.enter_context(DiskTarget(path)) for path in paths
             ]
+            hashes = [
+                stack.enter_context(DiskTarget(target.path.with_name(f"{target.path.name}.verity")))
+                if target is not None and self._options.beside
+                else None
+                for target in targets
+            ]
             trees = iter_trees(
                 self.slices,
                 self._storage.forms,
@@ -156,32 +164,39 @@ class DiskMaker:
                 overlay=self._options.layout == "layers",
             )
             disks = [
-                self._make(at, tree, target, tars)
-                for at, (tree, target) in enumerate(zip(trees, targets, strict=True))
+                self._make(at, tree, target, hashed, tars)
+                for at, (tree, target, hashed) in enumerate(
+                    zip(trees, targets, hashes, strict=True)
+                )
                 if target is not None
             ]
-            wanted = [target for target in targets if target is not None]
+            wanted = [target for target in (*targets, *hashes) if target is not None]
             for target in wanted:
                 target.finish()
             for target in wanted:
                 target.name(keep=len(wanted) > 1)
             return disks
 
-    def _make(self, at: int, root: Node, target: DiskTarget, tars: LayerTars) -> Disk:
+    def _make(
+        self, at: int, root: Node, target: DiskTarget, hashed: DiskTarget | None, tars: LayerTars
+    ) -> Disk:
         report = self._reporter(at, root)
         uuid = self._options.uuid_for(Digest.of(self.slices[at].key.encode()))
         if self._options.layout == "indexed":
             kernel = write_indexed(root, target, tars, uuid, self._storage.forms, self.slices[at])
         else:
             kernel = WRITERS[self._options.fs](root, target, tars.read, self._options, uuid, report)
-        tree = append_hash_tree(target, self._options, uuid) if self._options.verity else None
+        verity = None
+        if self._options.verity:
+            verity = write_hash_tree(target, hashed, self._options, uuid)
         return Disk(
             path=target.path,
             fs=self._options.fs,
             size=target.size,
             diff_ids=self.slices[at].diff_ids,
             kernel=kernel,
-            verity=tree,
+            verity=verity,
+            hash_tree=None if hashed is None else hashed.path,
         )
 
     def _reporter(self, at: int, root: Node) -> Callable[[int], object] | None:

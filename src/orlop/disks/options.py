@@ -43,6 +43,7 @@ _OWN: Final[dict[str, tuple[Filesystem, ...]]] = {
     "extent": ("erofs",),
     "share": ("erofs",),
     "verity": ("erofs", "squashfs"),
+    "beside": ("erofs", "squashfs"),
 }
 _NO_UUID: Final = bytes(16)
 LAST_TIMES: Final[dict[Filesystem, int]] = {
@@ -76,7 +77,8 @@ class DiskOptions:
         uuid: The 16 bytes that identify the disk; those that follow from what is on it where None.
         time: Of `ext4` and `squashfs`, when it was made, in seconds since 1970; the time of the
             newest file where None.
-        verity: Whether a dm-verity hash tree follows the filesystem.
+        verity: Whether there is a dm-verity hash tree: behind the filesystem, or beside the disk.
+        beside: Whether that is a file of its own, with `.verity` behind the disk's name.
         salt: What the hash tree is salted with, at most 256 bytes.
 
     Raises:
@@ -98,6 +100,7 @@ class DiskOptions:
     uuid: bytes | None = None
     time: int | None = None
     verity: bool = False
+    beside: bool = False
     salt: bytes = b""
 
     def __post_init__(self) -> None:
@@ -167,6 +170,8 @@ class DiskOptions:
             raise ValueError(f"{self.fs} has times from 0 to {LAST_TIMES[self.fs]} seconds")
         if len(self.salt) > 256 or (self.salt and not self.verity):
             raise ValueError("a salt of up to 256 bytes is that of a hash tree")
+        if self.beside and not self.verity:
+            raise ValueError("what is beside a disk is its hash tree, and it has none")
 
     def key(self) -> str:
         """Text that is the same for all who would write the same bytes for the same tree."""

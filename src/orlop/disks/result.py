@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.disks.options import Filesystem
+    from orlop.fsimage.verity import DmVerity
 
 Source: TypeAlias = Literal["registry", "import", "tag"]
 """Where an image came from: a registry, or another place that is pulled from; a tarball; or
@@ -41,6 +42,17 @@ class LayerRef:
     size: int = 0
     path: Path | None = None
     diff_ids: tuple[Digest, ...] = ()
+
+    def hash_tree(self) -> DmVerity | None:
+        """The dm-verity hash tree behind the filesystem, with its root hash; None without one.
+
+        Raises:
+            InvalidImageError: There is one, and it contradicts itself.
+            OSError: The disk cannot be read.
+        """
+        from orlop.disks.hash_tree import find_hash_tree
+
+        return None if self.path is None else find_hash_tree(self.path)
 
     def encode(self) -> dict[str, object]:
         """The fields as JSON has them; the path is the store's affair."""

@@ -9,6 +9,7 @@ import pytest
 
 import orlop
 from orlop.disks import DiskOptions
+from orlop.disks.hash_tree import find_hash_tree
 from orlop.errors import InUseError, LimitExceededError
 from orlop.testing.storage.views import differences, view
 from orlop.tree import walk
@@ -142,7 +143,7 @@ def test_layers(stored, expected, squashed, tmp_path, fs, most):
 def verify(disk):
     tree = disk.verity
     run(
-        "veritysetup", "verify", disk.path, disk.path, tree.root_hash.hex(),
+        "veritysetup", "verify", disk.path, disk.hash_tree or disk.path, tree.root_hash.hex(),
         f"--hash-offset={tree.hash_offset}",
     )  # fmt: skip
 
@@ -153,12 +154,15 @@ def verify(disk):
         DiskOptions(verity=True),
         DiskOptions(verity=True, salt=b"salt", compress="zstd"),
         DiskOptions(verity=True, block_size=512),
+        DiskOptions(verity=True, beside=True),
     ],
     ids=named,
 )
 def test_verity(stored, tmp_path, options):
     (disk,) = stored.disks(tmp_path / "disk", options)
     verify(disk)
+    assert find_hash_tree(disk.path) == (None if options.beside else disk.verity)
+    assert sorted(os.listdir(tmp_path)) == ["disk", "disk.verity"][: 1 + options.beside]
     data = bytearray(disk.path.read_bytes())
     data[5000] ^= 1
     disk.path.write_bytes(data)

@@ -39,6 +39,7 @@ REFUSED = [
     ({"fs": "ext4", "layout": "indexed"}, "indexed is erofs, neither compressed"),
     ({"layout": "indexed", "compress": "lz4"}, "indexed is erofs, neither compressed"),
     ({"layout": "indexed", "verity": True}, "nor with a hash tree"),
+    ({"beside": True}, "what is beside a disk is its hash tree, and it has none"),
     ({"layout": "indexed", "block_size": 4096}, "indexed has blocks of 512 bytes"),
     ({"max_disks": 2}, "max_disks is 1 or more, for layers"),
     ({"layout": "layers", "max_disks": 0}, "max_disks is 1 or more, for layers"),
