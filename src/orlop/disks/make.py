@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,7 +137,11 @@ class DiskMaker:
             UnsupportedError: A library or program is missing, or an attribute has no place in it.
             InUseError: A block device is in use.
             OSError: Something could not be read or written.
+            ValueError: Two of the paths are one.
         """
+        places = [os.path.realpath(path) for path in paths if path is not None]
+        if len(set(places)) < len(places):
+            raise ValueError("two disks would have the same path")
         for at, diff_id in enumerate(self._stack.diff_ids):
             if lease is not None:
                 ensure_form(self._storage, self._stack, at, "tar", lease)

@@ -10,6 +10,7 @@ import orlop
 from orlop.digest import Digest
 from orlop.disks import (
     Builder,
+    DiskMaker,
     DiskOptions,
     ImageMeta,
     LayerRef,
@@ -21,6 +22,7 @@ from orlop.disks import (
     remove_registry_cache,
     save_registry_cache,
 )
+from orlop.disks.records import DiskRecords
 from orlop.errors import (
     CreateDirError,
     ImageNotFoundError,
@@ -30,6 +32,7 @@ from orlop.errors import (
     StoreSaveError,
 )
 from orlop.metadata.leases import Leases
+from orlop.storage.chains import Stack
 from support.images import ImageBuilder, file
 
 
@@ -384,6 +387,35 @@ def test_an_image_that_was_built_in_several_ways(options, layout, tmp_path):
     assert len(list_registry_cache(tmp_path / "root")) == 2
     remove_registry_cache(layout.source, tmp_path / "root")
     assert list_registry_cache(tmp_path / "root") == []
+
+
+@pytest.mark.parametrize("then", ["removed", "replaced"])
+def test_a_record_that_goes_while_it_is_read_is_not_broken(store, foreign, then):
+    """Its document is gone with it; whoever had seen it looks again."""
+    store.save("box", [foreign(b"one")], ImageMeta(digest="one"))
+    seen = record_of(store, "box")
+    records = DiskRecords(store.storage, "local")
+    if then == "removed":
+        store.remove("box")
+    else:
+        store.save("box", [foreign(b"two")], ImageMeta(digest="two"))
+        store.gc()
+    assert records._read(seen) is None
+    assert (records.get("box") is None) == (then == "removed")
+
+
+def test_two_disks_of_one_path(layout, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    with orlop.open_store(tmp_path / "root", tmp_path / "run") as images:
+        image = images.pull(layout.source, tag="box")
+        stack = Stack.of(image.config.diff_ids)
+    with Store(tmp_path / "root") as store, store.leased("test") as lease:
+        maker = DiskMaker(store.storage, stack, DiskOptions(layout="layers"))
+        with pytest.raises(ValueError, match="two disks would have the same path"):
+            maker.make([tmp_path / "disk", tmp_path / "link" / "disk"], lease)
+        with pytest.raises(ValueError, match="zip"):
+            maker.make([tmp_path / "disk"], lease)
+    assert not list(tmp_path.glob("*disk*"))
 
 
 def test_an_image_of_no_layers(tmp_path):
