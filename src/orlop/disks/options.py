@@ -50,6 +50,7 @@ LAST_TIMES: Final[dict[Filesystem, int]] = {
     "erofs": 0, "ext4": (1 << 34) - (1 << 31) - 1, "squashfs": (1 << 32) - 1,
 }  # fmt: skip
 """The last moments that they can say they were made at, in seconds since 1970; erofs says none."""
+_MIN_SIZE: Final = 4096
 _MIN_EXTENT: Final = 8192
 MAX_LABEL: Final = 16
 """Bytes of a disk's label."""
@@ -164,8 +165,8 @@ class DiskOptions:
             raise ValueError("a UUID has 16 bytes, not all of them zero")
         if len(self.label.encode()) > MAX_LABEL or "\0" in self.label:
             raise ValueError(f"a label of more than MAX_LABEL = {MAX_LABEL} bytes, or with a NUL")
-        if self.free < 0 or (self.size is not None and (self.size <= 0 or self.free)):
-            raise ValueError("a size of 1 byte or more, or free space of 0 or more")
+        if self.free < 0 or (self.size is not None and (self.size < _MIN_SIZE or self.free)):
+            raise ValueError(f"a size of {_MIN_SIZE} bytes or more, or free space of 0 or more")
         if self.time is not None and not 0 <= self.time <= LAST_TIMES[self.fs]:
             raise ValueError(f"{self.fs} has times from 0 to {LAST_TIMES[self.fs]} seconds")
         if len(self.salt) > 256 or (self.salt and not self.verity):

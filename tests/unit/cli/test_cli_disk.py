@@ -166,7 +166,7 @@ def test_sizes_that_are_none(disk, tmp_path, size):
     [
         (["--size", "4G"], "erofs has no size: ext4 has"),
         (["--size", "+4G"], "erofs has no free: ext4 has"),
-        (["--fs", "ext4", "--size", "0"], "a size of 1 byte or more"),
+        (["--fs", "ext4", "--size", "0"], "a size of 4096 bytes or more"),
         (["--uuid", "none"], "'none' is no UUID"),
         (["--uuid", "00000000-0000-0000-0000-000000000000"], "not all of them zero"),
         (["--verity", "--salt", "abc"], "'abc' is no even number of hexadecimal digits"),

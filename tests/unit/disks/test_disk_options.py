@@ -55,9 +55,10 @@ REFUSED = [
     ({"fs": "ext4", "label": "ä" * 9}, "a label of more than MAX_LABEL = 16 bytes"),
     ({"fs": "ext4", "label": "a\0b"}, "or with a NUL"),
     ({"fs": "ext4", "label": "\udcff"}, "surrogates not allowed"),
-    ({"fs": "ext4", "free": -1}, "a size of 1 byte or more, or free space of 0 or more"),
-    ({"fs": "ext4", "size": 0}, "a size of 1 byte or more"),
-    ({"fs": "ext4", "size": 1 << 30, "free": 1}, "a size of 1 byte or more, or free"),
+    ({"fs": "ext4", "free": -1}, "a size of 4096 bytes or more, or free space of 0 or more"),
+    ({"fs": "ext4", "size": 4095}, "a size of 4096 bytes or more"),
+    ({"fs": "ext4", "size": 0}, "a size of 4096 bytes or more"),
+    ({"fs": "ext4", "size": 1 << 30, "free": 1}, "a size of 4096 bytes or more, or free"),
     ({"fs": "ext4", "time": -1}, "ext4 has times from 0 to 15032385535 seconds"),
     ({"fs": "ext4", "time": 1 << 34}, "ext4 has times from 0 to 15032385535 seconds"),
     ({"fs": "squashfs", "time": 1 << 32}, "squashfs has times from 0 to 4294967295 seconds"),
@@ -75,7 +76,7 @@ def test_what_does_not_fit_together_is_refused(options, says):
 @pytest.mark.parametrize(
     "options",
     [
-        {"fs": "ext4", "label": "x" * 16, "size": 1, "time": 0},
+        {"fs": "ext4", "label": "x" * 16, "size": 4096, "time": 0},
         {"fs": "ext4", "free": 0, "journal": False},
         {"fs": "squashfs", "compress": "xz", "block_size": 1 << 20, "time": (1 << 32) - 1},
         {"compress": "zstd", "level": 19, "extent": 1 << 20},
