@@ -162,9 +162,7 @@ class Builder:
             if found is not None:
                 return found
         with self._store.leased(f"build {reference}") as lease:
-            with self._open(reference) as source:
-                selection = self._select(source, reference)
-                self._fetch(source, selection, lease)
+            selection = self._from_store(reference, lease) or self._pull(reference, lease)
             return self._make(reference, self._registry, selection, "registry", lease)
 
     def import_image(self, archive: str | PathLike[str] | BinaryIO, tag: str) -> BuildResult:
@@ -217,12 +215,21 @@ class Builder:
             return tagged
         return self._registry.find(reference, key=self._key(), whole=True)
 
-    @contextmanager
-    def _open(self, reference: str) -> Iterator[ImageSource]:
-        stored = self._stored(reference) if self.options.pull != "always" else None
-        if stored is not None:
-            yield stored
-            return
+    def _from_store(self, reference: str, lease: Lease) -> Selection | None:
+        """The image of this name that the store has; None where it is to be fetched."""
+        source = self._stored(reference) if self.options.pull != "always" else None
+        if source is None:
+            return None
+        try:
+            selection = self._select(source, reference)
+            self._fetch(source, selection, lease)
+        except PullImageError:
+            if self.options.pull == "never":
+                raise
+            return None  # What is damaged here may be whole where it came from.
+        return selection
+
+    def _pull(self, reference: str, lease: Lease) -> Selection:
         if self.options.pull == "never":
             raise PullImageError(
                 f"{reference} is neither built nor in the store, and may not be fetched",
@@ -232,7 +239,9 @@ class Builder:
 
         try:
             with open_image(reference, self._source_options()) as opened:
-                yield opened.source
+                selection = self._select(opened.source, reference)
+                self._fetch(opened.source, selection, lease)
+                return selection
         except InvalidReferenceError as error:
             raise ParseReferenceError(str(error), hint=error.hint) from error
         except DiskError:

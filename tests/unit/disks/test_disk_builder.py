@@ -250,6 +250,26 @@ def test_layers_whose_forms_are_lost_are_unpacked_again(build, layout, tmp_path)
     clean(tmp_path / "root")
 
 
+@pytest.mark.parametrize("pull", ["missing", "never"])
+def test_a_layer_that_is_damaged_in_the_store_is_fetched_again(build, registry, tmp_path, pull):
+    data = tar(file("one", os.urandom(5000)))
+    registry.add_image("app", "1", [data])
+    reference = f"{registry.address}/app:1"
+    with orlop.open_store(tmp_path / "root", tmp_path / "run") as store:
+        store.pull(reference)
+    blob = tmp_path / "root/blobs/sha256" / Digest.of(data).encoded
+    for each in (tmp_path / "root/forms").glob("*/*/*"):
+        each.unlink()
+    blob.chmod(0o600)
+    blob.write_bytes(data[:600] + b"x" + data[601:])
+    if pull == "never":
+        with pytest.raises(PullImageError, match="digest"):
+            build(reference, pull=pull)
+    else:
+        assert not build(reference, pull=pull).cached
+        clean(tmp_path / "root")
+
+
 def test_layers_and_disks_whose_digests_begin_alike(build, layout, tmp_path, monkeypatch):
     """Who builds a disk takes the locks of its layers while it has that of the disk."""
     StoreUnderTest(tmp_path).pull(layout.source, "--tag", "box")
