@@ -136,6 +136,7 @@ class DiskRecords:
             raise StoreSaveError(f"{tag[:100]}: a record of {len(data)} bytes is too long")
         forms = {each.digest for each in (*record.layers, *record.canonical_layers)}
         try:
+            DiskRecord.decode(data)  # One that cannot be read again would spoil the whole list.
             document = LeasedContent(self._storage.content, self._storage.database, lease).put(data)
             with self._storage.database.write() as tx:
                 lease.require_in(tx)

@@ -117,6 +117,7 @@ class Store:
             LayerFSError: A filesystem is not known.
             ImageNotFoundError: A disk is not there.
         """
+        layers = tuple(layers)
         check_layers(tag, layers)
         with self.leased(f"disks of {tag}") as lease:
             for each in layers:
@@ -125,7 +126,7 @@ class Store:
             if runtime is not None:
                 shown = tuple(diff_id for each in layers for diff_id in each.diff_ids)
                 runtime = replace(runtime, diff_ids=shown)
-            self.put(tag, tuple(layers), runtime, meta, lease)
+            self.put(tag, layers, runtime, meta, lease)
 
     def put(
         self,

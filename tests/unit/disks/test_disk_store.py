@@ -226,6 +226,19 @@ def test_what_no_record_can_be_made_of(store, foreign):
     clean(store)
 
 
+@pytest.mark.parametrize("notes", [{"size": -1}, {"source": "x"}, {"oci": OCIConfig(user=5)}])
+def test_notes_that_could_not_be_read_again_are_not_kept(store, foreign, notes):
+    with pytest.raises(StoreSaveError, match="box: its record could not be kept"):
+        store.save("box", [foreign()], ImageMeta(**notes))
+    assert store.list() == []
+
+
+def test_disks_out_of_a_generator(store, foreign):
+    refs = [foreign(b"one"), foreign(b"two")]
+    store.save("box", iter(refs), ImageMeta())
+    assert len(store.get("box").layers) == 2
+
+
 @pytest.mark.parametrize(
     "tag", ["größe", "a b", "x\ny", "-o", "../../up", "a" * 1000, "%", "*", "'; --", "\x00", "🐳"]
 )
