@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from orlop.disks.newfile import new_file
 from orlop.disks.squashfs_tools import LAST_SECOND, as_shown, choose_tool
 from orlop.disks.tool import feed
-from orlop.fsimage.erofs.copying import iter_content, iter_zeros
+from orlop.fsimage.content import iter_content, iter_zeros
 from orlop.tar import iter_archive, tree_members
 from orlop.tree import Put, walk
 from orlop.tree.node import S_IFREG, S_IFSOCK

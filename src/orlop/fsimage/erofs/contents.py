@@ -8,9 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import LimitExceededError, OrlopError
+from orlop.fsimage.content import iter_content
 from orlop.fsimage.erofs.chunks import ChunkMap, map_chunks
 from orlop.fsimage.erofs.compressed import Extents, iter_compressed
-from orlop.fsimage.erofs.copying import iter_content
 from orlop.fsimage.erofs.format import MAX_BLOCKS
 from orlop.fsimage.names import named
 from orlop.tree.node import S_IFMT, S_IFREG

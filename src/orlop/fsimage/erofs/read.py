@@ -6,8 +6,8 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InvalidImageError, LimitExceededError, UnsupportedError
+from orlop.fsimage.content import iter_zeros
 from orlop.fsimage.erofs.access import Metadata, ReadAt, iter_range
-from orlop.fsimage.erofs.copying import iter_zeros
 from orlop.fsimage.erofs.directory import Directory
 from orlop.fsimage.erofs.extents import iter_extents
 from orlop.fsimage.erofs.format import MAX_XATTR_AREA

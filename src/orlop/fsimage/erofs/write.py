@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orlop.fsimage.erofs.copying import iter_content
+from orlop.fsimage.content import iter_content
 from orlop.fsimage.erofs.devices import Device, encode_slots, make_slots, unique_devices
 from orlop.fsimage.erofs.format import (
     CHUNK_ENTRY,

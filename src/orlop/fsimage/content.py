@@ -1,4 +1,4 @@
-"""Content as bytes: what is copied because no address can name it."""
+"""The content of files as bytes, holes as zeros, for all writers of images."""
 
 from __future__ import annotations
 
