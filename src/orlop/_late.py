@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def late(places: Mapping[str, str]) -> Callable[[str], object]:
-    """The `__getattr__` of a package.
+def late(
+    places: Mapping[str, str],
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """The `__getattr__` and the `__dir__` of a package.
 
     Args:
         places: The names that it hands on, parted by spaces, by the module that has them.
@@ -28,4 +30,4 @@ def late(places: Mapping[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"there is no {name!r} here")
         return getattr(import_module(found[name]), name)
 
-    return load
+    return load, lambda: sorted(found)

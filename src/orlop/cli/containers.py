@@ -186,8 +186,10 @@ def mount(
     """
     wanted = True if read_only else None
     with open_existing() as store:
+        # All are looked up before one is mounted: a second word may be meant as a place.
+        found = [store.containers.resolve(key) for key in (container, *more)]
         return for_each(
-            (container, *more),
+            found,
             lambda key: print(store.containers.mount(key, read_only=wanted, keep=True).path),
         )
 

@@ -230,7 +230,8 @@ def _tell(disks: list[Disk], format: Format, *, quiet: bool) -> None:  # noqa: A
             kernel = ".".join(map(str, disk.kernel))
             print(f"{disk.fs}, {human_size(disk.size)}, for Linux {kernel} on", file=sys.stderr)
             if disk.verity is not None:
-                print(f"root hash {disk.verity.root_hash.hex()}", file=sys.stderr)
+                where = f"at {disk.verity.hash_offset} of {disk.hash_tree or disk.path}"
+                print(f"root hash {disk.verity.root_hash.hex()}, tree {where}", file=sys.stderr)
         print(disk.path)
 
 

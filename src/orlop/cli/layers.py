@@ -179,9 +179,10 @@ def mount(
     """
     wanted = True if read_only else None
     with open_existing() as store:
+        # All are looked up before one is mounted: a second word may be meant as a place.
+        found = [store.layers.resolve(key) for key in (layer, *more)]
         return for_each(
-            (layer, *more),
-            lambda key: print(store.layers.mount(key, read_only=wanted, keep=True).path),
+            found, lambda key: print(store.layers.mount(key, read_only=wanted, keep=True).path)
         )
 
 

@@ -150,9 +150,9 @@ def mount(image: str, /, *more: str) -> int:
         more: Further ones.
     """
     with open_existing() as store:
-        return for_each(
-            (image, *more), lambda key: print(store.stored_images.mount(key, keep=True).path)
-        )
+        # All are looked up before one is mounted: a second word may be meant as a place.
+        found = [store.stored_images.resolve(key) for key in (image, *more)]
+        return for_each(found, lambda key: print(store.stored_images.mount(key, keep=True).path))
 
 
 def unmount(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.disks.builder": "BuildOptions Builder PullPolicy",
             "orlop.disks.cache": "gc get_registry_cache list_registry_cache remove_registry_cache"

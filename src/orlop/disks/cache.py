@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orlop.disks.store import Store
+from orlop.errors import ImageNotFoundError
+from orlop.storage.where import find_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,23 +37,38 @@ def get_registry_cache(tag: str, cache_dir: _Path = None) -> BuildResult:
 
     Of an image that was built in several ways these are the ones that were noted last.
     """
-    with Store(cache_dir, scope="registry") as store:
+    with _existing(cache_dir, tag) as store:
         return store.get(tag)
 
 
 def remove_registry_cache(tag: str, cache_dir: _Path = None) -> None:
     """Forget the disks of a registry's image, in whatever way built; raises as `Store.remove`."""
-    with Store(cache_dir, scope="registry") as store:
+    with _existing(cache_dir, tag) as store:
         store.remove(tag)
 
 
 def list_registry_cache(cache_dir: _Path = None) -> list[ImageInfo]:
     """The images of registries that were made into disks, the newest first."""
+    if not _exists(cache_dir):
+        return []
     with Store(cache_dir, scope="registry") as store:
         return store.list()
 
 
 def gc(cache_dir: _Path = None) -> int:
     """Free the disks that no tag and no reference needs; how many."""
+    if not _exists(cache_dir):
+        return 0
     with Store(cache_dir) as store:
         return store.gc()
+
+
+def _existing(cache_dir: _Path, tag: str) -> Store:
+    """The store, which is not made to find out that it has nothing."""
+    if not _exists(cache_dir):
+        raise ImageNotFoundError(f"there are no disks of {tag}", hint="build them")
+    return Store(cache_dir, scope="registry")
+
+
+def _exists(cache_dir: _Path) -> bool:
+    return find_places(cache_dir, None).database.exists()

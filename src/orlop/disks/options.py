@@ -66,7 +66,7 @@ class DiskOptions:
         max_disks: Of `layers`, the most disks: the lowest layers are merged into one as far as
             needed. None for no limit.
         size: Of `ext4`, bytes of the disk; as few as will do where None.
-        free: Of `ext4` without a size, bytes that are left free on it.
+        free: Of `ext4` without a size, bytes that can be written to it, at least.
         journal: Whether `ext4` has a journal.
         label: Of `ext4`, what the disk is called, at most `MAX_LABEL` bytes.
         compress: What contents are compressed with; nothing where None, and `squashfs` has `zstd`
@@ -128,7 +128,7 @@ class DiskOptions:
             known = ", ".join(_COMPRESSIONS[self.fs]) or "nothing"
             raise ValueError(f"{self.fs} is compressed with {known}, not with {self.compress}")
         if self.compress is None and (self.level, self.extent) != (None, None):
-            raise ValueError("level and extent are those of a compression, and there is none")
+            raise ValueError("level and extent are those of a compression: ask for one, too")
         self._check_compression()
 
     def _check_compression(self) -> None:
@@ -150,11 +150,13 @@ class DiskOptions:
         if self.layout == "layers" and self.fs == "ext4":
             raise ValueError("ext4 disks are written to: layers are erofs or squashfs")
         if self.layout == "indexed" and (self.fs != "erofs" or self.compress or self.verity):
-            raise ValueError("indexed is erofs, neither compressed nor with a hash tree")
+            raise ValueError("indexed is erofs, neither compressed nor with a hash tree: not both")
         if self.layout == "indexed" and self.block_size not in {None, 512}:
             raise ValueError("indexed has blocks of 512 bytes, as tars have")
-        if self.max_disks is not None and (self.layout != "layers" or self.max_disks < 1):
-            raise ValueError("max_disks is 1 or more, for layers")
+        if self.max_disks is not None and self.layout != "layers":
+            raise ValueError("only of layers there can be a limit of disks: ask for layers, too")
+        if self.max_disks is not None and self.max_disks < 1:
+            raise ValueError("a limit of disks is 1 or more")
 
     def _check_numbers(self) -> None:
         size = self.block_size
@@ -164,7 +166,7 @@ class DiskOptions:
         if self.uuid is not None and (len(self.uuid) != 16 or self.uuid == _NO_UUID):
             raise ValueError("a UUID has 16 bytes, not all of them zero")
         if len(self.label.encode()) > MAX_LABEL or "\0" in self.label:
-            raise ValueError(f"a label of more than MAX_LABEL = {MAX_LABEL} bytes, or with a NUL")
+            raise ValueError(f"a label has up to {MAX_LABEL} bytes (MAX_LABEL), and none is NUL")
         if self.free < 0 or (self.size is not None and (self.size < _MIN_SIZE or self.free)):
             raise ValueError(f"a size of {_MIN_SIZE} bytes or more, or free space of 0 or more")
         if self.time is not None and not 0 <= self.time <= LAST_TIMES[self.fs]:

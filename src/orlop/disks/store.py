@@ -215,7 +215,9 @@ class Store:
             OSError: A file could not be removed.
         """
         if not self._records.remove(tag):
-            raise ImageNotFoundError(f"there are no disks of {tag}")
+            raise ImageNotFoundError(
+                f"there are no disks of {tag}", hint="`list` tells what there is"
+            )
         self.gc()
 
     def gc(self) -> int:

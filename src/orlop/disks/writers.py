@@ -22,11 +22,13 @@ Kernel: TypeAlias = tuple[int, int]
 Report: TypeAlias = Callable[[int], object] | None
 
 _INDEX_KERNEL: Final[Kernel] = (6, 4)
-_EXT4_KERNEL: Final[Kernel] = (3, 18)
+_EXT4_KERNEL: Final[Kernel] = (4, 14)
 _SQUASHFS_KERNEL: Final[Kernel] = (2, 6)
 _SQUASHFS_ZSTD_KERNEL: Final[Kernel] = (4, 14)
 _SECOND: Final = 10**9
 _TAR_BITS: Final = 9
+_MAX_KEPT_BACK: Final = 4096 << 12
+_MAPPING: Final = 1024
 _ALIGN: Final = 1 << 16
 """What tars in a disk begin at multiples of: no filesystem that shares blocks has larger ones."""
 
@@ -71,7 +73,7 @@ def _write_ext4(
         uuid=uuid,
         label=options.label.encode(),
         size=options.size,
-        free=options.free,
+        free=options.free and options.free + _kept_back(options.free),
         journal=options.journal,
         time_ns=_time_of(root, options) * _SECOND,
         drop_foreign_xattrs=True,
@@ -106,6 +108,14 @@ def _write_squashfs(
         with open(path, "rb") as file:
             target.copy(file.fileno(), size)
     return _SQUASHFS_ZSTD_KERNEL if compression == "zstd" else _SQUASHFS_KERNEL
+
+
+def _kept_back(free: int) -> int:
+    """What Linux lets nobody write to, of a mounted ext4, and what tells where large files are.
+
+    Spec: Linux, fs/ext4/super.c, `ext4_calculate_resv_clusters`: a fiftieth, 4096 blocks at most.
+    """
+    return _MAX_KEPT_BACK + free // _MAPPING
 
 
 def _time_of(root: Node, options: DiskOptions) -> int:

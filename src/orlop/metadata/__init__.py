@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.metadata.blobs": "BlobRecord Blobs",
             "orlop.metadata.database": "Database Transaction",

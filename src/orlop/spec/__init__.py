@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.digest": "chain_id chain_ids",
             "orlop.spec.config": "ImageConfig check_layers",

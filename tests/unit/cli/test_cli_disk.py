@@ -63,7 +63,8 @@ def test_json(disk, tmp_path):
     assert found["verity"]["block_size"] == 4096
     assert 0 < found["verity"]["hash_offset"] < found["size"]
     told = disk("--verity", "--salt", "5a17").err
-    assert f"root hash {found['verity']['root_hash']}\n" in told
+    tree = f"tree at {found['verity']['hash_offset']} of "
+    assert f"root hash {found['verity']['root_hash']}, {tree}" in told
     assert "verity" not in json.loads(disk("--format", "json").out)[0]
 
 
@@ -174,8 +175,8 @@ def test_sizes_that_are_none(disk, tmp_path, size):
         (["--verity", "--salt", "00" * 257], "a salt of up to 256 bytes"),
         (["--salt", "00"], "is that of a hash tree"),
         (["--layers", "--indexed"], "--layers and --indexed are two ways to make disks"),
-        (["--max-disks", "2"], "max_disks is 1 or more, for layers"),
-        (["--layers", "--max-disks", "0"], "max_disks is 1 or more, for layers"),
+        (["--max-disks", "2"], "limit of disks"),
+        (["--layers", "--max-disks", "0"], "limit of disks"),
         (["--fs", "ext4", "--layers"], "ext4 disks are written to"),
         (["--indexed", "--verity"], "indexed is erofs"),
         (["--compress", "gzip"], "erofs is compressed with lz4, zstd, not with gzip"),
@@ -184,7 +185,7 @@ def test_sizes_that_are_none(disk, tmp_path, size):
         (["--compress", "lz4", "--extent", "64"], "an extent has 2**n bytes"),
         (["--compress", "lz4", "--extent", "x"], "'x' is no size"),
         (["--block-size", "1000"], "erofs has blocks of 2**n bytes"),
-        (["--fs", "ext4", "--label", "x" * 17], "a label of more than MAX_LABEL = 16 bytes"),
+        (["--fs", "ext4", "--label", "x" * 17], "a label has up to 16 bytes"),
         (["--fs", "ext4", "--label", "\udcff"], ""),
         (["--fs", "fat"], "fs"),
         (["--compress", "lzo"], "compress"),
