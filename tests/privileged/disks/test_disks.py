@@ -104,7 +104,7 @@ def test_ext4(stored, expected, tmp_path, journal):
         assert differences(shown, expected) == []
         found = os.statvfs(path)
         assert found.f_bfree * found.f_frsize >= 10 << 20
-        (path / "written").write_bytes(b"x" * (9 << 20))
+        (path / "written").write_bytes(b"x" * (10 << 20))
     run("e2fsck", "-fn", disk.path)
 
 
