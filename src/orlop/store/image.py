@@ -13,6 +13,7 @@ from orlop.metadata import Images, Lease, MountSubject
 from orlop.metadata.owner import Owner
 from orlop.platform import Platform
 from orlop.storage.places import writing_to
+from orlop.store.editable import Editable
 from orlop.store.mount import Mount
 from orlop.store.naming import remove_unchanged
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.disks import Disk, DiskOptions, DiskProgress
+    from orlop.editing.snapshot import Snapshot
     from orlop.metadata import ImageRow
     from orlop.spec.config import ImageConfig
     from orlop.spec.descriptor import Descriptor
@@ -31,10 +33,11 @@ if TYPE_CHECKING:
     from orlop.storage.mountable import Driver, Mountable
     from orlop.storage.storage import Storage
     from orlop.store.check import ImageCheck
+    from orlop.store.draft import ImageDraft
     from orlop.tree import Node
 
 
-class Image:
+class Image(Editable):
     """A named image of a store.
 
     It is what the name meant when it was looked up; what the store does later does not change it.
@@ -261,6 +264,38 @@ class Image:
             return maker.make(paths, None)
         with self._lease("disk") as lease:
             return maker.make(paths, lease)
+
+    def edit(
+        self, *, platform: str | Platform | None = None, timestamp: int | None = None
+    ) -> ImageDraft:
+        """A draft that begins as this image: a value that is edited, and then saved.
+
+            image.edit().append("rootfs/").with_config(cmd=["/bin/app"]).save("app:1")
+
+        Args:
+            platform: Which image of several that are stored; the one that was pulled where None.
+            timestamp: The moment that the new image says it was made at, in seconds since 1970;
+                now where None.
+
+        Raises:
+            NotFoundError: A document is missing, or there is no image for the platform.
+            UnsupportedError: The name stands for something else than an image.
+            InvalidPlatformError: The text is no platform.
+            OrlopError: A document is broken.
+        """
+        from orlop.store.draft import ImageDraft
+
+        wanted = Platform.parse(platform) if isinstance(platform, str) else platform
+        return ImageDraft.of(self._storage, self.snapshot(wanted), timestamp=timestamp)
+
+    def snapshot(self, platform: Platform | None = None) -> Snapshot:
+        """Its documents, or those of another image of its index; raises as `edit`."""
+        from orlop.editing.snapshot import snapshot_of
+
+        return snapshot_of(self._storage, self._record, platform)
+
+    def _draft(self) -> ImageDraft:
+        return self.edit()
 
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orlop.digest import chain_id, empty_digest
-from orlop.metadata import ImageRow, Images, Layers, LayerSource, StoredImageRow, StoredImages
+from orlop.images.sources import layer_sources
+from orlop.metadata import ImageRow, Images, Layers, StoredImageRow, StoredImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orlop.metadata import Transaction
-    from orlop.spec import Descriptor, ImageConfig, Manifest
+    from orlop.spec import ImageConfig, Manifest
 
 
 def image_row(config: ImageConfig, manifest: Manifest) -> ImageRow:
@@ -40,11 +41,7 @@ def record_image(
 ) -> str:
     """Record an image with its layers, and return its ID; without a name it stays all the same."""
     row = image_row(config, manifest)
-    sources = [
-        LayerSource(digest=each.digest, size=each.size, compression=_compression(each))
-        for each in manifest.layers
-    ]
-    Layers(tx).put_stack(config.diff_ids, sources, row.created_at_ns)
+    Layers(tx).put_stack(config.diff_ids, layer_sources(manifest.layers), row.created_at_ns)
     names = tuple(names)
     for name in names:
         Images(tx).put(replace(row, name=name))
@@ -71,9 +68,3 @@ def _record_nameless(tx: Transaction, row: ImageRow, config: ImageConfig) -> Non
             size=row.size,
         )
     )
-
-
-def _compression(layer: Descriptor) -> str:
-    if layer.media_type.endswith(".gzip"):  # as Docker calls it
-        return "gzip"
-    return layer.media_type.rpartition("+")[2] if "+" in layer.media_type else "none"
