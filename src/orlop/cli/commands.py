@@ -100,6 +100,25 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
             ),
         ),
     ),
+    "Editing": (
+        Command("config", "editing:config", "Change how an image is run."),
+        Command("append", "editing:append", "Put more layers on an image."),
+        Command("squash", "editing:squash", "Merge the uppermost layers of an image."),
+        Command("flatten", "editing:flatten", "Merge all layers of an image."),
+        Command("rebase", "editing:rebase", "Give an image another base."),
+        Command("commit", "containers:commit", "Make an image of a container."),
+        Command("diff", "diff:diff", "List what one image has otherwise than another."),
+        Noun(
+            "index",
+            "Put images for several platforms under one name.",
+            (
+                Command("create", "indexes:create", "Make an index of images."),
+                Command("add", "indexes:add", "List more images in an index."),
+                Command("rm", "indexes:remove", "Take images out of an index."),
+                Command("annotate", "indexes:annotate", "Set annotations of an index."),
+            ),
+        ),
+    ),
     "Disks": (Command("disk", "disk:make", "Write an image as disks for virtual machines."),),
     "Containers": (
         Noun(

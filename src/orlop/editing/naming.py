@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from orlop.errors import ConflictError
+from orlop.errors import AlreadyExistsError, ConflictError
+from orlop.images.record import ImageRecord
+from orlop.images.rows import read_row
+from orlop.images.store import ImageStore
 from orlop.metadata import Images
+from orlop.platform import Platform
 from orlop.storage.stored.entry import record_image
 
 if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.metadata import ImageRow, Lease, Transaction
+    from orlop.spec import Descriptor
     from orlop.spec.config import ImageConfig
     from orlop.spec.manifest import Manifest
     from orlop.storage.storage import Storage
@@ -67,3 +73,29 @@ def require_meaning(tx: Transaction, name: str, expected: Expected) -> None:
             f"{name} has been {'removed' if found is None else 'moved'} meanwhile",
             hint="look what it means now, and edit that",
         )
+
+
+def name_index(
+    storage: Storage, lease: Lease, target: Descriptor, name: str, expected: Expected
+) -> None:
+    """Record an index, which is stored, under a name.
+
+    Raises:
+        ConflictError: The name means something else than is expected.
+        NotFoundError: Somebody has ended the lease.
+        OSError: It could not be recorded.
+    """
+    host = Platform.of_machine(os.uname().machine)
+    images = ImageStore(storage.database, storage.content, platform=host)
+    record = ImageRecord(name=name, target=target)
+    with storage.database.read() as tx:
+        lease.require_in(tx)
+        require_meaning(tx, name, expected)
+        row = Images(tx).get(name)
+    try:
+        if row is None:
+            images.create(record)
+        else:
+            images.update(record, "target", expected=read_row(row))
+    except AlreadyExistsError as error:
+        raise ConflictError(str(error), hint="look what it means now, and edit that") from None

@@ -11,6 +11,8 @@ from orlop.editing.edits import kept_layers
 from orlop.editing.naming import ANY, meaning_of, name_image
 from orlop.editing.snapshot import find_snapshot
 from orlop.editing.values import check_moment
+from orlop.errors import UnsupportedError
+from orlop.mediatype import is_index
 from orlop.storage.places import writing_to
 from orlop.store.editable import Editable
 from orlop.store.image import Image
@@ -120,10 +122,11 @@ class ImageDraft(Editable):
             name: A reference; `latest` is its tag if it has none.
             compress: How new layers are stored, and pushed: `gzip`, `zstd` or `none`.
             oci: Turn Docker's media types into OCI's; they are kept otherwise.
-            force: Move the name whatever it means by now.
+            force: Move the name whatever it means by now, be it an index.
 
         Raises:
             InvalidReferenceError: The name is no reference, or has a digest.
+            UnsupportedError: The name stands for an index, which the draft began as.
             ConflictError: Somebody has moved the name meanwhile; nothing was named.
             NotFoundError: A layer is gone; nothing was named.
             OrlopError: An edit cannot be done to this image; nothing was named.
@@ -133,6 +136,7 @@ class ImageDraft(Editable):
         expected = meaning_of(self.storage, wanted)
         if wanted == self.base.name:
             expected = self.base.target.digest
+            self._require_one(force=force)
         with self._bench() as bench, writing_to(self.storage.places.root):
             bench.claim(self.base)
             manifest, config = bench.finish(self._state(bench), compress, oci=oci)
@@ -141,6 +145,18 @@ class ImageDraft(Editable):
                 self.storage, bench.lease, manifest, config, wanted, ANY if force else expected
             )
         return Image(self.storage, row)
+
+    def _require_one(self, *, force: bool) -> None:
+        """Succeed unless the base's name stands for more images, which it would stand for no more.
+
+        Raises:
+            UnsupportedError: It does, and that is not forced.
+        """
+        if is_index(self.base.target.media_type) and not force:
+            raise UnsupportedError(
+                f"{self.base.name} is an index of several images, and would be one alone",
+                hint="choose another name; `orlop index add` puts the image into an index",
+            )
 
     def _draft(self) -> ImageDraft:
         return self

@@ -60,8 +60,8 @@ class Differ:
             raise ValueError(f"{compression!r} is no compression: none, gzip and zstd are")
         layers = ancestry(self._storage, id)
         if _is_tar(layers, base):
-            return _stream(self._pieces_of_tar(layers), compression)
-        return _stream(self._pieces(layers, base), compression)
+            return stream_of(self._pieces_of_tar(layers), compression)
+        return stream_of(self._pieces(layers, base), compression)
 
     def size(self, id: str, base: str | None) -> int:  # noqa: A002
         """The length of the uncompressed tar of `open`, in bytes."""
@@ -248,7 +248,8 @@ class _PieceStream(io.RawIOBase):
         super().close()
 
 
-def _stream(pieces: Iterator[bytes], compression: CompressionName) -> BinaryIO:
+def stream_of(pieces: Iterator[bytes], compression: CompressionName) -> BinaryIO:
+    """Pieces as a stream that is read once, compressed; closing it closes what gives them."""
     if compression != "none":
         pieces = _compressed(pieces, compression)
     return io.BufferedReader(_PieceStream(pieces), 1 << 20)
