@@ -29,6 +29,7 @@ Command: TypeAlias = Annotated[
     Parameter(negative="", show_default=False, allow_leading_hyphen=True),
 ]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+Path: TypeAlias = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Tag: TypeAlias = Annotated[str | None, Parameter(validator=refuse_empty)]
 
 _FIELDS: Final = {
@@ -132,9 +133,9 @@ def config(
 
 def append(
     image: str,
-    path: str,
+    path: Path,
     /,
-    *more: str,
+    *more: Path,
     tag: Tag = None,
     target: str = "/",
     owner: str | None = None,
@@ -168,6 +169,9 @@ def append(
         force: Move the name though somebody else has moved it, or it names several images.
     """
     paths = (path, *more)
+    for each in paths:
+        if each.startswith(STREAM) and each != STREAM:
+            raise UsageError(f"{each[:60]!r} is no option", hint="see `orlop append --help`")
     if paths.count(STREAM) > 1:
         raise UsageError("standard input is read but once")
     owned = None if owner is None else _owner(owner)
