@@ -89,6 +89,27 @@ def test_storage(tmp_path, monkeypatch, capsys):
     assert Path("web.tar").exists()
 
 
+def test_editing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("rootfs").mkdir()
+    Path("rootfs/run").write_bytes(b"#!/bin/sh\n")
+    with orlop.open_store(tmp_path / "root", tmp_path / "run", driver="vfs") as store:
+        for tag in ("debian:12", "debian:13"):
+            builder = ImageBuilder().layer(directory("etc"), file("etc/version", tag.encode()))
+            store.pull(builder.write(tmp_path / tag[-2:]).source, tag=tag, driver="directory")
+        arm = ImageBuilder(platform=("linux", "arm64")).layer(file("arm"))
+        source = arm.write(tmp_path / "arm").source
+        store.pull(source, tag="app:arm64", platform="linux/arm64", driver="directory")
+        names = run("editing.md", store=store)
+        assert store.image("app:2").read("/etc/version") == b"debian:13"
+        assert store.image("app:flat").read("/srv/app/run") == b"#!/bin/sh\n"
+        assert len(store.image("app:squashed").manifest.layers) == 2
+        index = json.loads(store.image("app:all").read_target())
+        assert [each.get("annotations") for each in index["manifests"]] == [None, {"tested": "yes"}]
+        assert gzip.decompress(names["layer"])
+    assert "add b'srv/app/run'" in capsys.readouterr().out
+
+
 def test_the_commands_that_are_shown_exist():
     """Each word that follows `orlop` on a page, as far as it is a command, is one."""
     pages = [*DOCS.glob("*.md"), DOCS.parent / "README.md"]
