@@ -15,9 +15,21 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from orlop.store import Image, Mount, Store, copy, copy_all, open_store
+    from orlop.store import (
+        Image,
+        ImageDraft,
+        IndexDraft,
+        Mount,
+        Store,
+        copy,
+        copy_all,
+        open_store,
+    )
 
-__all__ = ["Image", "Mount", "Store", "__version__", "copy", "copy_all", "open_store"]
+__all__ = [
+    "Image", "ImageDraft", "IndexDraft", "Mount", "Store", "__version__", "copy", "copy_all",
+    "open_store",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from orlop.editing.bench import EditedLayer, State
-from orlop.editing.history import Step, above, complete, emptied
+from orlop.editing.history import Step, above, emptied
 from orlop.editing.rebased import rebase_config
 from orlop.editing.snapshot import Snapshot, require_below
 from orlop.editing.sources import DirectorySource, TarSource
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.mediatype import is_docker
+from orlop.spec.history import complete
 
 if TYPE_CHECKING:
     from orlop.editing.bench import Bench

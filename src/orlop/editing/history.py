@@ -6,14 +6,12 @@ Spec: image-spec v1.1, config.md, "history".
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from orlop.spec.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-UNTOLD: Final = "the image does not tell how this layer was made"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +39,6 @@ class Step:
             comment=self.comment,
             empty_layer=empty_layer,
         )
-
-
-def complete(history: Sequence[History], layers: int) -> tuple[History, ...]:
-    """The history with exactly one entry for each layer, and those of steps without one.
-
-    Builders leave it out, or tell of some steps only: tools that count the entries refuse such an
-    image once there are any. What is untold comes before what is told. Of entries that are too
-    many, the last ones are kept as steps without a layer.
-    """
-    told = sum(not step.empty_layer for step in history)
-    if told <= layers:
-        return (*[History(comment=UNTOLD)] * (layers - told), *history)
-    found = []
-    for step in history:
-        if not step.empty_layer:
-            layers -= 1
-        found.append(replace(step, empty_layer=True) if layers < 0 else step)
-    return tuple(found)
 
 
 def emptied(history: Sequence[History], kept: int) -> tuple[History, ...]:

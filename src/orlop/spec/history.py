@@ -5,15 +5,19 @@ Spec: image-spec v1.1, config.md, "history".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Self
 
 from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orlop.spec.members import Members
+
+
+UNTOLD: Final = "the image does not tell how this layer was made"
+"""What is said of a layer that a history has no entry for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,24 @@ class History:
             found["empty_layer"] = True
         found.update(self.extra)
         return found
+
+
+def complete(history: Sequence[History], layers: int) -> tuple[History, ...]:
+    """The history with exactly one entry for each layer, and those of steps without one.
+
+    Builders leave it out, or tell of some steps only: tools that count the entries refuse such an
+    image once there are any. What is untold comes before what is told. Of entries that are too
+    many, the last ones are kept as steps without a layer.
+    """
+    told = sum(not step.empty_layer for step in history)
+    if told <= layers:
+        return (*[History(comment=UNTOLD)] * (layers - told), *history)
+    found = []
+    for step in history:
+        if not step.empty_layer:
+            layers -= 1
+        found.append(replace(step, empty_layer=True) if layers < 0 else step)
+    return tuple(found)
 
 
 def check_time(members: Members, name: str) -> str | None:

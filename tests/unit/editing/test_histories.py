@@ -2,8 +2,9 @@
 
 import pytest
 
-from orlop.editing.history import UNTOLD, Step, above, complete, emptied
+from orlop.editing.history import Step, above, emptied
 from orlop.spec import History
+from orlop.spec.history import UNTOLD, complete
 
 
 def history(kinds):

@@ -11,8 +11,8 @@ import orlop
 from orlop.compression import Decompressor
 from orlop.digest import Digest
 from orlop.editing.edits import BASE_DIGEST, BASE_NAME
-from orlop.editing.history import UNTOLD
 from orlop.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from orlop.spec.history import UNTOLD
 from support.images import (
     ImageBuilder,
     directory,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orlop.metadata import Lease
 from orlop.reference import Reference
 from orlop.spec import History
+from orlop.spec.history import complete
 from orlop.storage.layers.ancestry import ancestry
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.tarball import compress_blob, take_entries
@@ -100,5 +101,5 @@ def _config(
         diff_ids=(*diff_ids, taken.diff_id),
         created=now,
         author=said.author or base.author,
-        history=(*base.history, step),
+        history=(*complete(base.history, len(diff_ids)), step),
     )
