@@ -270,6 +270,19 @@ def test_podman_and_skopeo_read_an_edited_config(store, podman, tmp_path):
     assert run("umoci", "stat", f"--image={tmp_path}/out:x", "--json")
 
 
+def test_podman_goes_on_with_an_image_that_had_no_history(store, podman, tmp_path):
+    """It refuses to commit one whose history tells of other layers than there are."""
+    builder = ImageBuilder(config={"history": [{"created_by": "x"}]}).layer(file("a"))
+    image = store.pull(builder.layer(file("b")).write(tmp_path / "l").source, tag="base:1")
+    image.with_config(cmd=["x"]).append(tar(file("c"))).squash(2).save("made:1")
+    orlop.copy("store:made:1", f"oci:{tmp_path / 'out'}:x", store=store)
+    pulled = podman.podman("pull", "-q", f"oci:{tmp_path}/out:x")
+    container = podman.podman("create", pulled)
+    podman.podman("commit", "-q", container, "again")
+    podman.podman("push", "again", f"oci:{tmp_path}/again:x")
+    podman.podman("rm", container)
+
+
 def test_peers_choose_from_an_index(store, podman, tmp_path):
     for arch in ("amd64", "arm64"):
         builder = ImageBuilder(platform=("linux", arch)).layer(file(arch))
