@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, Self
 
+from orlop.digest import Digest
 from orlop.errors import NotFoundError
 from orlop.mediatype import (
     DOCKER_LAYER,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orlop.compression import CompressionName
-    from orlop.digest import Digest
     from orlop.editing.snapshot import Snapshot
     from orlop.editing.sources import DirectorySource, TarSource
     from orlop.storage.layers.tarball import Taken
@@ -244,15 +244,11 @@ class Bench:
         if oci and is_docker(manifest.media_type):
             manifest = replace(manifest, media_type=OCI_MANIFEST)
         media_type = OCI_CONFIG if oci else manifest.config.media_type
-        raw = config.raw
-        described = replace(
-            manifest.config, media_type=media_type, digest=Descriptor.of("", raw).digest,
-            size=len(raw), data=None,
-        )  # fmt: skip
-        if described != replace(manifest.config, data=None):
+        described = _described(manifest.config, config.raw, media_type)
+        if described != manifest.config:
             manifest = replace(manifest, config=described)
         # Read as everybody will read them, so that nothing is named which nobody can use.
-        ImageConfig.decode(raw, media_type)
+        ImageConfig.decode(config.raw, media_type)
         Manifest.decode(manifest.raw, manifest.media_type)
         return manifest, config
 
@@ -290,3 +286,12 @@ def _as_oci(blob: Descriptor) -> Descriptor:
     if blob.media_type == DOCKER_LAYER_ZSTD:
         return replace(blob, media_type=OCI_LAYER_ZSTD)
     return replace(blob, media_type=oci_twin(blob.media_type))
+
+
+def _described(old: Descriptor, raw: bytes, media_type: str) -> Descriptor:
+    """A config's descriptor with what it had beside; the same one for the same bytes."""
+    same = old.digest.computable and Digest.of(raw, old.digest.algorithm) == old.digest
+    if same:
+        return replace(old, media_type=media_type)
+    new = Descriptor.of(media_type, raw)
+    return replace(old, media_type=media_type, digest=new.digest, size=new.size, data=None)

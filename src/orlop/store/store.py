@@ -16,6 +16,7 @@ from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.storage.where import find_places
 from orlop.store.bring import Bringing, bring_in
+from orlop.store.edits import ImageEdits
 from orlop.store.image import Image
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-    from orlop.editing.compare import ImageDiff
     from orlop.images.store import ImageStore
     from orlop.metadata import Until
     from orlop.metadata.collected import Collected
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from orlop.storage.stored.images import StoredImageStore
     from orlop.storage.usage import Usage
     from orlop.store.archives import ArchiveFormat
-    from orlop.store.indexes import IndexDraft
     from orlop.store.leases import StoreLeases
     from orlop.store.machine import Machine
     from orlop.store.mount import MountInfo
@@ -73,7 +72,7 @@ def open_store(
     return Store(places, read_only=read_only, driver=driver, additional=others)
 
 
-class Store:
+class Store(ImageEdits):
     """Images, their layers and their mounts; a context manager, safe for several threads.
 
     Any number of processes may have the same store open.
@@ -332,68 +331,6 @@ class Store:
         """
         with self._storage.database.read() as tx:
             return Image(self._storage, find_image(tx, name_or_id)[0])
-
-    def diff(self, old: str, new: str, *, platform: str | Platform | None = None) -> ImageDiff:
-        """What one image has otherwise than another, whatever layers they are made of.
-
-            for change in store.diff("app:1", "app:2").changes():
-                print(change.kind, change.path)
-
-        Args:
-            old: The image before; as for `image`.
-            new: The image after.
-            platform: Which image of several; the one that was pulled where None.
-
-        Raises:
-            NotFoundError: There is no such image, or none for the platform.
-            AmbiguousError: A prefix fits several images.
-            OrlopError: A document is broken.
-        """
-        from orlop.editing.compare import ImageDiff
-
-        wanted = Platform.parse(platform) if isinstance(platform, str) else platform
-        before, after = (self.image(each).snapshot(wanted) for each in (old, new))
-        return ImageDiff(self._storage, before, after)
-
-    def make_index(
-        self,
-        name: str,
-        images: Sequence[str | Image] = (),
-        *,
-        annotations: Mapping[str, str] | None = None,
-        all_platforms: bool = False,
-    ) -> Image:
-        """Make an index of images for several platforms; success means that it is durable.
-
-            store.make_index("app:1", ["app:amd64", "app:arm64"])
-
-        Args:
-            name: What it is called; a name that is taken moves here.
-            images: The images, one for each platform.
-            annotations: Of the index.
-            all_platforms: Where one of these is an index, list all that it lists.
-
-        Raises:
-            OrlopError: As `IndexDraft.add` and `IndexDraft.save`; nothing was named.
-            OSError: It could not be written; nothing was named.
-        """
-        from orlop.spec.index import Index
-        from orlop.store.indexes import IndexDraft
-
-        draft = IndexDraft(storage=self._storage, index=Index(manifests=()))
-        draft = draft.add(*images, all_platforms=all_platforms).annotate(annotations)
-        return draft.save(name)
-
-    def edit_index(self, name_or_id: str) -> IndexDraft:
-        """A draft that begins as an index of the store.
-
-        Raises:
-            NotFoundError: There is none of this name.
-            UnsupportedError: It is one image, and no index.
-        """
-        from orlop.store.indexes import IndexDraft
-
-        return IndexDraft.of(self._storage, name_or_id)
 
     def remove(self, name_or_id: str, *, force: bool = False) -> list[str]:
         """Take an image's name away, and say which names went.

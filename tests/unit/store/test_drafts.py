@@ -11,8 +11,16 @@ import orlop
 from orlop.compression import Decompressor
 from orlop.digest import Digest
 from orlop.editing.edits import BASE_DIGEST, BASE_NAME
-from orlop.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from orlop.errors import (
+    ConflictError,
+    InvalidError,
+    LimitExceededError,
+    NotFoundError,
+    UnsupportedError,
+)
+from orlop.spec.config import MAX_HISTORY
 from orlop.spec.history import UNTOLD
+from orlop.spec.manifest import MAX_LAYERS
 from support.images import (
     ImageBuilder,
     directory,
@@ -455,6 +463,31 @@ def test_what_fails_leaves_nothing(store, image, tmp_path):
         store.image("no:1")
     store.collect(unfinished=True)
     assert {info.digest for info in store.content().walk()} == before
+
+
+def test_documents_have_limits(image):
+    with pytest.raises(LimitExceededError, match="MAX_DOCUMENT_SIZE"):
+        image.with_config(labels={"long": "x" * (5 << 20)}).save("no:1")
+    with pytest.raises(LimitExceededError, match="MAX_DOCUMENT_SIZE"):
+        image.with_config(annotations={"long": "x" * (5 << 20)}).save("no:1")
+    assert image.names == [image.name]
+
+
+def test_a_history_that_is_too_long_is_refused(store, tmp_path):
+    config = {"history": [{"empty_layer": True}] * MAX_HISTORY}
+    image = ImageBuilder(config=config).write(tmp_path / "long")
+    image = store.pull(image.source, tag="long:1", driver="directory")
+    with pytest.raises(LimitExceededError, match="MAX_HISTORY"):
+        image.with_config(user="1").save("no:1")
+    image.with_config(user="1", history=False).save("yes:1")
+
+
+def test_too_many_layers_are_refused(store, tmp_path):
+    builder = ImageBuilder("none", tars=[tar(file("a"))] * MAX_LAYERS)
+    image = store.pull(builder.write(tmp_path / "many").source, tag="many:1", driver="directory")
+    with pytest.raises(LimitExceededError, match="MAX_LAYERS"):
+        image.append(tar(file("b"))).save("no:1")
+    assert names(image.squash(2).append(tar(file("b"))).save("yes:1")) == ["a", "b"]
 
 
 def test_mistakes_of_a_caller(image):
