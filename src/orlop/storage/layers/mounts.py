@@ -63,6 +63,7 @@ class LayerMounts:
         owner: Owner | None,
         nodev: bool = True,
         nosuid: bool = True,
+        target: Path | None = None,
     ) -> tuple[MountRecord, str]:
         """Mount a layer, or hold its mount together with others.
 
@@ -72,6 +73,8 @@ class LayerMounts:
             owner: The process that the hold ends with; None where it ends by `release` alone.
             nodev: Device nodes inside are dead.
             nosuid: Set-user-id bits inside are ignored.
+            target: An existing directory to show it at, where it is not mounted yet; None for a
+                place of orlop's own.
 
         Returns:
             The mount, and the name of the hold.
@@ -99,7 +102,7 @@ class LayerMounts:
                 options = ViewOptions(writable=writable, nodev=nodev, nosuid=nosuid)
                 try:
                     with self._view(layers, options) as view:
-                        return self._attach(layers, view, options, owner)
+                        return self._attach(layers, view, options, owner, target)
                 except (ConflictError, FileNotFoundError):
                     if self._are_unchanged(layers):
                         raise
@@ -306,7 +309,12 @@ class LayerMounts:
             return not Layers(tx).has_children(row.id)
 
     def _attach(
-        self, layers: list[Located], view: View, options: ViewOptions, owner: Owner | None
+        self,
+        layers: list[Located],
+        view: View,
+        options: ViewOptions,
+        owner: Owner | None,
+        place: Path | None,
     ) -> tuple[MountRecord, str]:
         """Record a mount of the first of these layers, and show it.
 
@@ -314,7 +322,9 @@ class LayerMounts:
             ConflictError: A layer below has been changed meanwhile.
         """
         id = layers[0].row.id  # noqa: A001
-        target = self.place_of(id) if view.directory is None or view.handle else view.directory
+        target = place or self.place_of(id)
+        if view.directory is not None and view.handle is None:
+            target = view.directory
         now = time.time_ns()
         record = MountRecord(
             id=os.urandom(16).hex(),
@@ -343,7 +353,8 @@ class LayerMounts:
         if view.handle is None:
             return record, holder.id
         try:
-            self._storage.places.make_below_run(target)
+            if place is None:
+                self._storage.places.make_below_run(target)
             view.handle.attach(target)
         except BaseException:
             self._forget(record)

@@ -19,6 +19,7 @@ from orlop.storage.naming import change_names, check_metadata, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from orlop.compression import CompressionName
     from orlop.digest import Digest
@@ -315,11 +316,12 @@ class LayerStore:
         keep: bool,
         nodev: bool,
         nosuid: bool,
+        target: Path | None = None,
     ) -> LayerMount:
         """Show the layer of this very ID; see `mount`."""
         owner = None if keep else Owner.current()
         record, holder = self.mounts.hold(
-            id, read_only=read_only, owner=owner, nodev=nodev, nosuid=nosuid
+            id, read_only=read_only, owner=owner, nodev=nodev, nosuid=nosuid, target=target
         )
         from orlop.storage.layers.mount import LayerMount
 

@@ -186,7 +186,14 @@ class ContainerStore:
             Containers(tx).set_metadata(id, metadata)
         return self.get(id)
 
-    def mount(self, key: str, *, read_only: bool | None = None, keep: bool = False) -> LayerMount:
+    def mount(
+        self,
+        key: str,
+        *,
+        read_only: bool | None = None,
+        keep: bool = False,
+        target: Path | None = None,
+    ) -> LayerMount:
         """Show a container as a directory; see `LayerStore.mount`.
 
             with storage.containers.mount("web") as rootfs:
@@ -198,10 +205,13 @@ class ContainerStore:
             key: The container.
             read_only: Whether it takes no writes.
             keep: Outlive this process, until somebody unmounts it.
+            target: An existing directory to show it at, where it is not mounted yet; None for a
+                place of orlop's own.
         """
         return self._storage.layers.mount_exactly(
-            self._row(key).layer, read_only=read_only, keep=keep, nodev=False, nosuid=False
-        )
+            self._row(key).layer, read_only=read_only, keep=keep, nodev=False, nosuid=False,
+            target=target,
+        )  # fmt: skip
 
     def unmount(self, key: str, *, force: bool = False) -> int:
         """Give up one hold on its mount; see `LayerStore.unmount`."""

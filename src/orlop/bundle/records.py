@@ -1,0 +1,203 @@
+"""How a store remembers its bundles: each is a container, with a note of what it is.
+
+A record comes before everything else of a bundle and goes after it. Its `config.json` comes last:
+a bundle without one, whose maker is gone, is what a crash has left.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+
+from orlop._sys.handle import Fd
+from orlop.bundle.directory import has_spec, read_targets, remove_bundle_directory
+from orlop.bundle.names import DIR_ROOTFS
+from orlop.bundle.running import require_idle, running_in
+from orlop.bundle.targets import forget_targets, restore_targets
+from orlop.errors import NotFoundError
+from orlop.metadata import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orlop.storage.storage import Storage
+    from orlop.storage.stored.record import Container
+
+Kind: TypeAlias = Literal["overlay", "uncompressed"]
+State: TypeAlias = Literal["ready", "running", "unmounted", "incomplete"]
+
+FLAG: Final = "bundle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleRecord:
+    """A bundle of a store.
+
+    Attributes:
+        id: The container.
+        path: Where the bundle is.
+        kind: How its files are there.
+        image: The image's ID.
+        owner: The process that made it.
+        created_at_ns: When, in nanoseconds since 1970.
+        names: What the container is called.
+    """
+
+    id: str
+    path: Path
+    kind: Kind
+    image: str
+    owner: Owner
+    created_at_ns: int
+    names: tuple[str, ...] = field(default=())
+
+
+def flags_of(path: Path, kind: Kind, image: str) -> dict[str, object]:
+    """What is noted about a container that is a bundle."""
+    owner = asdict(Owner.current())
+    return {FLAG: {"path": str(path), "kind": kind, "image": image, "owner": owner}}
+
+
+def record_of(container: Container) -> BundleRecord | None:
+    """The bundle that a container is, or None."""
+    note = container.flags.get(FLAG)
+    try:
+        return _record(container, cast("Mapping[str, Any]", note))
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _record(container: Container, note: Mapping[str, Any]) -> BundleRecord:
+    return BundleRecord(
+        id=container.id,
+        path=Path(str(note["path"])),
+        kind="overlay" if note["kind"] == "overlay" else "uncompressed",
+        image=str(note["image"]),
+        owner=Owner(**note["owner"]),
+        created_at_ns=container.created_at_ns,
+        names=container.names,
+    )
+
+
+class Bundles:
+    """The bundles of a store.
+
+    Args:
+        storage: The store.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def list(self) -> list[BundleRecord]:
+        """All bundles, in the order of their paths."""
+        found = map(record_of, self._storage.containers.list())
+        return sorted((each for each in found if each is not None), key=lambda each: each.path)
+
+    def at(self, path: Path) -> BundleRecord | None:
+        """The bundle in a directory, or None."""
+        wanted = _real(path)
+        return next((each for each in self.list() if _real(each.path) == wanted), None)
+
+    def get(self, path_or_id: str) -> BundleRecord:
+        """The bundle in a directory, or of a container's ID or name.
+
+        Raises:
+            NotFoundError: There is none.
+            AmbiguousError: A prefix fits several containers.
+        """
+        found = self.at(Path(path_or_id))
+        if found is None and "/" not in path_or_id:
+            found = record_of(self._storage.containers.get(path_or_id))
+        if found is None:
+            raise NotFoundError(f"no bundle is at {path_or_id}", hint="see `orlop bundle ls`")
+        return found
+
+    def rootfs(self, record: BundleRecord) -> Path:
+        """Where a bundle's files are, or would be."""
+        if record.kind == "overlay":
+            containers, mounts = self._storage.containers, self._storage.layers.mounts
+            targets = mounts.targets(containers.get(record.id).layer)
+            if targets:
+                return Path(targets[0])
+        return record.path / DIR_ROOTFS
+
+    def state(self, record: BundleRecord) -> State:
+        """What can be said of a bundle now."""
+        if running_in(self.rootfs(record)):
+            return "running"
+        if not has_spec(record.path):
+            return "incomplete"
+        if record.kind == "overlay" and not self._storage.containers.mounted(record.id):
+            return "unmounted"
+        return "ready"
+
+    def is_stale(self, record: BundleRecord) -> bool:
+        """Whether a bundle is what a crash has left, or somebody who removed its directory."""
+        if has_spec(record.path) or running_in(self.rootfs(record)):
+            return False
+        return not record.owner.is_live(record.created_at_ns, time.time_ns())
+
+    def remove(self, record: BundleRecord, *, force: bool = False) -> None:
+        """Remove a bundle with all that its container wrote; success means that it is gone.
+
+        Args:
+            record: The bundle.
+            force: Also while files in it are open, or somebody has mounted it as well.
+
+        Raises:
+            InUseError: A container runs in it, by force too; or files in it are open.
+            OSError: It could not be removed.
+        """
+        containers = self._storage.containers
+        try:
+            require_idle(self.rootfs(record), f"bundle {record.path}")
+            while containers.unmount(record.id, force=force):
+                pass
+        except NotFoundError:
+            return
+        remove_bundle_directory(record.path, tree=record.kind == "uncompressed")
+        try:
+            containers.delete(record.id, force=force)
+        except NotFoundError:
+            return
+
+    @contextmanager
+    def without_targets(self, record: BundleRecord) -> Iterator[None]:
+        """Let a bundle be without the places to mount at that are empty, for a while.
+
+        Nothing is done while a container runs in it, which may need them.
+        """
+        root = self.rootfs(record)
+        made = read_targets(record.path)
+        if not made or record.kind != "overlay" or not self._storage.containers.mounted(record.id):
+            yield
+            return
+        with Fd(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as handle:
+            gone = [] if running_in(root) else forget_targets(handle.fileno(), made)
+            try:
+                yield
+            finally:
+                restore_targets(handle.fileno(), gone)
+
+    def collect(self) -> tuple[BundleRecord, ...]:
+        """Remove what crashes have left, and say what; what is in use stays."""
+        from orlop.errors import InUseError
+
+        gone = []
+        for record in self.list():
+            if self.is_stale(record):
+                try:
+                    self.remove(record, force=True)
+                except (InUseError, OSError):
+                    continue
+                gone.append(record)
+        return tuple(gone)
+
+
+def _real(path: Path) -> Path:
+    return path.parent.resolve() / path.name if path.name else path.resolve()
