@@ -184,6 +184,16 @@ class Bundles:
             finally:
                 restore_targets(handle.fileno(), gone)
 
+    @contextmanager
+    def hiding_targets(self, key: str) -> Iterator[None]:
+        """The same for a container, which need not be a bundle."""
+        record = record_of(self._storage.containers.get(key))
+        if record is None:
+            yield
+            return
+        with self.without_targets(record):
+            yield
+
     def collect(self) -> tuple[BundleRecord, ...]:
         """Remove what crashes have left, and say what; what is in use stays."""
         from orlop.errors import InUseError

@@ -154,6 +154,15 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
                 *_belongings("layer", "a layer"),
             ),
         ),
+        Noun(
+            "bundle",
+            "Make bundles of images, which OCI runtimes run.",
+            (
+                Command("create", "bundles:create", "Make a bundle of an image."),
+                Command("ls", "bundles:list_bundles", "List the bundles."),
+                Command("rm", "bundles:remove", "Remove bundles with all that was written."),
+            ),
+        ),
         Command("unshare", "unshare:unshare", "Run a command in a user namespace, as its root."),
     ),
     "Their files": (

@@ -275,7 +275,9 @@ def commit(
     """
     seconds = source_date_epoch()
     names = () if name is None else (name, *more)
-    with open_existing() as store:
+    from orlop.bundle import Bundles
+
+    with open_existing() as store, Bundles(store.storage).hiding_targets(container):
         image = store.containers.commit(
             container, *names, author=author, comment=comment, created_by=created_by,
             created_at_ns=None if seconds is None else seconds * _SECOND, compression=compress,

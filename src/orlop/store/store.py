@@ -391,7 +391,7 @@ class Store(ImageEdits):
     def collect(self, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
 
-        Mounts whose holders are all gone are taken away first.
+        Mounts whose holders are all gone are taken away first, and bundles that were not finished.
 
         Args:
             unfinished: Also drop what interrupted pulls left, which is kept for a day so that the
@@ -401,10 +401,12 @@ class Store(ImageEdits):
         Raises:
             OSError: Something could not be removed.
         """
+        from orlop.bundle.records import Bundles
         from orlop.storage.collect import collect
 
         if dry_run:
             return collect(self._storage, unfinished=unfinished, dry_run=True)
+        Bundles(self._storage).collect()
         collected = with_reserve(
             self._storage.places, lambda: collect(self._storage, unfinished=unfinished)
         )
