@@ -140,7 +140,7 @@ class _StoreBundler:
         """
         found = obtain_image(self._storage, image, self._rules)
         check_layer_count(len(found.config.diff_ids), self._max_layers)
-        spec = start_spec((image_config(found.config), hostname(_host_name(id)), *options))
+        spec = start_spec((image_config(found.config), hostname(host_name(id)), *options))
         bundles = Bundles(self._storage)
         place = None if path is None else Path(os.path.abspath(path))
         if place is not None:
@@ -332,6 +332,6 @@ def _shown(mapping: IdMapping | None) -> IdMapping | None:
     return None if mapping is None or mapping.is_identity else mapping
 
 
-def _host_name(id: str) -> str:  # noqa: A002
+def host_name(id: str) -> str:  # noqa: A002
     """What a container calls itself: its ID, of a long one the beginning."""
     return id if len(id) <= 63 and id.isascii() else id[:_SHORT]

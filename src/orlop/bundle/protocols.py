@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from orlop.errors import LimitExceededError
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.spec.config import ImageConfig
     from orlop.storage.storage import Storage
+
+
+Image = TypeVar("Image", contravariant=True)
+"""What a bundler knows images by: a name, or an image of a cache."""
 
 
 class LayerStream(Protocol):
@@ -77,10 +81,10 @@ class HasStorage(Protocol):
         """What it is made of."""
 
 
-class Bundler(Protocol):
+class Bundler(Protocol[Image]):
     """Makes bundles of images."""
 
-    def bundle(self, image: str, id: str, /, *options: SpecOption) -> Bundle:  # noqa: A002
+    def bundle(self, image: Image, id: str, /, *options: SpecOption) -> Bundle:  # noqa: A002
         """A bundle that is ready for a runtime.
 
         Args:

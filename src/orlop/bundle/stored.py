@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from orlop.errors import NotFoundError
 from orlop.metadata import Lease
@@ -76,6 +76,17 @@ class StoreImage:
                 f"the config of {self.row.name} is not stored", hint="pull the image again"
             )
         return ImageConfig.decode(content.read(info.digest, info.size))
+
+    def open_layer(self, number: int) -> BinaryIO:
+        """The tar of a layer, the base 0.
+
+        Raises:
+            NotFoundError: It is not there in this form.
+        """
+        diff_id = self.config.diff_ids[number]
+        if self.storage.forms.usable(diff_id, "tar") is None:
+            raise NotFoundError(f"layer {diff_id} is not kept as a tar")
+        return open(self.storage.forms.path(diff_id, "tar"), "rb")
 
 
 def obtain_image(storage: Storage, reference: str, rules: PullRules) -> StoreImage:
