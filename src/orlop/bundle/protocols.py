@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orlop.storage.storage import Storage
 
 
-Image = TypeVar("Image", contravariant=True)
+Image_contra = TypeVar("Image_contra", contravariant=True)
 """What a bundler knows images by: a name, or an image of a cache."""
 
 
@@ -81,10 +81,10 @@ class HasStorage(Protocol):
         """What it is made of."""
 
 
-class Bundler(Protocol[Image]):
+class Bundler(Protocol[Image_contra]):
     """Makes bundles of images."""
 
-    def bundle(self, image: Image, id: str, /, *options: SpecOption) -> Bundle:  # noqa: A002
+    def bundle(self, image: Image_contra, id: str, /, *options: SpecOption) -> Bundle:  # noqa: A002
         """A bundle that is ready for a runtime.
 
         Args:
