@@ -30,7 +30,7 @@ class Yard:
             builder.layer(*members)
         self.images += 1
         name = f"localhost/image{self.images}:1"
-        self.store.pull(builder.write(self.place / name.replace("/", "-")).source, tag=name)
+        self.store.pull(builder.write(self.place / f"layout{self.images}").source, tag=name)
         return name
 
     def shell(self, script, *more):

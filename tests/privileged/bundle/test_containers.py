@@ -152,11 +152,11 @@ def test_bound_directories(running, bundler):
 
 def test_limits_are_set(running):
     limits = options.memory_limit("64M"), options.cpu_limit("0.5"), options.pids_limit(50)
-    script = (
-        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory.max 2>/dev/null;"
-        " cat pids/pids.max pids.max 2>/dev/null;"
-        " cat cpu/cpu.cfs_quota_us 2>/dev/null || cat cpu.max; true"
+    files = (
+        "memory/memory.limit_in_bytes memory.max pids/pids.max pids.max cpu/cpu.cfs_quota_us"
+        " cpu.max"
     )
+    script = f"cd /sys/fs/cgroup; cat {files} 2>/dev/null || true"
     found = running.run(running.image(), script, *limits).split()
     assert found[:3] == [str(64 << 20), "50", "50000"]
 
