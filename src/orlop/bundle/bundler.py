@@ -12,6 +12,7 @@ from orlop.bundle.directory import (
     is_enterable,
     make_bundle_directory,
     require_enterable,
+    require_free,
     write_spec,
     write_targets,
 )
@@ -147,6 +148,7 @@ class _StoreBundler:
             stale = bundles.at(place)
             if stale is not None and bundles.is_stale(stale):
                 bundles.remove(stale, force=True)
+            require_free(place)
         with ExitStack() as undo:
             record = self._make(found, id, spec, place, undo)
             undo.pop_all()
@@ -165,7 +167,7 @@ class _StoreBundler:
         self._record(image, id, place, mapping)
         record = Bundles(self._storage).get(id)
         undo.callback(Bundles(self._storage).remove, record, force=True)
-        rootfs = make_bundle_directory(place)
+        rootfs = make_bundle_directory(place, id)
         root = self._fill(image, record, rootfs, mapping)
         spec.section("root")["path"] = DIR_ROOTFS if root == rootfs else str(root)
         with Fd(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as handle:
@@ -174,7 +176,7 @@ class _StoreBundler:
             if mapping is not None and os.geteuid() == 0:
                 owner = mapping.to_host(0, 0)
             made = make_targets(handle.fileno(), mount_targets(spec), owner)
-        write_targets(place, made)
+        write_targets(place, id, made)
         write_spec(place, spec)
         return record
 

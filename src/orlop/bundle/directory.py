@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from orlop.bundle.names import DIR_ROOTFS, FILE_SPEC, FILE_TARGETS
+from orlop.bundle.names import DIR_ROOTFS, FILE_NOTE, FILE_SPEC
 from orlop.errors import AlreadyExistsError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -18,31 +18,54 @@ if TYPE_CHECKING:
 
 SPEC_MODE = 0o600
 """Of `config.json`: the environment may hold secrets."""
+_MAX_NOTE_SIZE = 1 << 20
 DIRECTORY_MODE = 0o711
 """Of a bundle: a container's root, which is nobody on the machine, has to pass it."""
 
 
-def make_bundle_directory(path: Path) -> Path:
+def require_free(path: Path) -> None:
+    """Succeed if a directory is missing or empty.
+
+    Raises:
+        AlreadyExistsError: There is something in it.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise _taken(path)
+
+
+def make_bundle_directory(path: Path, id: str) -> Path:  # noqa: A002
     """Make a bundle's directory with an empty root directory in it; those above it as well.
+
+    The note that says whose it is comes first, and belongs to whoever was first.
+
+    Args:
+        path: The bundle.
+        id: Its container.
 
     Raises:
         AlreadyExistsError: There is something in it.
         OSError: It cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    require_free(path)
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     try:
-        path.mkdir(mode=DIRECTORY_MODE)
+        with open(path / FILE_NOTE, "x") as file:
+            json.dump({"container": id, "targets": []}, file)
     except FileExistsError:
-        if not path.is_dir() or any(path.iterdir()):
-            raise AlreadyExistsError(
-                f"{path} is there already, and not empty",
-                hint="name another directory, or remove the bundle there: orlop bundle rm",
-            ) from None
+        raise _taken(path) from None
     path.chmod(DIRECTORY_MODE)
     rootfs = path / DIR_ROOTFS
     rootfs.mkdir(mode=0o755)
     rootfs.chmod(0o755)
     return rootfs
+
+
+def _taken(path: Path) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"{path} is there already, and not empty",
+        hint="name another directory, or remove the bundle there: orlop bundle rm",
+    )
 
 
 def write_spec(path: Path, spec: RuntimeSpec) -> None:
@@ -55,18 +78,31 @@ def write_spec(path: Path, spec: RuntimeSpec) -> None:
     os.rename(temporary, path / FILE_SPEC)
 
 
-def write_targets(path: Path, made: Sequence[str]) -> None:
+def write_targets(path: Path, id: str, made: Sequence[str]) -> None:  # noqa: A002
     """Note which places to mount at were made."""
-    (path / FILE_TARGETS).write_text(json.dumps(made))
+    note = {"container": id, "targets": list(made)}
+    (path / FILE_NOTE).write_text(json.dumps(note))
 
 
 def read_targets(path: Path) -> list[str]:
     """Which places to mount at were made; none where that is not known."""
-    try:
-        found = json.loads((path / FILE_TARGETS).read_bytes())
-    except (OSError, ValueError):
-        return []
+    found = _note(path).get("targets")
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def owner_of(path: Path) -> str | None:
+    """The container whose bundle is in a directory; None where there is none."""
+    found = _note(path).get("container")
+    return found if isinstance(found, str) else None
+
+
+def _note(path: Path) -> dict[str, object]:
+    try:
+        with open(path / FILE_NOTE, "rb") as file:
+            found = json.loads(file.read(_MAX_NOTE_SIZE))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def has_spec(path: Path) -> bool:
@@ -74,11 +110,12 @@ def has_spec(path: Path) -> bool:
     return (path / FILE_SPEC).exists()
 
 
-def remove_bundle_directory(path: Path, *, tree: bool) -> None:
+def remove_bundle_directory(path: Path, id: str, *, tree: bool) -> None:  # noqa: A002
     """Remove what a bundle is made of; what else is in its directory stays, and that with it.
 
     Args:
         path: The bundle.
+        id: Its container; nothing of another one's bundle is touched.
         tree: Remove all that is in its root directory, too; else it is empty.
 
     Raises:
@@ -86,20 +123,24 @@ def remove_bundle_directory(path: Path, *, tree: bool) -> None:
     """
     from orlop.storage.staging import discard
 
-    for file in (path / FILE_SPEC, path / FILE_TARGETS, *path.glob(f".{FILE_SPEC}.*")):
-        file.unlink(missing_ok=True)
-    rootfs = path / DIR_ROOTFS
-    if tree:
-        discard(rootfs)
-    elif rootfs.is_dir():
-        try:
-            rootfs.rmdir()
-        except OSError:
-            return  # Somebody has put something there.
+    owner, rootfs = owner_of(path), path / DIR_ROOTFS
+    if owner == id:
+        for file in (path / FILE_SPEC, *path.glob(f".{FILE_SPEC}.*")):
+            file.unlink(missing_ok=True)
+        if tree:
+            discard(rootfs)
+        else:
+            _remove_empty(rootfs)
+        (path / FILE_NOTE).unlink()
+    if owner == id or (owner is None and not has_spec(path)):
+        _remove_empty(path)
+
+
+def _remove_empty(path: Path) -> None:
     try:
         path.rmdir()
     except OSError:
-        return
+        return  # It is not there, or somebody has put something into it.
 
 
 def is_enterable(path: Path, mapping: IdMapping) -> bool:

@@ -8,7 +8,7 @@
 
     BUNDLE/
       config.json                how to run it; written last
-      mount-targets              which places to mount at were made in its files
+      .orlop.json                whose it is, and which places to mount at were made in its files
       rootfs/                    its files, or where they are mounted
 
 Spec: runtime-spec v1.0.2, bundle.md.
@@ -27,7 +27,7 @@ FILE_CONFIG: Final = "config.json"
 """The configuration of an image."""
 FILE_SPEC: Final = "config.json"
 """The configuration of a bundle."""
-FILE_TARGETS: Final = "mount-targets"
-"""The places that were made in a bundle's files to mount at, as JSON."""
+FILE_NOTE: Final = ".orlop.json"
+"""Whose a bundle is, and the places that were made in its files to mount at."""
 MAX_LAYERS: Final = 256
 """Layers that an image may have, unless a cache or bundler is told of another number."""

@@ -70,7 +70,7 @@ class PlainBundle:
         if not self.path.parent.is_dir():
             return
         with lock_of(self.path):
-            remove_bundle_directory(self.path, tree=True)
+            remove_bundle_directory(self.path, self.path.name, tree=True)
             _lock_path(self.path).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -129,8 +129,8 @@ class CacheBundler:
             if path.exists():
                 if has_spec(path):
                     raise AlreadyExistsError(f"bundle {path} is there already")
-                remove_bundle_directory(path, tree=True)
-            undo.callback(remove_bundle_directory, path, tree=True)
+                remove_bundle_directory(path, path.name, tree=True)
+            undo.callback(remove_bundle_directory, path, id, tree=True)
             self._fill(found, path, spec)
             undo.pop_all()
         return PlainBundle(path, tuple(spec.notes))
@@ -144,7 +144,7 @@ class CacheBundler:
             try:
                 with lock_of(path):
                     if not has_spec(path):
-                        remove_bundle_directory(path, tree=True)
+                        remove_bundle_directory(path, path.name, tree=True)
                         gone.append(path)
                     _lock_path(path).unlink(missing_ok=True)
             except InUseError:
@@ -153,7 +153,7 @@ class CacheBundler:
 
     def _fill(self, image: CachedImage, path: Path, spec: RuntimeSpec) -> None:
         mapping = mapping_of(spec)
-        rootfs = make_bundle_directory(path)
+        rootfs = make_bundle_directory(path, path.name)
         if mapping is not None:
             require_enterable(path, mapping)
         with ExitStack() as stack:
@@ -166,7 +166,7 @@ class CacheBundler:
         owner = mapping.to_host(0, 0) if mapping is not None and os.geteuid() == 0 else None
         with Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
             finish_spec(spec, root.fileno())
-            write_targets(path, make_targets(root.fileno(), mount_targets(spec), owner))
+            write_targets(path, path.name, make_targets(root.fileno(), mount_targets(spec), owner))
         write_spec(path, spec)
 
 

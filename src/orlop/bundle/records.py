@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from orlop._sys.handle import Fd
-from orlop.bundle.directory import has_spec, read_targets, remove_bundle_directory
+from orlop.bundle.directory import (
+    has_spec,
+    owner_of,
+    read_targets,
+    remove_bundle_directory,
+)
 from orlop.bundle.names import DIR_ROOTFS
 from orlop.bundle.running import require_idle, running_in
 from orlop.bundle.targets import forget_targets, restore_targets
@@ -101,7 +106,9 @@ class Bundles:
     def at(self, path: Path) -> BundleRecord | None:
         """The bundle in a directory, or None."""
         wanted = _real(path)
-        return next((each for each in self.list() if _real(each.path) == wanted), None)
+        found = [each for each in self.list() if _real(each.path) == wanted]
+        found.sort(key=lambda each: owner_of(each.path) != each.id)
+        return found[0] if found else None
 
     def get(self, path_or_id: str) -> BundleRecord:
         """The bundle in a directory, or of a container's ID or name.
@@ -130,7 +137,7 @@ class Bundles:
         """What can be said of a bundle now."""
         if running_in(self.rootfs(record)):
             return "running"
-        if not has_spec(record.path):
+        if not _is_finished(record):
             return "incomplete"
         if record.kind == "overlay" and not self._storage.containers.mounted(record.id):
             return "unmounted"
@@ -138,7 +145,7 @@ class Bundles:
 
     def is_stale(self, record: BundleRecord) -> bool:
         """Whether a bundle is what a crash has left, or somebody who removed its directory."""
-        if has_spec(record.path) or running_in(self.rootfs(record)):
+        if _is_finished(record) or running_in(self.rootfs(record)):
             return False
         return not record.owner.is_live(record.created_at_ns, time.time_ns())
 
@@ -160,7 +167,7 @@ class Bundles:
                 pass
         except NotFoundError:
             return
-        remove_bundle_directory(record.path, tree=record.kind == "uncompressed")
+        remove_bundle_directory(record.path, record.id, tree=record.kind == "uncompressed")
         try:
             containers.delete(record.id, force=force)
         except NotFoundError:
@@ -207,6 +214,10 @@ class Bundles:
                     continue
                 gone.append(record)
         return tuple(gone)
+
+
+def _is_finished(record: BundleRecord) -> bool:
+    return has_spec(record.path) and owner_of(record.path) == record.id
 
 
 def _real(path: Path) -> Path:

@@ -1,0 +1,425 @@
+"""Bundles made, found, removed, and what crashes leave of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import orlop
+from orlop._sys.mountinfo import iter_mounts
+from orlop.bundle import Bundles, OverlayBundler, PullRules, UncompressedBundler, options
+from orlop.bundle.records import FLAG, flags_of
+from orlop.errors import (
+    AlreadyExistsError,
+    InUseError,
+    InvalidDocumentError,
+    InvalidError,
+    LimitExceededError,
+    NotFoundError,
+    UnsafePathError,
+    UnsupportedError,
+)
+from orlop.idmap import IdMapping
+from orlop.metadata.owner import NOBODY
+from support.images import ImageBuilder, directory, file, symlink
+from support.marks import needs_root
+
+pytestmark = needs_root
+
+BUNDLERS = ("overlay", "uncompressed")
+MAPPING = IdMapping.parse(["0:100000:65536"])
+
+
+@pytest.fixture(params=BUNDLERS)
+def bundler(yard, request):
+    return getattr(yard, request.param)
+
+
+def nothing_is_left(yard, mounts, *, of=("demo",)):
+    """No container, no mount beside those that there were, and nothing to collect of them."""
+    assert yard.store.containers.list() == ()
+    assert mount_points(yard) <= mounts
+    assert [path for name in of for path in yard.place.rglob(f"{name}/bundle")] == []
+    assert not yard.store.layers.list() or all(not each.containers for each in ())
+
+
+def mount_points(yard):
+    place = os.fsencode(yard.place)
+    points = {mount.mount_point for mount in iter_mounts()}
+    return {each for each in points if each.startswith(place) and not each.endswith(b"-erofs")}
+
+
+def small(yard, *layers, **config):
+    config = {"Cmd": ["sh"], **config}
+    return yard.image([directory("etc"), file("etc/f", b"f")], *layers, base=False, **config)
+
+
+def test_a_bundle_has_its_files_and_configuration(yard, bundler):
+    with bundler.bundle(small(yard), "demo", path=yard.place / "b") as bundle:
+        assert bundle.path == yard.place / "b"
+        assert (bundle.path / "rootfs/etc/f").read_bytes() == b"f"
+        document = json.loads((bundle.path / "config.json").read_bytes())
+        assert document["root"] == {"path": "rootfs", "readonly": False}
+        assert document["hostname"] == "demo"
+        assert bundle.path.stat().st_mode & 0o777 == 0o711
+        assert (bundle.path / "config.json").stat().st_mode & 0o777 == 0o600
+        assert (bundle.path / "rootfs").stat().st_mode & 0o777 == 0o755
+        assert (bundle.path / "rootfs/dev").is_dir()
+    assert not (yard.place / "b").exists()
+    nothing_is_left(yard, set())
+
+
+def test_cleaning_up_twice_does_nothing_more(yard, bundler):
+    bundle = bundler.bundle(small(yard), "demo")
+    bundle.cleanup()
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+def test_what_others_put_beside_a_bundle_stays(yard, bundler):
+    bundle = bundler.bundle(small(yard), "demo", path=yard.place / "b")
+    (bundle.path / "notes").write_text("mine")
+    bundle.cleanup()
+    assert [each.name for each in (yard.place / "b").iterdir()] == ["notes"]
+
+
+def test_a_record_that_points_at_anothers_bundle_never_touches_it(yard, bundler):
+    """Whoever was killed before it made its directory may leave one."""
+    bundle = bundler.bundle(small(yard), "demo", path=yard.place / "b")
+    for kind in BUNDLERS:
+        yard.store.containers.create(id=kind, flags=flags_of(bundle.path, kind, "x"))
+        stray = Bundles(yard.store.storage).get(kind)
+        assert Bundles(yard.store.storage).at(bundle.path).id == "demo"
+        assert Bundles(yard.store.storage).state(stray) == "incomplete"
+        Bundles(yard.store.storage).remove(stray, force=True)
+    assert (bundle.path / "rootfs/etc/f").exists()
+    assert (bundle.path / "config.json").exists()
+    bundle.cleanup()
+    assert not bundle.path.exists()
+
+
+def test_bundles_of_an_image_share_its_mount(yard):
+    image = small(yard)
+    with yard.overlay.bundle(image, "one"), yard.overlay.bundle(image, "two"):
+        shared = [each for each in iter_mounts() if each.mount_point.endswith(b"-erofs")]
+        here = [each for each in shared if each.mount_point.startswith(os.fsencode(yard.place))]
+        assert len(here) == 1
+
+
+def test_uncompressed_bundles_are_fresh_each_time(yard):
+    image = small(yard)
+    with yard.uncompressed.bundle(image, "one") as one:
+        (one.path / "rootfs/etc/f").write_text("changed")
+        with yard.uncompressed.bundle(image, "two") as two:
+            assert (two.path / "rootfs/etc/f").read_text() == "f"
+
+
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        (options.user("nobody-knows"), NotFoundError),
+        (options.args(), InvalidDocumentError),
+        (options.cgroups_path(5), InvalidDocumentError),
+        (options.namespace("user"), InvalidError),
+        (lambda spec: 1 / 0, ZeroDivisionError),
+    ],
+)
+def test_a_failure_leaves_nothing(yard, bundler, option, error):
+    image = small(yard)
+    with pytest.raises(error):
+        bundler.bundle(image, "demo", option, path=yard.place / "b")
+    assert not (yard.place / "b").exists()
+    nothing_is_left(yard, set())
+    with bundler.bundle(image, "demo", path=yard.place / "b"):
+        pass
+
+
+def test_an_id_that_is_taken(yard, bundler):
+    with bundler.bundle(small(yard), "demo"):
+        with pytest.raises(AlreadyExistsError):
+            bundler.bundle(small(yard), "demo")
+        assert [each.id for each in Bundles(yard.store.storage).list()] == ["demo"]
+
+
+def test_a_directory_that_is_taken(yard, bundler):
+    image = small(yard)
+    with bundler.bundle(image, "demo", path=yard.place / "b") as bundle:
+        with pytest.raises(AlreadyExistsError):
+            bundler.bundle(image, "other", path=yard.place / "b")
+        assert (bundle.path / "rootfs/etc/f").exists()
+        assert (bundle.path / "config.json").exists()
+    mine = yard.place / "mine"
+    mine.mkdir()
+    (mine / "config.json").write_text("mine")
+    with pytest.raises(AlreadyExistsError):
+        bundler.bundle(image, "other", path=mine)
+    assert (mine / "config.json").read_text() == "mine"
+
+
+def test_too_many_layers_are_refused_before_anything_is_written(yard):
+    image = small(yard, [file("g")], [file("h")])
+    for kind in (OverlayBundler, UncompressedBundler):
+        before = sorted(yard.place.rglob("*"))
+        with pytest.raises(LimitExceededError) as caught:
+            kind(yard.store, max_layers=2).bundle(image, "demo", path=yard.place / "b")
+        assert (caught.value.limit, caught.value.value) == ("MAX_LAYERS", 2)
+        assert sorted(yard.place.rglob("*")) == before
+        with kind(yard.store, max_layers=3).bundle(image, "demo"):
+            pass
+
+
+def test_257_layers_are_one_too_many(yard, bundler):
+    builder = ImageBuilder(compression="none")
+    for _ in range(257):
+        builder.layer(file("f"))
+    yard.store.pull(builder.write(yard.place / "deep").source, tag="localhost/deep:1")
+    with pytest.raises(LimitExceededError, match="257"):
+        bundler.bundle("localhost/deep:1", "demo")
+
+
+def test_an_image_without_layers(yard, bundler):
+    yard.store.pull(
+        ImageBuilder(config={"config": {"Cmd": ["x"]}}).write(yard.place / "none").source,
+        tag="localhost/none:1",
+    )
+    with bundler.bundle("localhost/none:1", "demo") as bundle:
+        assert (bundle.path / "rootfs/proc").is_dir()
+
+
+def test_when_images_are_pulled(yard):
+    builder = ImageBuilder(config={"config": {"Cmd": ["one"]}}).layer(file("f", b"1"))
+    source = builder.write(yard.place / "src", tag="t").source
+
+    def command(policy):
+        bundler = OverlayBundler(yard.store, rules=PullRules(policy=policy))
+        with bundler.bundle(source, os.urandom(8).hex()) as bundle:
+            return json.loads((bundle.path / "config.json").read_bytes())["process"]["args"]
+
+    with pytest.raises(NotFoundError):
+        command("never")
+    assert command("always") == ["one"]
+    name = yard.store.images()[0].name
+    with OverlayBundler(yard.store, rules=PullRules(policy="never")).bundle(name, "demo"):
+        pass
+    with OverlayBundler(yard.store).bundle(name, "demo"):
+        pass
+    assert command("missing") == ["one"]
+
+
+def test_mount_targets_never_follow_links_out_of_the_root(yard, bundler):
+    outside = yard.place / "outside"
+    outside.mkdir()
+    image = small(
+        yard, [symlink("abs", str(outside)), symlink("up", "../../../../.." + str(outside))]
+    )
+    for link in ("/abs", "/up"):
+        with pytest.raises(UnsafePathError):
+            bundler.bundle(image, "demo", options.tmpfs(f"{link}"))
+    assert list(outside.iterdir()) == []
+    inside = small(yard, [directory("real"), symlink("link", "/real")])
+    with bundler.bundle(inside, "demo", options.tmpfs("/link/below")) as bundle:
+        assert (bundle.path / "rootfs/real/below").is_dir()
+
+
+def test_a_mount_target_that_is_a_file_of_the_image(yard, bundler):
+    with pytest.raises((UnsafePathError, OSError)):
+        bundler.bundle(small(yard), "demo", options.tmpfs("/etc/f/x"))
+    nothing_is_left(yard, set())
+
+
+def test_open_files_keep_an_overlay_until_force(yard):
+    bundle = yard.overlay.bundle(small(yard), "demo")
+    with open(bundle.path / "rootfs/etc/f", "rb"):
+        with pytest.raises(InUseError):
+            bundle.cleanup()
+        assert (bundle.path / "config.json").exists()
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+def test_a_closed_directory_stops_a_mapped_root_by_name(yard):
+    closed = yard.place / "closed"
+    closed.mkdir(mode=0o700)
+    mapped = options.user_namespace(MAPPING)
+    with pytest.raises(UnsupportedError, match="closed"):
+        yard.uncompressed.bundle(small(yard), "demo", mapped, path=closed / "b")
+    assert list(closed.iterdir()) == []
+
+
+def test_mapped_files_belong_to_the_mapped_ids(yard, bundler):
+    image = small(yard, [file("owned", uid=33, gid=44)])
+    mapped = options.user_namespace(MAPPING)
+    with bundler.bundle(image, "demo", mapped, path=yard.place / "b") as bundle:
+        found = (bundle.path / "rootfs/owned").stat()
+        assert (found.st_uid, found.st_gid) == (100033, 100044)
+        assert (bundle.path / "rootfs/proc").stat().st_uid == 100000
+
+
+def test_only_an_overlay_is_committed(yard):
+    bundle = yard.uncompressed.bundle(small(yard), "demo")
+    with bundle, pytest.raises(UnsupportedError):
+        bundle.commit("localhost/x:1")
+
+
+def test_a_commit_restores_the_places_to_mount_at(yard):
+    with yard.overlay.bundle(small(yard), "demo", options.tmpfs("/a/b")) as bundle:
+        bundle.commit("localhost/x:1")
+        assert (bundle.path / "rootfs/a/b").is_dir()
+        done = yard.under_test.orlop("container", "commit", "demo", "localhost/y:1")
+        assert done.code == 0, done
+        assert (bundle.path / "rootfs/a/b").is_dir()
+    for name in ("localhost/x:1", "localhost/y:1"):
+        with yard.store.image(name).files() as files:
+            assert [entry for entry, _ in files.list(b"/")] == [b"etc"]
+
+
+CRASH = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+import orlop
+from orlop.bundle import bundler as module, OverlayBundler, UncompressedBundler
+from pathlib import Path
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(module, {at!r}, die)
+store = orlop.open_store({root!r}, {run!r})
+getattr(module, {kind!r})(store).bundle({image!r}, "demo", path=Path({place!r}))
+"""
+
+
+@pytest.mark.parametrize(
+    "at", ["make_bundle_directory", "finish_spec", "write_targets", "write_spec"]
+)
+@pytest.mark.parametrize("kind", ["OverlayBundler", "UncompressedBundler"])
+@pytest.mark.parametrize("way", ["again", "gc", "rm"])
+def test_what_a_crash_leaves_is_cleaned(yard, at, kind, way):
+    image, place = small(yard), yard.place / "b"
+    under = yard.under_test
+    code = CRASH.format(
+        path=sys.path, at=at, root=str(under.root), run=str(under.run), kind=kind, image=image,
+        place=str(place),
+    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done
+    bundles = Bundles(yard.store.storage)
+    assert [(each.id, bundles.state(each)) for each in bundles.list()] == [("demo", "incomplete")]
+    if way == "again":
+        with getattr(orlop.bundle, kind)(yard.store).bundle(image, "demo", path=place) as bundle:
+            assert (bundle.path / "rootfs/etc/f").exists()
+    elif way == "gc":
+        yard.store.collect()
+    else:
+        done = under.orlop("bundle", "rm", place)
+        assert done.code == 0, done
+    assert bundles.list() == []
+    assert not place.exists()
+    nothing_is_left(yard, set())
+
+
+def test_what_is_being_made_is_no_leftover(yard):
+    """The collector of another process leaves alone what lives."""
+    bundle = yard.overlay.bundle(small(yard), "demo")
+    (bundle.path / "config.json").unlink()
+    bundles = Bundles(yard.store.storage)
+    [record] = bundles.list()
+    assert not bundles.is_stale(record)
+    yard.store.collect()
+    assert len(bundles.list()) == 1
+    assert bundles.is_stale(replace(record, owner=NOBODY))
+    bundle.cleanup()
+
+
+def test_a_broken_note_is_no_bundle(yard):
+    for number, note in enumerate(({}, {"path": 1}, "text", None, {"path": "/x", "owner": {}})):
+        yard.store.containers.create(id=f"c{number}", flags={FLAG: note})
+    assert Bundles(yard.store.storage).list() == []
+
+
+def test_the_command(yard):
+    image, under = small(yard, User="7:8"), yard.under_test
+    profile = yard.place / "seccomp.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    place = yard.place / "b"
+    done = under.orlop(
+        "bundle", "create", image, place, "--memory", "64M", "--cpus", "0.5", "--pids", "9",
+        "--env", "A=b", "--env", "B=c=d", "--unset-env", "PATH", "--workdir", "/srv",
+        "--volume", f"{yard.place}:/host:ro", "--tmpfs", "/t", "--network", "host", "--read-only",
+        "--hostname", "boxy", "--cap-drop", "ALL", "--cap-add", "kill", "--rlimit", "nofile=5:6",
+        "--annotation", "k=v", "--seccomp", profile, "--device", "/dev/null:/dev/hole",
+        "--cgroup", "/grp", "--", "run", "-x",
+    )  # fmt: skip
+    assert done.code == 0, done
+    document = json.loads((place / "config.json").read_bytes())
+    process, linux = document["process"], document["linux"]
+    assert process["args"] == ["run", "-x"]
+    assert process["env"] == ["A=b", "B=c=d", "HOME=/"]
+    assert process["cwd"] == "/srv"
+    assert process["user"] == {"uid": 7, "gid": 8}
+    assert process["capabilities"]["bounding"] == ["CAP_KILL"]
+    assert process["rlimits"] == [{"type": "RLIMIT_NOFILE", "hard": 6, "soft": 5}]
+    assert linux["resources"]["memory"]["limit"] == 64 << 20
+    assert linux["resources"]["cpu"]["quota"] == 50000
+    assert linux["resources"]["pids"]["limit"] == 9
+    assert linux["seccomp"] == {"defaultAction": "SCMP_ACT_ALLOW"}
+    assert linux["cgroupsPath"] == "/grp"
+    assert "network" not in [each["type"] for each in linux["namespaces"]]
+    assert document["root"]["readonly"] is True
+    assert document["hostname"] == "boxy"
+    assert document["annotations"]["k"] == "v"
+    places = {each["destination"]: each for each in document["mounts"]}
+    assert places["/host"]["options"] == ["rbind", "ro"]
+    assert "/t" in places
+    listed = json.loads(under.orlop("bundle", "ls", "--format", "json").out)
+    assert [(each["path"], each["state"], each["kind"]) for each in listed] == [
+        (str(place), "ready", "overlay")
+    ]
+    assert under.orlop("bundle", "ls", "--quiet").out == f"{place}\n"
+    assert listed[0]["container"] == done.out.strip()
+    assert str(place) in under.orlop("bundle", "ls").out
+    assert under.orlop("bundle", "rm", place).out == f"{place}\n"
+    under.orlop("bundle", "rm", place).check_failure(3, "no bundle")
+    assert under.orlop("bundle", "ls").out.count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--volume", "/x"], "volume"),
+        (["--volume", "/etc:/x:rx"], "volume"),
+        (["--env", "A"], "NAME=VALUE"),
+        (["--memory", "lots"], "size"),
+        (["--cpus", "0"], "processors"),
+        (["--rlimit", "nofile=x"], "limit"),
+        (["--cap-add", "FLY"], "capability"),
+        (["--user", "nobody-knows"], "nobody-knows"),
+        (["--rootless", "--uidmap", "0:1:2"], "excludes"),
+        (["--pull", "never"], ""),
+    ],
+)
+def test_what_the_command_refuses(yard, arguments, says):
+    image = small(yard) if says else "localhost/unknown:1"
+    done = yard.under_test.orlop("bundle", "create", image, yard.place / "b", *arguments)
+    assert done.code != 0
+    done.check_failure(done.code, says)
+    assert not (yard.place / "b").exists()
+    nothing_is_left(yard, set())
+
+
+def test_labels_that_are_left_out_are_told(yard):
+    image = small(yard, Labels={"run.oci.hooks.stdout": "/etc/x"})
+    done = yard.under_test.orlop("bundle", "create", image, yard.place / "b")
+    assert "run.oci.hooks.stdout" in done.err
+    assert done.code == 0
+
+
+def test_a_relative_directory(yard, monkeypatch):
+    monkeypatch.chdir(yard.place)
+    with yard.overlay.bundle(small(yard), "demo", path=Path("rel")) as bundle:
+        assert bundle.path == yard.place / "rel"
+        assert Bundles(yard.store.storage).get("rel").id == "demo"
+        assert Bundles(yard.store.storage).get("demo").path == bundle.path
