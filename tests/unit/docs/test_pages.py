@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import re
 import shlex
 import tarfile
@@ -108,6 +109,15 @@ def test_editing(tmp_path, monkeypatch, capsys):
         assert [each.get("annotations") for each in index["manifests"]] == [None, {"tested": "yes"}]
         assert gzip.decompress(names["layer"])
     assert "add b'srv/app/run'" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
+def test_bundles(store, tmp_path, capsys):
+    layout = ImageBuilder(config={"config": {"Cmd": ["sh"]}}).layer(file("a")).write(tmp_path / "i")
+    store.pull(layout.source, tag="debian:12")
+    run("bundles.md", store=store)
+    assert capsys.readouterr().out == "{'uid': 7, 'gid': 7}\n"
+    assert store.containers.list() == ()
 
 
 def test_the_commands_that_are_shown_exist():
