@@ -253,6 +253,7 @@ class OverlayBundler(_StoreBundler):
         mapping: IdMapping | None,
     ) -> Path:
         # A mapped root has to get there: among the store's own mount points it can.
+        mapping = _shown(mapping)
         reachable = mapping is None or is_enterable(rootfs, mapping)
         target = rootfs if reachable else None
         root = self._storage.containers.mount(record.id, keep=True, target=target).path
@@ -330,8 +331,13 @@ def mapping_of(spec: RuntimeSpec) -> IdMapping | None:
 
 
 def _shown(mapping: IdMapping | None) -> IdMapping | None:
-    """The mapping that files are to be seen through; None where their own ids will do."""
-    return None if mapping is None or mapping.is_identity else mapping
+    """The mapping that files are to be seen through; None where their own ids will do.
+
+    Without privilege all files belong to this process, who is the container's root.
+    """
+    if mapping is None or mapping.is_identity or os.geteuid() != 0:
+        return None
+    return mapping
 
 
 def host_name(id: str) -> str:  # noqa: A002

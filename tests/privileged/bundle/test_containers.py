@@ -10,9 +10,11 @@ import pytest
 from orlop.bundle import Bundles, options
 from orlop.errors import InUseError
 from orlop.idmap import IdMapping
-from support.images import directory, file, opaque, symlink, whiteout
-from support.marks import needs_root
-from support.runtimes import Runtime
+from support.images import ImageBuilder, directory, file, opaque, symlink, whiteout
+from support.marks import needs_root, needs_tools
+from support.nobody import NOBODY, as_nobody, unprivileged_place
+from support.runtimes import Runtime, base_members
+from support.stores import StoreUnderTest
 
 pytestmark = needs_root
 
@@ -246,7 +248,32 @@ def test_a_running_container_is_not_removed(running, bundler):
     assert not bundle.path.exists()
 
 
-@pytest.mark.parametrize("runtime", ["runc"])
+@pytest.mark.parametrize(
+    "more", [pytest.param(each, marks=needs_tools("runc")) for each in ([], ["--uncompressed"])]
+)
+def test_all_of_it_without_privilege(more):
+    """The bundle is made, run and removed by a user who may not mount."""
+    with unprivileged_place() as place:
+        place.chmod(0o755)
+        script = "id -u; touch /x; cat /proc/self/uid_map"
+        config = {"Env": ["PATH=/bin"], "Cmd": ["sh", "-ec", script]}
+        builder = ImageBuilder(config={"config": config})
+        source = builder.layer(*base_members(), file("own", uid=33)).write(place / "image").source
+        state = place / "state"
+        state.mkdir()
+        for path in (state, *(place / "image").rglob("*"), place / "image"):
+            os.chown(path, NOBODY, NOBODY)
+        orlop, bundle = StoreUnderTest(place).orlop, str(place / "b")
+        done = as_nobody(orlop, "bundle", "create", source, bundle, "--rootless", *more)
+        assert done.code == 0, done
+        found = Runtime("runc", state, user=NOBODY).run(bundle)
+        assert found.code == 0, found
+        assert found.out.split() == ["0", "0", str(NOBODY), "1"]
+        assert as_nobody(orlop, "bundle", "rm", bundle).code == 0
+        assert not os.path.exists(bundle)
+
+
+@pytest.mark.parametrize("runtime", [pytest.param("runc", marks=needs_tools("runc"))])
 def test_a_user_without_privilege_runs_a_bundle(place, runtime, yard):
     """The store's user makes the bundle, and another one runs it, rootless."""
     image = yard.image()
