@@ -166,6 +166,8 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
         Command("unshare", "unshare:unshare", "Run a command in a user namespace, as its root."),
     ),
     "Their files": (
+        Command("unpack", "unpack:unpack", "Write an image into a directory."),
+        Command("repack", "unpack:repack", "Make an image of a directory that was changed."),
         Command("ls", "files:list_files", "List files of an image."),
         Command("cat", "files:concatenate", "Print files of an image."),
         Command("mount", "mounts:mount", "Mount an image, or list all mounts."),

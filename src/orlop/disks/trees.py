@@ -66,7 +66,12 @@ def layer_slices(stack: Stack, max_disks: int | None = None) -> list[Slice]:
 
 
 def iter_trees(
-    slices: list[Slice], forms: FormStore, read: ReadContent, *, overlay: bool = True
+    slices: list[Slice],
+    forms: FormStore,
+    read: ReadContent,
+    *,
+    overlay: bool = True,
+    userxattr: bool = False,
 ) -> Iterator[Node]:
     """The tree of each slice, in overlay's form.
 
@@ -75,6 +80,7 @@ def iter_trees(
         forms: The layers.
         read: Gives the contents of files.
         overlay: Whether overlay is to join them; of one slice the tree is as it is where not.
+        userxattr: As in `overlay_form`.
 
     Raises:
         NotFoundError: The changeset of a layer is missing or damaged.
@@ -94,24 +100,24 @@ def iter_trees(
             yield merged
             continue
         now = copy_directories(merged)
-        yield _lowest(now) if not number else _above(below, now, read)
+        yield _lowest(now, userxattr) if not number else _above(below, now, read, userxattr)
         below = copy_directories(merged)
 
 
-def _lowest(root: Node) -> Node:
+def _lowest(root: Node, userxattr: bool) -> Node:
     """The tree as it lies below an overlay: what that would obey is escaped, in copies of nodes."""
-    if obeyed_by_overlay(root):
+    if obeyed_by_overlay(root, userxattr=userxattr):
         copies: dict[Node, Node] = {}
         for _, node in walk(root):
             for name, child in (node.children or {}).items():
                 if child.xattrs and not child.is_dir:
                     assert node.children is not None
                     node.children[name] = copies.setdefault(child, copy(child))
-        escape_marks(root)
+        escape_marks(root, userxattr=userxattr)
     return root
 
 
-def _above(below: Node, root: Node, read: ReadContent) -> Node:
+def _above(below: Node, root: Node, read: ReadContent, userxattr: bool) -> Node:
     """What overlay has to find above `below`, so that it shows `root`."""
 
     def same_content(first: Node, second: Node) -> bool:
@@ -119,13 +125,13 @@ def _above(below: Node, root: Node, read: ReadContent) -> Node:
             second.source, second.offset, second.segments,
         ) or _equal(first, second, read)  # fmt: skip
 
-    found = overlay_form(difference(below, root, same_content))
+    found = overlay_form(difference(below, root, same_content), userxattr=userxattr)
     form = found.root
     if not found.root_given:  # Overlay shows the root of the topmost layer, whatever changed.
         form.mode, form.uid, form.gid, form.mtime_ns = root.mode, root.uid, root.gid, root.mtime_ns
         bare = directory()
         bare.xattrs = root.xattrs
-        escape_marks(bare)
+        escape_marks(bare, userxattr=userxattr)
         form.xattrs = bare.xattrs
     return form
 

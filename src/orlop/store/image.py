@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orlop.store.check import ImageCheck
     from orlop.store.draft import ImageDraft
     from orlop.tree import Node
+    from orlop.unpack import Unpacked
 
 
 class Image(Editable):
@@ -296,6 +297,53 @@ class Image(Editable):
 
     def _draft(self) -> ImageDraft:
         return self.edit()
+
+    def unpack(
+        self,
+        path: str | PathLike[str],
+        *,
+        layer: int | str | None = None,
+        stacked: bool = False,
+    ) -> Unpacked:
+        """Write the image into a directory: its files as `rootfs`, beside a note of what they are.
+
+            image.unpack("work")            # work/rootfs; see Store.repack
+            image.unpack("layers", stacked=True)  # layers/0, layers/1 … for an overlay
+
+        Root gets exactly what is in the image. Others get files of their own; owners and devices
+        are noted as umoci notes them, and `Store.repack` puts them back. Nothing is synced.
+
+        Args:
+            path: The directory: an empty one, or one that is not there. It becomes 0700.
+            layer: One layer alone, by its number from 0 for the base, its digest or its diffID;
+                whiteouts are empty files `.wh.NAME`, as its tar has them.
+            stacked: Each layer in a directory of its own, in overlay's form, base first.
+
+        Raises:
+            AlreadyExistsError: The directory is not empty; nothing was touched.
+            NotFoundError: There is no such layer, or one is lost.
+            UnsupportedError: Something of the image cannot be made here.
+            OSError: It is no directory, or cannot be written; what was written is removed.
+            ValueError: One layer and all of them are wanted.
+        """
+        from pathlib import Path
+
+        from orlop.unpack import Unpacker, find_layer, state_for
+
+        if layer is not None and stacked:
+            raise ValueError("layer and stacked exclude each other")
+        diff_ids, layers = self.config.diff_ids, self.manifest.layers
+        number = None if layer is None else find_layer(layer, diff_ids, layers)
+        state = state_for(
+            self._storage,
+            image=self.name,
+            manifest=self.manifest.descriptor().digest,
+            config=self.manifest.config.digest,
+            diff_ids=diff_ids,
+            form="stacked" if stacked else "rootfs" if layer is None else "layer",
+        )
+        with self._lease("unpack") as lease:
+            return Unpacker(self._storage, state, lease).unpack(Path(path), layer=number)
 
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from orlop.store.machine import Machine
     from orlop.store.mount import MountInfo
     from orlop.transfer import Copied, ProgressCallback, PullOptions, SourceOptions
+    from orlop.unpack import Repacked, RepackOptions
 
 
 def open_store(
@@ -198,6 +199,39 @@ class Store(ImageEdits):
         with open_image(source, options) as opened:
             names = (name,) if name else opened.known_names
             return bring_in(self._storage, opened.source, names, how)[0]
+
+    def repack(
+        self, path: str | PathLike[str], *names: str, options: RepackOptions | None = None
+    ) -> Repacked:
+        """Make an image of a directory that `Image.unpack` made, and that was changed since.
+
+            image.unpack("work")
+            (Path("work") / "rootfs/etc/motd").write_text("Ahoy!")
+            store.repack("work", "debian:ahoy")
+
+        What was changed becomes one layer on those of the image. It is found by what was noted of
+        each file, not by reading it; where that says nothing, as in a copy of the directory, files
+        are compared byte for byte. Without a change there is no new layer, and the old image gets
+        the names. Sockets and what is mounted in the directory are left out.
+
+        Args:
+            path: The directory.
+            names: What the image is called; a name that is taken moves there.
+            options: How; the defaults where None.
+
+        Raises:
+            InvalidDocumentError: It was not unpacked here, not to the end, or its notes are
+                damaged.
+            NotFoundError: The image that it was unpacked from is not stored any more.
+            ConflictError: Somebody wrote to the directory meanwhile; nothing was named.
+            UnsupportedError: A name begins with `.wh.`, which marks whiteouts; or there are layers
+                one by one in the directory.
+            OSError: Something could not be read or written.
+        """
+        from orlop.unpack import repack
+
+        self._storage.require_writable()
+        return repack(self._storage, Path(path), names, options)
 
     def save(
         self,
