@@ -204,26 +204,26 @@ class Scanner:
         records = frame.record.entries if frame.record is not None else {}
         prefix = frame.path + b"/" if frame.path else b""
         directories: list[tuple[bytes, os.stat_result]] = []
+        device, mounts = self._device, self._mounts
         with os.scandir(dir_fd) as entries:
             for entry in entries:
-                name = os.fsencode(entry.name)
                 found = entry.stat(follow_symlinks=False)
-                kind = found.st_mode & S_IFMT
-                if found.st_dev != self._device or prefix + name in self._mounts:
+                name = entry.name.encode("utf-8", "surrogateescape")
+                if found.st_dev != device or (mounts and prefix + name in mounts):
                     self._skip_mount(frame, name)
-                elif kind == S_IFDIR:
+                    continue
+                if found.st_mode & S_IFMT == S_IFDIR:
                     directories.append((name, found))
-                elif kind == S_IFSOCK:
+                    continue
+                stat = stats[name] = stat_of(found)
+                before = old.get(name)
+                if records.get(name) == stat and before is not None and not before.is_dir:
+                    children[name] = before
+                elif found.st_mode & S_IFMT == S_IFSOCK:
                     self.skipped.append(Skipped(path=prefix + name, what="socket"))
-                    stats[name] = stat_of(found)
                 else:
-                    stat = stats[name] = stat_of(found)
-                    before = old.get(name)
-                    if records.get(name) == stat and before is not None and not before.is_dir:
-                        children[name] = before
-                    else:
-                        frame.same = False
-                        children[name] = self._inode(dir_fd, prefix, name, found, before)
+                    frame.same = False
+                    children[name] = self._inode(dir_fd, prefix, name, found, before)
         if len(children) + len(directories) != len(old):
             frame.same = False
         self._count(len(children) + len(directories))

@@ -112,7 +112,8 @@ def _read_directory(
     entries = directory.entries
     with os.scandir(dir_fd) as found:
         for entry in found:
-            entries[os.fsencode(entry.name)] = stat_of(entry.stat(follow_symlinks=False))
+            name = entry.name.encode("utf-8", "surrogateescape")
+            entries[name] = stat_of(entry.stat(follow_symlinks=False))
     for name, stat in entries.items():
         if stat[0] & S_IFMT == S_IFDIR:
             directory.below[name] = StatDirectory(stat)

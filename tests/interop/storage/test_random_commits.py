@@ -5,7 +5,7 @@ to be what the plain directory has that was changed alike, and what each peer un
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,18 @@ import pytest
 import orlop
 from orlop.testing.storage.changes import RandomChanges
 from orlop.testing.storage.plain import PlainDirectory
-from orlop.testing.storage.powers import Powers
-from orlop.tree import Node, walk
-from support.images import ImageBuilder
+from orlop.tree import Node
 from support.marks import needs_root, needs_tools
+from support.peer_views import (
+    image_of,
+    powers,
+    since_1970,
+    since_1970_but_links,
+    without_empty_values,
+    without_inherited_lists,
+    without_lists,
+    without_trusted,
+)
 from support.peers import ContainersStorage, containerd, run, umoci_unpack
 from support.views import changed, differences, view
 
@@ -29,7 +37,6 @@ SEEDS = (3, 7, 8, 18, 26)
 CHANGES = 50
 COMMITS = (("zstd",), ("gzip", "zstd"), ("zstd", "none", "gzip"))
 NAME = "docker.io/library/made:1"
-ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 
 
 @dataclass
@@ -47,19 +54,6 @@ class Made:
     archive: Path
     tree: Node
     plain: Node
-
-
-def powers():
-    """All that this process may, but what overlay keeps for itself: so do the peers that use it."""
-    found = Powers.of_this_process()
-    kept = {name: values for name, values in found.xattrs.items() if "overlay" not in name}
-    return replace(found, xattrs=kept)
-
-
-def without_lists(found):
-    """The powers without access control lists, of which GNU tar speaks in words of its own."""
-    kept = {name: values for name, values in found.xattrs.items() if "acl" not in name}
-    return replace(found, xattrs=kept, default_acls=())
 
 
 class RandomCommits:
@@ -93,11 +87,7 @@ class RandomCommits:
         """The source of the first image."""
         RandomChanges(self._random, without_lists(powers()), self._plain).run(None, CHANGES)
         self._plain.drop_sockets()
-        options = ["--format=posix", "--numeric-owner", "--xattrs", "--xattrs-include=*"]
-        run("tar", "-C", self._plain.path, *options, "-cf", self._place / "base.tar", ".")
-        builder = ImageBuilder()
-        builder.raw_layer((self._place / "base.tar").read_bytes())
-        return builder.write(self._place / "base").source
+        return image_of(self._plain.path, self._place)
 
     def _commit(self, store, form):
         container = store.containers.create("made:1")
@@ -133,45 +123,6 @@ def podman(tmp_path_factory):
 def ctr(tmp_path_factory):
     with containerd(tmp_path_factory.mktemp("containerd") / "place") as client:
         yield client
-
-
-def since_1970(_, node):
-    """containerd makes 1970 of every time before."""
-    node.mtime_ns = max(node.mtime_ns, 0)
-
-
-def since_1970_but_links(_, node):
-    """podman does so too, but for symbolic links."""
-    if not node.target:
-        node.mtime_ns = max(node.mtime_ns, 0)
-
-
-def without_empty_values(_, node):
-    """umoci and podman take an empty value for none, as POSIX has it of other pax records."""
-    for name in [name for name, value in node.xattrs.items() if not value]:
-        del node.xattrs[name]
-
-
-def without_trusted(_, node):
-    """containerd leaves these attributes out, which only root sees."""
-    for name in [name for name in node.xattrs if name.startswith(b"trusted.")]:
-        del node.xattrs[name]
-
-
-def without_inherited_lists(ours, theirs):
-    """What a peer shows without the access control lists that no entry has.
-
-    podman and containerd leave them to what was made where a list is inherited. "Where supported,
-    MUST include file attributes": those of the entry, and no others (image-spec, layer.md).
-    """
-    entries = dict(walk(ours))
-
-    def drop(path, node):
-        for name in ACLS:
-            if path in entries and name not in entries[path].xattrs:
-                node.xattrs.pop(name, None)
-
-    return changed(theirs, drop)
 
 
 def test_orlop_shows_the_plain_directory(made):
