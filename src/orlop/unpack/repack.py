@@ -27,6 +27,7 @@ from orlop.unpack.access import Access
 from orlop.unpack.contents import Contents
 from orlop.unpack.scan import Scanner
 from orlop.unpack.state import ROOTFS, State, read_records, read_state, write_state
+from orlop.unpack.stats import forget_recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SECOND: Final = 10**9
+_TICK_NS: Final = 20_000_000
+"""What the clock that files are stamped by may be behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,4 +248,5 @@ class _Repacker:
             config=manifest.config.digest,
             diff_ids=config.diff_ids,
         )
+        forget_recent(scanner.stats, scanner.began_ns - _TICK_NS)
         write_state(dir_fd, state, scanner.stats)

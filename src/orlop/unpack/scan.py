@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -83,6 +84,7 @@ class Scanner:
         skipped: What is not part of the image.
         files: Path and record of each changed file by its source.
         directories: Path and record of all directories.
+        began_ns: When it began, in nanoseconds since 1970.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Scanner:
         self._mounts = _mounts_below(dir_fd)
         self._shared: dict[int, Node] = {}
         self._names = 0
+        self.began_ns = time.time_ns()
         self.stats = StatDirectory(stat_of(found))
         self.skipped: list[Skipped] = []
         self.files: dict[Digest, tuple[bytes, Stat]] = {}

@@ -120,6 +120,26 @@ def _read_directory(
     return iter(directory.below.items())
 
 
+def forget_recent(root: StatDirectory, since_ns: int) -> None:
+    """Let nothing count as unchanged that may be changed again in the same tick of the clock.
+
+    Args:
+        root: The records, which are changed.
+        since_ns: What was changed later than this, in nanoseconds since 1970.
+    """
+    stack = [root]
+    while stack:
+        directory = stack.pop()
+        directory.stat = _without_recent(directory.stat, since_ns)
+        for name, stat in directory.entries.items():
+            directory.entries[name] = _without_recent(stat, since_ns)
+        stack.extend(directory.below.values())
+
+
+def _without_recent(stat: Stat, since_ns: int) -> Stat:
+    return stat if stat[6] < since_ns else (*stat[:6], 0, stat[7])
+
+
 def encode_stats(root: StatDirectory) -> bytes:
     """The records as bytes; the same for the same records."""
     records, names = bytearray(), bytearray()
