@@ -101,6 +101,9 @@ def repack(
     dir_fd = os.open(path, _OPEN)
     try:
         state = _state(dir_fd, path)
+        if state is None:
+            state = _umoci_state(dir_fd, path, storage)
+            options = replace(options or RepackOptions(), hash=True)
         rootfs_fd = os.open(ROOTFS, _OPEN | os.O_NOFOLLOW, dir_fd=dir_fd)
         try:
             with Lease(storage.database, f"repack {path}") as lease:
@@ -112,13 +115,20 @@ def repack(
         os.close(dir_fd)
 
 
-def _state(dir_fd: int, path: Path) -> State:
-    state = read_state(dir_fd)
+def _umoci_state(dir_fd: int, path: Path, storage: Storage) -> State:
+    from orlop.unpack.umoci import read_umoci
+
+    state = read_umoci(dir_fd, storage.content)
     if state is None:
         raise InvalidDocumentError(
             f"{path} was not made by `orlop unpack`", hint="unpack an image into a new directory"
         )
-    if state.form != "rootfs":
+    return state
+
+
+def _state(dir_fd: int, path: Path) -> State | None:
+    state = read_state(dir_fd)
+    if state is not None and state.form != "rootfs":
         raise UnsupportedError(
             f"{path} has the layers of an image one by one, and cannot be repacked",
             hint="unpack the image without --layer and --stacked",

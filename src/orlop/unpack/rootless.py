@@ -8,7 +8,8 @@
 | device                    | an empty file of its permissions, with the same attribute |
 | privileged attribute      | nothing                                                   |
 
-A field that is missing is 0, and so is one that is 2**32 - 1.
+A field that is missing is 0, and so is one that is 2**32 - 1, which is how umoci writes a 0. What
+nobody may write to has no attribute from umoci, and has its owner still.
 
 Spec: rootlesscontaine.rs, proto/rootlesscontainers.proto.
 """
@@ -32,13 +33,16 @@ _PRIVILEGED: Final = (b"trusted.", b"security.")
 _DEVICES: Final = frozenset({S_IFBLK, S_IFCHR})
 _OWNED: Final = frozenset({S_IFREG, S_IFDIR, *_DEVICES})
 _UID, _GID = 0x08, 0x10
+_WRITE: Final = 0o200
 _MAX_VARINT: Final = 10
 
 
 def encode_owner(uid: int, gid: int) -> bytes:
     """The value of the attribute; empty for 0:0, which needs none."""
+    if not (uid or gid):
+        return b""
     return b"".join(
-        bytes([key]) + _varint(number) for key, number in ((_UID, uid), (_GID, gid)) if number
+        bytes([key]) + _varint(number or _NOBODY) for key, number in ((_UID, uid), (_GID, gid))
     )
 
 
@@ -102,7 +106,7 @@ def reveal(node: Node, before: Node | None, kept: Kept) -> None:
         noted = decode_owner(node.xattrs.get(XATTR, b""))
         if XATTR in node.xattrs:
             node.xattrs = {name: value for name, value in node.xattrs.items() if name != XATTR}
-        if before is not None and same and node.type not in _OWNED:
+        elif before is not None and same and not (node.type in _OWNED and node.mode & _WRITE):
             noted = before.uid, before.gid
         node.uid, node.gid = noted or (0, 0)
     if before is not None and same and before.mtime_ns == node.mtime_ns:

@@ -125,7 +125,7 @@ def read_state(dir_fd: int) -> State | None:
         OSError: It cannot be read.
     """
     try:
-        raw = _read(dir_fd, DOCUMENT, MAX_DOCUMENT)
+        raw = read_limited(dir_fd, DOCUMENT, MAX_DOCUMENT)
     except FileNotFoundError:
         if UNFINISHED in os.listdir(dir_fd):
             raise InvalidDocumentError(
@@ -146,7 +146,7 @@ def read_records(dir_fd: int) -> StatDirectory:
 
     hint = "repack with --hash, which reads every file instead"
     try:
-        return decode_stats(_read(dir_fd, TREE, MAX_TREE))
+        return decode_stats(read_limited(dir_fd, TREE, MAX_TREE))
     except FileNotFoundError:
         raise InvalidDocumentError("is missing", where=TREE, hint=hint) from None
     except InvalidDocumentError as error:
@@ -165,7 +165,8 @@ def _write(dir_fd: int, name: str, data: bytes) -> None:
     os.rename(new, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
-def _read(dir_fd: int, name: str, limit: int) -> bytes:
+def read_limited(dir_fd: int, name: str, limit: int) -> bytes:
+    """A file of a directory, which is no longer than `limit` bytes."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=dir_fd), "rb") as file:
         data = file.read(limit + 1)

@@ -13,8 +13,8 @@ OWNERS = st.integers(0, 2**32 - 2)
     ("uid", "gid", "value"),
     [
         (0, 0, b""),
-        (33, 0, bytes.fromhex("0821")),
-        (0, 5, bytes.fromhex("1005")),
+        (33, 0, bytes.fromhex("082110ffffffff0f")),
+        (0, 5, bytes.fromhex("08ffffffff0f1005")),
         (33, 70_000, bytes.fromhex("082110f0a204")),
         (2**32 - 2, 1, bytes.fromhex("08feffffff0f1001")),
     ],
@@ -27,6 +27,11 @@ def test_values(uid, gid, value):
 @given(uid=OWNERS, gid=OWNERS)
 def test_what_is_noted_is_read_again(uid, gid):
     assert decode_owner(encode_owner(uid, gid)) == (uid, gid)
+
+
+@pytest.mark.parametrize(("value", "owner"), [("0821", (33, 0)), ("1005", (0, 5)), ("", (0, 0))])
+def test_a_field_may_be_missing(value, owner):
+    assert decode_owner(bytes.fromhex(value)) == owner
 
 
 def test_minus_one_means_zero():
