@@ -43,7 +43,7 @@ def as_nobody(function, *arguments):
     """What the function returns, or raises, in a process that is nobody."""
     if os.geteuid() != 0:
         return function(*arguments)
-    _load_everything()
+    load_everything()
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other threads
@@ -74,7 +74,7 @@ def _become_nobody():
 
 
 @cache
-def _load_everything():
+def load_everything():
     """Import all of orlop and what it uses late: nobody may not be able to read it."""
     for module in pkgutil.walk_packages(orlop.__path__, "orlop."):
         importlib.import_module(module.name)

@@ -26,8 +26,6 @@ from support.views import differences, view
 
 pytestmark = [*needs_tools("umoci"), *needs_root]
 
-CAPABILITY = "\x01\x00\x00\x02\x00\x04" + "\x00" * 14
-
 
 def image(place):
     builder = ImageBuilder()
