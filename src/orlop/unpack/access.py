@@ -75,6 +75,16 @@ class Access:
         with Fd(open_beneath(self._dir_fd, path, _FIND)) as found:
             return os.fstat(found.fileno())
 
+    def look(self, path: bytes) -> os.stat_result:
+        """What is at a path now; a link is only followed where a directory was.
+
+        Raises:
+            OSError: It is gone.
+        """
+        if not path:
+            return os.fstat(self._dir_fd)
+        return os.stat(path, dir_fd=self._dir_fd, follow_symlinks=False)
+
     def __enter__(self) -> Self:
         return self
 

@@ -82,7 +82,7 @@ class Contents:
         """
         for path, expected in (*self._read.items(), *self._scanner.directories):
             try:
-                now = stat_of(self._access.stat(path) if path else self._scanner.root_stat())
+                now = stat_of(self._access.look(path))
             except OSError:
                 raise _changed(path) from None
             if now != expected:

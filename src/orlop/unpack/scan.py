@@ -133,10 +133,6 @@ class Scanner:
                     f"/{where}: was removed while it was read", hint=AGAIN
                 ) from None
 
-    def root_stat(self) -> os.stat_result:
-        """What the directory itself is like now."""
-        return os.fstat(self._root_fd)
-
     def _read(self, handles: Handles, frame: _Frame) -> Node:
         self._begin(handles, frame)
         stack = [frame]

@@ -41,6 +41,9 @@ class Target:
             self._begin()
         except BaseException:
             os.close(self.fd)
+            if self._made:
+                with suppress(OSError):
+                    os.rmdir(path)
             raise
         self._names: list[bytes] = []
 
@@ -71,16 +74,16 @@ class Target:
     def _begin(self) -> None:
         names = os.listdir(self.fd)
         if UNFINISHED in names:
-            raise AlreadyExistsError(
-                f"{self.path}: an image was begun to be unpacked here, and never finished",
-                hint="remove the directory, unless somebody is at it just now",
-            )
+            raise _unfinished(self.path)
         if names:
             raise AlreadyExistsError(
                 f"{self.path} is not empty", hint="name a new directory, or an empty one"
             )
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        os.close(os.open(UNFINISHED, flags, 0o600, dir_fd=self.fd))
+        try:
+            os.close(os.open(UNFINISHED, flags, 0o600, dir_fd=self.fd))
+        except FileExistsError:
+            raise _unfinished(self.path) from None
         os.fchmod(self.fd, 0o700)
 
     def _remove(self) -> None:
@@ -94,6 +97,13 @@ class Target:
         os.fchmod(self.fd, self._mode)
         if self._made:
             os.rmdir(self.path)
+
+
+def _unfinished(path: Path) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"{path}: an image was begun to be unpacked here, and never finished",
+        hint="remove the directory, unless somebody is at it just now",
+    )
 
 
 def _make(path: Path) -> bool:

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orlop.disks.trees import iter_trees, layer_slices
 from orlop.errors import NotFoundError
 from orlop.rootfs import write_tree
 from orlop.storage.chains import Stack
@@ -108,6 +107,8 @@ class Unpacker:
         return layer_tree(self._storage.forms.changeset(self._stack.diff_ids[layer]), below)
 
     def _write_stacked(self, target: Target, tars: LayerTars) -> list[WriteReport]:
+        from orlop.disks.trees import iter_trees, layer_slices
+
         slices = layer_slices(self._stack)
         user = self._state.kept != "all"
         trees = iter_trees(slices, self._storage.forms, tars.read, userxattr=user)

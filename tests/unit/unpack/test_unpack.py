@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import shutil
 import stat
+import threading
 import time
 
 import pytest
@@ -170,6 +172,59 @@ def test_what_was_not_finished_is_told(image, store, tmp_path, monkeypatch):
         image.unpack(tmp_path / "b")
     with pytest.raises(InvalidDocumentError, match="not unpacked to the end"):
         store.repack(tmp_path / "b", "x")
+
+
+def test_a_process_that_is_killed(store, tmp_path):
+    from support.stores import StoreUnderTest
+
+    many = [file(f"{number}", b"x" * 5000) for number in range(5000)]
+    store.pull(ImageBuilder().layer(*many).write(tmp_path / "many").source, tag="many")
+    box = StoreUnderTest(tmp_path)
+    process = box.start("unpack", "many", tmp_path / "b")
+    mark = tmp_path / "b/orlop.unfinished"
+    while not mark.exists():
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    box.orlop("unpack", "many", tmp_path / "b").check_failure(1, "never finished")
+    box.orlop("repack", tmp_path / "b", "--tag", "x").check_failure(1, "not unpacked to the end")
+    shutil.rmtree(tmp_path / "b")
+    assert box.orlop("unpack", "many", tmp_path / "b").code == 0
+
+
+def test_two_at_once(image, tmp_path):
+    """One of them writes; the others say that somebody does."""
+    outcomes = []
+
+    def unpack():
+        try:
+            image.unpack(tmp_path / "b")
+        except (AlreadyExistsError, FileNotFoundError) as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=unpack) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count(None) == 1
+    assert (tmp_path / "b/rootfs/one").read_bytes() == b"1"
+    assert not (tmp_path / "b/orlop.unfinished").exists()
+
+
+def test_an_attribute_of_another_system_is_no_change(store, tmp_path):
+    """It can be set nowhere; the image has it still when the rest of the file was changed."""
+    apple = {"SCHILY.xattr.com.apple.quarantine": "q"}
+    builder = ImageBuilder().layer(file("a", b"a", mtime=9, pax_headers=apple))
+    bundle = Bundle(store, builder.write(tmp_path / "l").source, tmp_path / "b")
+    assert [each.what for each in bundle.unpacked.dropped] == ["xattr com.apple.quarantine"]
+    assert bundle.repack(hash=True).layer is None
+    (bundle.rootfs / "a").chmod(0o600)
+    bundle.repack()
+    tree = store.storage.chains.tree(store.image("changed")._stack)
+    assert dict(tree.children[b"a"].xattrs) == {b"com.apple.quarantine": b"q"}
 
 
 def test_the_directory_is_removed_meanwhile(image, tmp_path, monkeypatch):
