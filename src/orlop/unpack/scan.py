@@ -208,11 +208,15 @@ class Scanner:
             for entry in entries:
                 found = entry.stat(follow_symlinks=False)
                 name = entry.name.encode("utf-8", "surrogateescape")
-                if found.st_dev != device or (mounts and prefix + name in mounts):
+                if mounts and prefix + name in mounts:
                     self._skip_mount(frame, name)
                     continue
                 if found.st_mode & S_IFMT == S_IFDIR:
-                    directories.append((name, found))
+                    # Files of an overlay may have the device numbers of its layers.
+                    if found.st_dev != device:
+                        self._skip_mount(frame, name)
+                    else:
+                        directories.append((name, found))
                     continue
                 stat = stats[name] = stat_of(found)
                 before = old.get(name)

@@ -166,3 +166,25 @@ def test_a_disk_that_does_not_keep_attributes(store, layout, tmp_path):
         with pytest.raises(OSError, match="Operation not permitted"):
             image.unpack(tmp_path / "fat/b")
         assert os.listdir(tmp_path / "fat") == []
+
+
+def test_on_an_overlay_of_several_disks(store, layout, tmp_path):
+    """There, files have the device numbers of their layers, and are no mount points."""
+    for name in ("one", "two", "merged"):
+        (tmp_path / name).mkdir()
+    with (
+        mounted("-t", "tmpfs", "none", tmp_path / "one"),
+        mounted("-t", "tmpfs", "none", tmp_path / "two"),
+    ):
+        for name in ("upper", "work"):
+            (tmp_path / "two" / name).mkdir()
+        options = (
+            f"lowerdir={tmp_path}/one,upperdir={tmp_path}/two/upper,workdir={tmp_path}/two/work"
+        )
+        with mounted("-t", "overlay", "none", "-o", options, tmp_path / "merged"):
+            bundle = Bundle(store, layout.source, tmp_path / "merged/b")
+            (bundle.rootfs / "opt/new").write_bytes(b"n")
+            made = bundle.repack()
+            assert made.skipped == ()
+            assert bundle.layer(made) == [("Put", ""), ("Put", "opt"), ("Put", "opt/new")]
+            assert bundle.repack(hash=True).layer == made.layer
