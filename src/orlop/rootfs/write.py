@@ -7,12 +7,14 @@ ever resolved as a path.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from orlop.errors import InvalidLayerError
 from orlop.rootfs.content import ContentCopier
 from orlop.rootfs.create import (
+    MAX_RECORDED_DROPS,
     Creator,
     Dropped,
     OverlayNamespace,
@@ -20,6 +22,7 @@ from orlop.rootfs.create import (
     check_name,
 )
 from orlop.rootfs.handles import Handles, Place
+from orlop.rootfs.helper import LARGE, ContentHelper
 from orlop.tree.node import S_IFREG
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ def write_tree(
         root: The tree; a node met twice is a hard link.
         dir_fd: The empty directory, which nobody else writes to; borrowed.
         open_source: Returns a handle of the bytes that a node's `source` names; borrowed, asked
-            once for each source.
+            once for each source, maybe by a thread that copies the contents of large files.
         ownership: Set owners. Without, all belongs to this process. Devices and privileged xattrs
             that it may not make are dropped then, and for root of a user namespace.
         xattrs: `strict` when an xattr that the filesystem refuses is an error, `drop` when it
@@ -82,12 +85,18 @@ def write_tree(
         OSError: The filesystem refused (ENOSPC, EDQUOT…), with the entry's path.
     """
     with Handles(Place(None, b"", dir_fd)) as handles:
-        writer = TreeWriter(handles, ownership, xattrs, overlay)
-        content = ContentCopier(open_source, where=writer.where)
+        opened = _once(open_source)
+        helper = ContentHelper(opened, ownership, xattrs, overlay)
+        writer = TreeWriter(handles, ownership, xattrs, overlay, helper)
+        content = ContentCopier(opened, where=writer.where)
         try:
             return writer.write(root, lambda _place, _name, node, fd: content.copy(node, fd))
         except OSError as error:
+            if error.filename is not None and helper.failed is error:
+                raise
             raise OSError(error.errno, error.strerror, writer.where()) from error
+        finally:
+            helper.cancel()
 
 
 class TreeWriter:
@@ -98,6 +107,7 @@ class TreeWriter:
         ownership: As in `write_tree`.
         xattrs: As in `write_tree`.
         overlay: As in `write_tree`.
+        helper: Writes large files beside; None where their content comes from elsewhere.
     """
 
     def __init__(
@@ -106,8 +116,10 @@ class TreeWriter:
         ownership: bool,
         xattrs: XattrPolicy,
         overlay: OverlayNamespace | None = None,
+        helper: ContentHelper | None = None,
     ) -> None:
         self._handles = handles
+        self._helper = helper
         self._creator = Creator(
             ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
         )
@@ -129,6 +141,11 @@ class TreeWriter:
         self._shared = dict.fromkeys(_shared_nodes(root))
         self._creator.adopt_root(self._handles.root.fd)
         self._fill(root)
+        dropped, dropped_count = self._creator.dropped, self._creator.dropped_count
+        if self._helper is not None:
+            self._helper.finish()
+            dropped = (dropped + self._helper.creator.dropped)[:MAX_RECORDED_DROPS]
+            dropped_count += self._helper.creator.dropped_count
         for place, mode in self._closed_modes:
             self._place, self._name = place, b""
             os.fchmod(self._handles.get(place), mode)
@@ -136,8 +153,8 @@ class TreeWriter:
         return WriteReport(
             inodes=self._inodes,
             links=self._links,
-            dropped=tuple(self._creator.dropped),
-            dropped_count=self._creator.dropped_count,
+            dropped=tuple(dropped),
+            dropped_count=dropped_count,
         )
 
     def _fill(self, root: Node) -> None:
@@ -174,6 +191,10 @@ class TreeWriter:
 
     def _write_file(self, dir_fd: int, name: bytes, node: Node) -> None:
         fd = self._creator.open_file(dir_fd, name, node)
+        if self._helper is not None and node.size >= LARGE:
+            self._helper.take(self._place, name, node, fd)
+            self._inodes += 1
+            return
         try:
             if node.size:
                 self._copy_content(self._place, self._name, node, fd)
@@ -213,6 +234,20 @@ class TreeWriter:
         self._handles.link(place, name, self._place, self._name)
         self._links += 1
         return True
+
+
+def _once(open_source: Callable[[Digest], int]) -> Callable[[Digest], int]:
+    """The same for two threads, asking once for each source."""
+    lock = threading.Lock()
+    found: dict[Digest, int] = {}
+
+    def opened(source: Digest) -> int:
+        with lock:
+            if source not in found:
+                found[source] = open_source(source)
+            return found[source]
+
+    return opened
 
 
 def _shared_nodes(root: Node) -> set[Node]:
