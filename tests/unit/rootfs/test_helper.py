@@ -35,12 +35,13 @@ def target(tmp_path):
 
 
 def tree():
-    root = directory()
+    own = os.geteuid(), os.getegid()
+    root = directory(0o755, *own)
     for number in range(100):
-        folder = root.children[b"%d" % number] = directory(mode=0o500, mtime_ns=number)
+        folder = root.children[b"%d" % number] = directory(0o500, *own, mtime_ns=number)
         for size in SIZES:
             node = Node(
-                stat.S_IFREG | 0o444, os.geteuid(), os.getegid(), size, size, source=SOURCE,
+                stat.S_IFREG | 0o444, *own, size, size, source=SOURCE,
                 offset=number * 1000,
             )  # fmt: skip
             folder.children[b"%d" % size] = node
