@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.bundle.bundler": "OverlayBundler StoredBundle UncompressedBundler",
             "orlop.bundle.names": "DIR_CONTAINERS DIR_DIGESTS DIR_IMAGES DIR_OVERLAYS DIR_ROOTFS"

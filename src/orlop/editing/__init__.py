@@ -7,6 +7,6 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late({"orlop.editing.config": "CLEARABLE Clearable ConfigEdit"})
+    __getattr__, __dir__ = late({"orlop.editing.config": "CLEARABLE Clearable ConfigEdit"})
 
 __all__ = ["CLEARABLE", "Clearable", "ConfigEdit"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.unpack.repacking": "Repacked RepackOptions repack",
             "orlop.unpack.scan": "Skipped",
