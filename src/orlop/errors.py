@@ -22,8 +22,11 @@
     ├── UnsafePathError             where
     ├── UnsupportedError
     │   ├── NeedsParentsError       a layer cannot stand alone in overlay's form
-    │   └── IdMapRefusedError       owners cannot be shown as others; files can be copied instead
+    │   ├── IdMapRefusedError       owners cannot be shown as others; files can be copied instead
+    │   └── RuntimeNotFoundError    there is no OCI runtime to run containers with
     ├── ToolError                   a program from outside failed; status, said
+    │   └── RuntimeFailedError      an OCI runtime could not run a container; exit_code
+    ├── RunTimeoutError             a container ran for too long; timeout
     ├── DiskError                   what `orlop.disks.Builder` and its `Store` raise
     │   ├── ParseReferenceError     what is to be built is no reference
     │   ├── PullImageError          the image could not be fetched
@@ -268,6 +271,47 @@ class NeedsParentsError(UnsupportedError):
 
 class IdMapRefusedError(UnsupportedError):
     """The kernel or a filesystem cannot show files with other owners than they have."""
+
+
+class RuntimeNotFoundError(UnsupportedError):
+    """There is no OCI runtime to run containers with, or not the one that is wanted."""
+
+
+class RuntimeFailedError(ToolError):
+    """An OCI runtime could not run a container; its command was not started.
+
+    Args:
+        message: What was to be run.
+        status: The runtime's exit status; negative for the signal that ended it.
+        said: The last error of its log.
+        exit_code: What a command line ends with: 127 where the container has no such command, 126
+            where it cannot be executed, else 125.
+        hint: What to do next.
+    """
+
+    exit_code: int
+
+    def __init__(
+        self, message: str, *, status: int, said: str, exit_code: int = 125, hint: str | None = None
+    ) -> None:
+        super().__init__(message, status=status, said=said, hint=hint)
+        self.exit_code = exit_code
+
+
+class RunTimeoutError(OrlopError, TimeoutError):
+    """A container ran for longer than it may; it was ended, with all that ran in it.
+
+    Args:
+        message: Which one.
+        timeout: How long it may run, in seconds.
+        hint: What to do next.
+    """
+
+    timeout: float
+
+    def __init__(self, message: str, *, timeout: float, hint: str | None = None) -> None:
+        super().__init__(f"{message}: not done in {timeout:g} s", hint=hint)
+        self.timeout = timeout
 
 
 class DiskError(OrlopError):
