@@ -121,6 +121,7 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
     ),
     "Disks": (Command("disk", "disk:make", "Write an image as disks for virtual machines."),),
     "Containers": (
+        Command("run", "run:run", "Run a command in a container."),
         Noun(
             "container",
             "Make containers of images, and images of containers.",

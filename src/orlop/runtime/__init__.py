@@ -1,14 +1,37 @@
 """Running containers, by an OCI runtime that is installed."""
 
-from orlop.runtime.bundle import Ended, Streams, run_bundle
-from orlop.runtime.find import RUNTIMES, Runtime, RuntimeVersion, find_runtime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orlop.runtime.bundle import Ended, Streams, run_bundle
+    from orlop.runtime.container import run
+    from orlop.runtime.find import RUNTIMES, Runtime, RuntimeVersion, find_runtime
+    from orlop.runtime.left import remove_left
+    from orlop.runtime.options import RunOptions, RunResult, Volume
+else:
+    from orlop._late import late
+
+    __getattr__ = late(
+        {
+            "orlop.runtime.bundle": "Ended Streams run_bundle",
+            "orlop.runtime.container": "run",
+            "orlop.runtime.find": "RUNTIMES Runtime RuntimeVersion find_runtime",
+            "orlop.runtime.left": "remove_left",
+            "orlop.runtime.options": "RunOptions RunResult Volume",
+        }
+    )
 
 __all__ = [
     "RUNTIMES",
     "Ended",
+    "RunOptions",
+    "RunResult",
     "Runtime",
     "RuntimeVersion",
     "Streams",
+    "Volume",
     "find_runtime",
+    "remove_left",
+    "run",
     "run_bundle",
 ]

@@ -18,7 +18,7 @@ NOT_EXECUTABLE: Final = 126
 _MAX_LOG: Final = 1 << 16
 _MAX_SAID: Final = 500
 _MISSING: Final = re.compile(
-    r"executable file .* not found in \$PATH|exec: .*: no such file or directory"
+    r"executable file.* not found in \$PATH|exec: .*: no such file or directory"
     r"|open executable: No such file|exec.*stat .*: no such file or directory", re.IGNORECASE
 )  # fmt: skip
 _DENIED: Final = re.compile(

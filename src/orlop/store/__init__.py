@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__, __dir__ = late({"orlop.store.draft": "ImageDraft", "orlop.store.indexes": "IndexDraft"})
+    __getattr__, __dir__ = late(
+        {"orlop.store.draft": "ImageDraft", "orlop.store.indexes": "IndexDraft"}
+    )
 
 __all__ = [
     "Image", "ImageDraft", "IndexDraft", "Mount", "Store", "copy", "copy_all", "find_places",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orlop.metadata.collected import Collected
     from orlop.metadata.content import LeasedContent
     from orlop.metadata.recorded import RecordedContent
+    from orlop.runtime import RunOptions, RunResult
     from orlop.storage.build import LayerLimits
     from orlop.storage.check import Repaired, Report
     from orlop.storage.layers.store import LayerStore
@@ -320,6 +321,36 @@ class Store(ImageEdits):
         loaded = load(self._storage, archive, options)
         return [image for images, _ in loaded for image in images]
 
+    def run_container(
+        self, name: str, args: Sequence[str] = (), options: RunOptions | None = None
+    ) -> RunResult:
+        """Run a container until it ends, and say how it did.
+
+            store.run_container("debian:12", ["cat", "/etc/os-release"])
+            store.run_container("web", options=RunOptions(network="host", timeout=60))
+
+        Args:
+            name: The container: its exact ID or name. Else the image, as for `image`, that one is
+                made of for this; or else the container that a prefix of an ID means.
+            args: What follows the image's entrypoint, instead of its own command.
+            options: How it is run. Where None, a container that is made for this is removed
+                afterwards, it has no network, and writes to this process's outputs.
+
+        Raises:
+            NotFoundError: There is no such image or container, or something in it is missing.
+            AlreadyExistsError: The name that it is to have is taken.
+            InUseError: The container is running already.
+            RuntimeNotFoundError: No OCI runtime is installed.
+            RuntimeFailedError: The container's command was not started.
+            RunTimeoutError: It ran for too long.
+            InvalidError: An option is not what it should be.
+            UnsupportedError: This machine cannot, or this user has no right to.
+            OSError: Something could not be read or written.
+        """
+        from orlop.runtime import run
+
+        return run(self._storage, name, args, options)
+
     def images(self, *filters: str) -> list[Image]:
         """The images that any of these filters means, in the order of names; all without one.
 
@@ -425,7 +456,8 @@ class Store(ImageEdits):
     def collect(self, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
         """Free what no image, mount or lease needs; safe beside pulls and readers.
 
-        Mounts whose holders are all gone are taken away first, and bundles that were not finished.
+        Mounts whose holders are all gone are taken away first, bundles that were not finished, and
+        what killed runs of containers left, with the containers that were to go.
 
         Args:
             unfinished: Also drop what interrupted pulls left, which is kept for a day so that the
@@ -436,11 +468,13 @@ class Store(ImageEdits):
             OSError: Something could not be removed.
         """
         from orlop.bundle.records import Bundles
+        from orlop.runtime.left import remove_left
         from orlop.storage.collect import collect
 
         if dry_run:
             return collect(self._storage, unfinished=unfinished, dry_run=True)
         Bundles(self._storage).collect()
+        remove_left(self._storage)
         collected = with_reserve(
             self._storage.places, lambda: collect(self._storage, unfinished=unfinished)
         )

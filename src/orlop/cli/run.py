@@ -1,0 +1,182 @@
+"""`orlop run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from orlop.cli.failure import UsageError, report
+from orlop.cli.progress import display
+from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
+from orlop.cli.settings import current, find_places, open_store
+from orlop.errors import NotFoundError, OrlopError, RuntimeFailedError, RunTimeoutError
+
+if TYPE_CHECKING:
+    from orlop.store import Store
+
+NOT_RUN: Final = 125
+"""The exit code where the container's command was not started, whatever the reason."""
+TIMED_OUT: Final = 124
+
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
+def run(
+    image: str,
+    /,
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    rm: _Flag = False,
+    interactive: Annotated[bool, Parameter(alias="-i", negative="")] = False,
+    tty: Annotated[bool, Parameter(alias="-t", negative="")] = False,
+    name: str | None = None,
+    env: Annotated[tuple[str, ...], Parameter(alias="-e", negative="", show_default=False)] = (),
+    user: Annotated[str | None, Parameter(alias="-u")] = None,
+    workdir: Annotated[str | None, Parameter(alias="-w")] = None,
+    volume: Annotated[tuple[str, ...], Parameter(alias="-v", negative="", show_default=False)] = (),
+    network: Literal["none", "host"] = "none",
+    read_only: _Flag = False,
+    memory: str | None = None,
+    cpus: str | None = None,
+    pids_limit: int | None = None,
+    hostname: str | None = None,
+    entrypoint: str | None = None,
+    runtime: str | None = None,
+    timeout: float | None = None,
+    pull: Literal["missing", "always", "never"] = "missing",
+    platform: str | None = None,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+    registry: RegistryFlags = DEFAULT_FLAGS,
+) -> int:
+    """Run a command in a container, and end with its exit code.
+
+    The container is made of an image, and stays with what it wrote unless --rm is given: `orlop run
+    CONTAINER` runs it again, by its ID or name. It ends with this process, whatever ends that.
+
+    125 is the exit code where the command was not started, 126 where it cannot be executed, 127
+    where there is none, 124 where the time was over, and 128 and the number of the signal that
+    ended it.
+
+    Args:
+        image: A container's ID or name; or an image's; or what `orlop pull` takes, of an image that
+            is not here.
+        command: What follows the image's entrypoint, instead of its own command; after -- where it
+            has options.
+        rm: Remove the container when it has ended.
+        interactive: Let it read this standard input; it is empty otherwise.
+        tty: Give it a terminal, which is this one.
+        name: What the container is called.
+        env: NAME=VALUE, a variable of its environment, or NAME, to take over this one's; may be
+            given several times.
+        user: USER[:GROUP], names or numbers, who it runs as.
+        workdir: The directory that it starts in.
+        volume: SOURCE:DESTINATION[:ro], something of this machine that it sees; may be given
+            several times.
+        network: none, for one with nothing in it but itself; or host, for this machine's.
+        read_only: Let it write to nothing but volumes.
+        memory: What it may use at most, such as 256M.
+        cpus: How many processors' time it may use, such as 0.5.
+        pids_limit: How many processes it may have at once.
+        hostname: What it calls itself.
+        entrypoint: What the command begins with, instead of the image's.
+        runtime: The OCI runtime: crun, runc or another, by its name or path.
+        timeout: Seconds after which it is killed.
+        pull: When the image is pulled.
+        platform: Which image of several is pulled.
+        quiet: Show no progress.
+        registry: How registries are reached.
+    """
+    from orlop.runtime import RunOptions
+
+    options = RunOptions(
+        runtime=runtime,
+        name=name,
+        rm=rm,
+        entrypoint=None if entrypoint is None else (entrypoint,),
+        env=_environment(env),
+        user=user,
+        working_dir=workdir,
+        volumes=volume,
+        network=network,
+        read_only=read_only,
+        memory=memory,
+        cpus=cpus,
+        pids=pids_limit,
+        hostname=hostname,
+        terminal=tty,
+        stdin=0 if interactive or tty else None,
+        timeout=timeout,
+        forward_signals=True,
+    )
+    try:
+        _become_root()
+        with open_store() as store:
+            _bring(store, image, pull, platform, registry, quiet=quiet)
+            sys.stdout.flush()
+            return store.run_container(image, command, options).exit_code
+    except UsageError:
+        raise
+    except (OrlopError, OSError) as error:
+        report(error)
+        if isinstance(error, RuntimeFailedError):
+            return error.exit_code
+        return TIMED_OUT if isinstance(error, RunTimeoutError) else NOT_RUN
+
+
+def _environment(entries: tuple[str, ...]) -> dict[str, str]:
+    """Variables by name; what is given without a value has this process's, if any."""
+    found = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not name:
+            raise UsageError(f"{entry[:40]!r} is no variable", hint="NAME=VALUE, or NAME")
+        if equals or name in os.environ:
+            found[name] = value if equals else os.environ[name]
+    return found
+
+
+def _become_root() -> None:
+    """Enter a user namespace where this user is root, unless it has the right to mount."""
+    from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+
+    if has_capability(CAP_SYS_ADMIN):
+        return
+    from orlop._sys.enter import enter_user_namespace
+
+    places = find_places()
+    enter_user_namespace()
+    current.set(replace(current.get(), root=places.root, run=places.run))
+
+
+def _bring(
+    store: Store,
+    name: str,
+    pull: Literal["missing", "always", "never"],
+    platform: str | None,
+    registry: RegistryFlags,
+    *,
+    quiet: bool,
+) -> None:
+    """Pull an image, unless it is here, or a container is meant."""
+    if pull != "always" and (pull == "never" or _is_here(store, name)):
+        return
+    with display(quiet=quiet) as bars:
+        store.pull(
+            name,
+            platform=platform,
+            options=registry.options_for(name),
+            progress=bars.update if bars else None,
+        )
+
+
+def _is_here(store: Store, name: str) -> bool:
+    for find in (store.containers.resolve, store.image, store.stored_images.resolve):
+        try:
+            find(name)
+        except NotFoundError:
+            continue
+        return True
+    return False

@@ -1,0 +1,232 @@
+"""Running containers of a store: those that are there, and those made of an image for it.
+
+A container that runs has a directory that goes with the next boot of the machine:
+
+    RUN/containers/<store>/<id>/
+      running       locked by whoever runs it
+      runtime/      gone when it has ended
+        bundle/     config.json; the root directory is where the container is mounted
+        program     the path of the runtime
+        …           see `orlop.runtime.bundle`
+
+One that is to be removed afterwards says so in its record, with the process that runs it, so that
+what a killed process left is found, in this boot or the next; see `orlop.runtime.left`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.handle import Fd
+from orlop.bundle.directory import write_spec
+from orlop.bundle.finish import finish_spec, start_spec
+from orlop.bundle.options import hostname, image_config, user_namespace
+from orlop.bundle.targets import forget_targets, make_targets, mount_targets
+from orlop.errors import AmbiguousError, InvalidError, NotFoundError
+from orlop.metadata import Containers, Owner
+from orlop.runtime.bundle import run_bundle
+from orlop.runtime.find import find_runtime
+from orlop.runtime.left import RUN_FLAG, clear, running
+from orlop.runtime.options import RunOptions, RunResult
+from orlop.runtime.terminal import require_terminal
+from orlop.storage.naming import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from orlop.bundle.options import SpecOption
+    from orlop.runtime.find import Runtime
+    from orlop.spec.config import ImageConfig
+    from orlop.storage.storage import Storage
+    from orlop.storage.stored.record import Container
+
+_HOSTNAME_LENGTH: Final = 12
+
+
+def run(
+    storage: Storage,
+    name: str,
+    args: Sequence[str] = (),
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Run a container, and return how it ended.
+
+    Args:
+        storage: The store.
+        name: The container: its exact ID or name. Else the image that one is made of for this; or
+            else the container that a prefix of an ID means.
+        args: What follows the image's entrypoint, instead of its own command.
+        options: How it is run.
+
+    Raises:
+        NotFoundError: There is no such image or container, or something in it is missing.
+        AlreadyExistsError: The name that it is to have is taken.
+        InUseError: The container is running already.
+        RuntimeNotFoundError: No OCI runtime is installed.
+        RuntimeFailedError: The container's command was not started.
+        RunTimeoutError: It ran for too long.
+        InvalidError: An option is not what it should be.
+        UnsupportedError: This machine cannot, or this user has no right to.
+        OSError: Something could not be read or written.
+    """
+    options = options or RunOptions()
+    runtime = find_runtime(options.runtime)
+    if options.terminal:
+        streams = options.streams()
+        require_terminal((streams.stdin or 0, streams.stdout or 1, 2))
+    with _container(storage, name, options) as container:
+        return _Run(storage, container, runtime, options).run(args)
+
+
+def is_container(storage: Storage, name: str) -> bool:
+    """Whether this is the exact ID or name of a container."""
+    try:
+        found = storage.containers.get(name)
+    except (NotFoundError, AmbiguousError):
+        return False
+    return name == found.id or name in found.names
+
+
+@contextmanager
+def _container(storage: Storage, name: str, options: RunOptions) -> Iterator[Container]:
+    """The container to run, which is removed at the end where it was made for this."""
+    containers = storage.containers
+    if is_container(storage, name):
+        yield _existing(storage, name, options)
+        return
+    id = new_id()  # noqa: A001
+    flags = {RUN_FLAG: asdict(Owner.current())} if options.rm else {}
+    names = () if options.name is None else (options.name,)
+    with ExitStack() as stack:
+        if options.rm:
+            stack.callback(_remove, storage, id)
+        try:
+            made = containers.create(name, id=id, names=names, flags=flags, volatile=options.rm)
+        except NotFoundError as missing:
+            try:
+                made = _existing(storage, name, options)
+            except NotFoundError:
+                raise missing from None
+        yield made
+
+
+def _existing(storage: Storage, name: str, options: RunOptions) -> Container:
+    found = storage.containers.get(name)
+    if options.name is not None:
+        raise InvalidError(
+            f"container {name} has its names already",
+            hint="give it another one by `orlop container name add`",
+        )
+    return found
+
+
+def _remove(storage: Storage, id: str) -> None:  # noqa: A002
+    try:
+        storage.containers.delete(id, force=True)
+    except NotFoundError:
+        pass
+
+
+class _Run:
+    """One container that is to run."""
+
+    def __init__(
+        self, storage: Storage, container: Container, runtime: Runtime, options: RunOptions
+    ) -> None:
+        self._storage = storage
+        self._container = container
+        self._runtime = runtime
+        self._options = options
+        self._directory = storage.containers.run_directory(container.id)
+        self._state = self._directory / "runtime"
+
+    def run(self, args: Sequence[str]) -> RunResult:
+        """Run it."""
+        with (
+            running(self._directory, self._container.id),
+            self._made_state(),
+            self._storage.containers.mount(self._container.id, read_only=False) as rootfs,
+            self._bundle(rootfs, args) as bundle,
+        ):
+            ended = run_bundle(
+                self._runtime,
+                bundle,
+                self._container.id,
+                state=self._state,
+                streams=self._options.streams(),
+                forward_signals=self._options.forward_signals,
+                timeout=self._options.timeout,
+            )
+        return RunResult(
+            exit_code=ended.exit_code,
+            stdout=ended.stdout,
+            stderr=ended.stderr,
+            container=None if RUN_FLAG in self._container.flags else self._container.id,
+        )
+
+    @contextmanager
+    def _made_state(self) -> Iterator[None]:
+        clear(self._state, self._container.id)
+        # Whoever has mapped IDs passes through to the bundle; what it is not to read has no rights.
+        mode = 0o711 if self._container.id_mapping is not None else 0o700
+        for each in (self._state, self._state / "bundle"):
+            each.mkdir(mode=mode)
+        self._directory.chmod(mode)
+        (self._state / "program").write_bytes(os.fsencode(self._runtime.path))
+        try:
+            yield
+        finally:
+            shutil.rmtree(self._state, ignore_errors=True)
+
+    @contextmanager
+    def _bundle(self, rootfs: Path, args: Sequence[str]) -> Iterator[Path]:
+        """The bundle; places to mount at in a container that stays are gone at the end."""
+        bundle, made = self._state / "bundle", list[str]()
+        spec = start_spec(self._spec_options(args))
+        spec.section("root")["path"] = str(rootfs)
+        with Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+            finish_spec(spec, root.fileno())
+            try:
+                if RUN_FLAG not in self._container.flags:
+                    made = make_targets(root.fileno(), mount_targets(spec), self._owner)
+                write_spec(bundle, spec)
+                yield bundle
+            finally:
+                forget_targets(root.fileno(), made)
+
+    @property
+    def _owner(self) -> tuple[int, int] | None:
+        """Who the container's root is on the machine; None where it is this process."""
+        mapping = self._container.id_mapping
+        return None if mapping is None else mapping.to_host(0, 0)
+
+    def _spec_options(self, args: Sequence[str]) -> list[SpecOption]:
+        config, mapping = self._config(), self._container.id_mapping
+        found = [] if config is None else [image_config(config)]
+        found.append(hostname(self._container.id[:_HOSTNAME_LENGTH]))
+        if mapping is not None:
+            found.append(user_namespace(mapping))
+        return [*found, *self._options.spec_options(args)]
+
+    def _config(self) -> ImageConfig | None:
+        """The config of the image that it was made from, if any."""
+        from orlop.spec.config import ImageConfig
+
+        with self._storage.database.read() as tx:
+            row = Containers(tx).get(self._container.id)
+        digest = None if row is None else row.config_digest
+        if digest is None:
+            return None
+        for each in (self._storage, *self._storage.additional):
+            info = each.content.stat(digest)
+            if info is not None:
+                return ImageConfig.decode(each.content.read(digest, info.size))
+        raise NotFoundError(
+            f"the config {digest} of container {self._container.id} is not stored",
+            hint="pull its image again",
+        )

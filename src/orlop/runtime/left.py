@@ -1,0 +1,107 @@
+"""What a run left whose process was killed: found by its lock and its record, and removed.
+
+The container itself has ended with the process; see `orlop._sys.spawn`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.lock import FileLock
+from orlop.errors import InUseError, NotFoundError, OrlopError
+from orlop.metadata import Owner
+from orlop.runtime.bundle import remove_state
+from orlop.runtime.find import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orlop.storage.storage import Storage
+    from orlop.storage.stored.record import Container
+
+RUN_FLAG: Final = "orlop.run"
+"""The flag of a container that goes when it has ended: the process that runs it."""
+
+
+@contextmanager
+def running(directory: Path, id: str) -> Iterator[None]:  # noqa: A002
+    """Keep others from running a container, whose directory for this boot this is.
+
+    Raises:
+        InUseError: Somebody runs it.
+    """
+    lock = FileLock(directory / "running", timeout=0)
+    try:
+        lock.acquire()
+    except InUseError as error:
+        raise InUseError(
+            f"container {id} is running already",
+            users=error.users,
+            hint="wait for its end, or make another one of its image",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def clear(state: Path, id: str) -> None:  # noqa: A002
+    """Remove what a run kept that was killed, and the container's control groups.
+
+    The caller has the lock.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    if not state.exists():
+        return
+    try:
+        program = Path(os.fsdecode((state / "program").read_bytes()))
+        if (state / "root" / id).exists():
+            remove_state(Runtime(path=program), state, id)
+    except (OSError, OrlopError):
+        pass  # The runtime itself is gone, or was killed early: what it kept goes all the same.
+    shutil.rmtree(state)
+
+
+def remove_left(storage: Storage) -> list[str]:
+    """Remove what killed runs left, and the containers that were to go; the IDs of these.
+
+    Raises:
+        OSError: Something could not be removed.
+    """
+    removed = []
+    for container in storage.containers.list():
+        flag = container.flags.get(RUN_FLAG)
+        directory = storage.places.run_directory("container", container.id)
+        state = directory / "runtime"
+        if flag is None and not state.exists():
+            continue
+        if flag is not None and _is_live(flag, container):
+            continue
+        try:
+            if directory.exists():
+                with running(directory, container.id):
+                    clear(state, container.id)
+            if flag is not None:
+                storage.containers.delete(container.id, force=True)
+                removed.append(container.id)
+        except (InUseError, NotFoundError):
+            continue  # Somebody runs it, or was faster.
+    return removed
+
+
+def _is_live(flag: object, container: Container) -> bool:
+    """Whether the process that runs a container is there."""
+    if not isinstance(flag, dict):
+        return False
+    try:
+        owner = Owner(**flag)
+    except TypeError:
+        return False
+    return owner.is_live(container.created_at_ns, time.time_ns())
