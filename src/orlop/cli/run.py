@@ -114,9 +114,9 @@ def run(
     try:
         _become_root()
         with open_store() as store:
-            _bring(store, image, pull, platform, registry, quiet=quiet)
+            found = _bring(store, image, pull, platform, registry, quiet=quiet)
             sys.stdout.flush()
-            return store.run_container(image, command, options).exit_code
+            return store.run_container(found, command, options).exit_code
     except UsageError:
         raise
     except (OrlopError, OSError) as error:
@@ -159,17 +159,17 @@ def _bring(
     registry: RegistryFlags,
     *,
     quiet: bool,
-) -> None:
-    """Pull an image, unless it is here, or a container is meant."""
+) -> str:
+    """What to run, which is pulled where it is an image that is not here, or is to be."""
     if pull != "always" and (pull == "never" or _is_here(store, name)):
-        return
+        return name
     with display(quiet=quiet) as bars:
-        store.pull(
+        return store.pull(
             name,
             platform=platform,
             options=registry.options_for(name),
             progress=bars.update if bars else None,
-        )
+        ).name
 
 
 def _is_here(store: Store, name: str) -> bool:

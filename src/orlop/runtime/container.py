@@ -22,7 +22,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd
-from orlop.bundle.directory import write_spec
+from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import hostname, image_config, user_namespace
 from orlop.bundle.targets import forget_targets, make_targets, mount_targets
@@ -187,6 +187,8 @@ class _Run:
     def _bundle(self, rootfs: Path, args: Sequence[str]) -> Iterator[Path]:
         """The bundle; places to mount at in a container that stays are gone at the end."""
         bundle, made = self._state / "bundle", list[str]()
+        if self._container.id_mapping is not None:
+            require_enterable(rootfs.parent, self._container.id_mapping)
         spec = start_spec(self._spec_options(args))
         spec.section("root")["path"] = str(rootfs)
         with Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:

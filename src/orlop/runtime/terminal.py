@@ -36,11 +36,10 @@ def require_terminal(streams: tuple[int, int, int]) -> None:
 @contextmanager
 def restored(number: int) -> Iterator[None]:
     """Leave a terminal as it was before the block; nothing happens to what is none."""
-    try:
-        before = termios.tcgetattr(number)
-    except termios.error:
+    if not os.isatty(number):
         yield
         return
+    before = termios.tcgetattr(number)
     try:
         yield
     finally:

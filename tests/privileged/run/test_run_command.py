@@ -1,0 +1,277 @@
+"""`orlop run`: streams, terminals, signals, and what is left when it is killed."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from orlop.cli.main import main
+from support.runs import MAIN, groups_of, left_of
+
+BUSYBOX = Path(__file__).parents[3] / "examples/busybox/busybox.tar"
+
+
+@pytest.fixture
+def words(command, runtime):
+    """The words of a command that runs a container."""
+    return lambda *more: [*MAIN, *command.options, "run", "--runtime", runtime, *more]
+
+
+def ended(words, **options):
+    return subprocess.run(words, capture_output=True, timeout=60, check=False, **options)
+
+
+def test_hello(words, store, nothing):
+    done = ended(words("--rm", "box"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"")
+    assert nothing()
+
+
+def test_options(words, tmp_path, nothing):
+    script = "echo $A; id -u; pwd; ls /data; hostname"
+    options = [
+        *("-e", "A=b", "-u", "sailor", "-w", "/tmp", "-v", f"{tmp_path}/in:/data:ro"),
+        *("--hostname", "ship", "--network", "host", "--read-only", "--memory", "64M"),
+        *("--cpus", "0.5", "--pids-limit", "20"),
+    ]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/file").touch()
+    done = ended(words("--rm", *options, "box", "--", "sh", "-c", script))
+    assert done.stdout == b"b\n1000\n/tmp\nfile\nship\n", done
+    assert ended(words("--rm", "--entrypoint", "echo", "box", "one", "two")).stdout == b"one two\n"
+    assert nothing()
+
+
+def test_an_example(command, runtime):
+    image = f"oci-archive:{BUSYBOX}"
+    done = command.command("run", "--runtime", runtime, "--rm", "--quiet", image, "--", "uname")
+    assert (done.code, done.out) == (0, "Linux\n"), done
+
+
+def test_standard_input(words):
+    assert ended(words("--rm", "-i", "box", "cat"), input=b"through").stdout == b"through"
+    assert ended(words("--rm", "box", "cat"), input=b"through").stdout == b""
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["box", "--", "sh", "-c", "exit 42"], 42, ""),
+        (["box", "nonesuch"], 127, "nonesuch"),
+        (["box", "/etc/passwd"], 126, "ermission denied"),
+        (["--user", "pirate", "box"], 125, "pirate"),
+        (["--pull", "never", "nowhere"], 125, "nowhere"),
+        (["--timeout", "0.3", "box", "sleep", "9"], 124, "not done in 0.3 s"),
+        (["-v", "nothing", "box"], 125, "no volume"),
+        (["-t", "box"], 125, "no terminal"),
+    ],
+)
+def test_exit_codes(words, nothing, args, code, says):
+    done = ended(words("--rm", *args), stdin=subprocess.DEVNULL)
+    assert done.returncode == code, done
+    assert says in done.stderr.decode()
+    assert nothing()
+
+
+def test_no_such_runtime(command, nothing):
+    done = command.command("run", "--runtime", "nonesuch", "--rm", "box")
+    done.check_failure(125, "no OCI runtime 'nonesuch'")
+    assert nothing()
+
+
+def test_wrong_usage(capsys):
+    assert main(["run", "-e", "=x", "box"]) == 2
+    assert "no variable" in capsys.readouterr().err
+
+
+def test_a_container_that_stays(words, store, command):
+    assert ended(words("--name", "ship", "box", "touch", "/srv/x")).returncode == 0
+    assert ended(words("ship", "ls", "/srv")).stdout == b"x\n"
+    assert ended(words("--name", "ship", "box")).returncode == 125
+    assert command.orlop("container", "rm", "ship").code == 0
+
+
+def begun(process):
+    """Wait until a container says that it has begun."""
+    assert process.stdout.readline() == b"begun\n"
+    return process
+
+
+def start(words, **options):
+    return begun(
+        subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **options,
+        )
+    )  # fmt: skip
+
+
+TRAP = "trap 'echo got {0}; exit 7' {0}; echo begun; while sleep 0.1; do :; done"
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"])
+def test_signals_are_passed_on(words, nothing, name):
+    with start(words("--rm", "box", "--", "sh", "-c", TRAP.format(name))) as process:
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (7, f"got {name}\n".encode(), b"")
+    assert nothing()
+
+
+@pytest.mark.parametrize("pause", [0.05, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5])
+def test_a_signal_at_any_time(words, nothing, command, pause):
+    """Before there is a container it ends the run, afterwards it is the container's."""
+    with subprocess.Popen(
+        words("--rm", "box", "--", "sh", "-c", TRAP.format("TERM")),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        time.sleep(pause)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=30)
+    assert code in {7, 130, 143, -signal.SIGTERM}
+    command.collect()
+    assert nothing()
+
+
+def test_killed(words, command, store, nothing):
+    """The container ends at once; what is left of it goes with a collection."""
+    script = "trap '' TERM INT; echo begun; while sleep 0.1; do :; done"
+    with start(words("--rm", "box", "--", "sh", "-c", script)) as process:
+        (container,) = store.containers.list()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.stdout.read() == b""
+    assert left_of(store) != ([], [], [])
+    assert groups_of(container.id)
+    command.collect()
+    assert nothing()
+    assert groups_of(container.id) == []
+
+
+def test_killed_and_run_again(words, command, store):
+    script = "echo kept > /srv/x; echo begun; while sleep 0.1; do :; done"
+    with start(words("--name", "ship", "box", "--", "sh", "-c", script)) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert ended(words("ship", "cat", "/srv/x")).stdout == b"kept\n"
+    command.collect()
+    assert command.orlop("container", "rm", "ship").code == 0
+
+
+def test_a_collection_leaves_what_runs(words, command, nothing):
+    script = "echo begun; sleep 1.5; echo done"
+    with start(words("--rm", "box", "--", "sh", "-c", script)) as process:
+        command.collect()
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, b"done\n")
+    assert nothing()
+
+
+class Terminal:
+    """A terminal with a command in its foreground."""
+
+    def __init__(self, words):
+        self.pid, self.master = pty.fork()
+        if not self.pid:
+            os.execvp(words[0], words)
+        self.said = b""
+
+    def expect(self, pattern, timeout=30):
+        """Read until the pattern comes; its match."""
+        deadline = time.monotonic() + timeout
+        while not (found := re.search(pattern, self.said)):
+            ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
+            assert ready, self.said
+            try:
+                data = os.read(self.master, 4096)
+            except OSError:
+                data = b""
+            assert data, self.said
+            self.said += data
+        self.said = self.said[found.end() :]
+        return found
+
+    def type(self, text):
+        os.write(self.master, text)
+
+    def wait(self):
+        try:
+            while os.read(self.master, 4096):
+                pass
+        except OSError:
+            pass  # Nobody has the other end any more.
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def close(self):
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal():
+    """Starts a command in a terminal."""
+    opened = []
+
+    def terminal(words):
+        opened.append(Terminal(words))
+        return opened[-1]
+
+    yield terminal
+    for each in opened:
+        each.close()
+
+
+def test_a_terminal(words, terminal, nothing):
+    shown = terminal(words("--rm", "-i", "-t", "box", "sh"))
+    shown.expect(rb"# ")
+    before = termios.tcgetattr(shown.master)
+    termios.tcsetwinsize(shown.master, (33, 77))
+    shown.type(b"tty; stty size\n")
+    shown.expect(rb"/dev/(pts/0|console)")
+    shown.expect(rb"33 77")
+    termios.tcsetwinsize(shown.master, (44, 55))
+    time.sleep(0.3)
+    shown.type(b"stty size\n")
+    shown.expect(rb"44 55")
+    # Ctrl-C is for the command in the container, not for orlop.
+    shown.type(b"sleep 100\n")
+    time.sleep(0.3)
+    shown.type(b"\x03")
+    shown.type(b"echo s$((1 + 1))till\n")
+    shown.expect(rb"s2till")
+    assert not before[3] & termios.ECHO  # raw meanwhile
+    shown.type(b"exit 9\n")
+    assert shown.wait() == 9
+    assert nothing()
+
+
+def test_the_terminal_is_as_it_was(words, terminal):
+    shell = "; ".join(
+        [
+            "stty -a > before",
+            " ".join(f"'{each}'" for each in words("--rm", "-it", "box", "tty")),
+            "stty -a > after; cmp before after && echo same",
+        ]
+    )
+    shown = terminal(["sh", "-c", f"cd /tmp; T=$(mktemp -d); cd $T; {shell}; rm -r $T"])
+    shown.expect(rb"same")
+    assert shown.wait() == 0
+
+
+def test_ctrl_c_without_a_terminal_inside(words, terminal, nothing):
+    """All in the foreground get it from the kernel; the container gets it once."""
+    script = "trap 'echo got; N=$((N + 1))' INT; echo begun; for n in 1 2 3 4 5 6 7 8 9; do"
+    script += " sleep 0.2; done; echo $N times; exit 5"
+    shown = terminal(words("--rm", "-i", "box", "--", "sh", "-c", script))
+    shown.expect(rb"begun")
+    shown.type(b"\x03")
+    shown.expect(rb"got")
+    shown.expect(rb"1 times")
+    assert shown.wait() == 5
+    assert nothing()
