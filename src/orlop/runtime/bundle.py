@@ -51,6 +51,7 @@ class Streams:
         stderr: Likewise.
         input: Bytes for standard input, instead of a file.
         capture: Keep what is written to both outputs, instead of writing it to files.
+        terminal: Whether the container has the terminal that the first two are.
     """
 
     stdin: int | None = 0
@@ -58,6 +59,7 @@ class Streams:
     stderr: int | None = 2
     input: bytes | None = None
     capture: bool = False
+    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,20 +119,26 @@ def run_bundle(
     ]  # fmt: skip
     with ExitStack() as stack:
         stack.callback(_clean, runtime, state, id)
-        signals = stack.enter_context(SignalFile(FORWARDED)) if forward_signals else None
+        signals = stack.enter_context(SignalFile(_not_ignored())) if forward_signals else None
         if streams.stdin is not None:
             stack.enter_context(restored(streams.stdin))
-        watch = stack.enter_context(Watch(signals, state / "pid"))
+        terminal = streams.stdin if streams.terminal else None
+        watch = stack.enter_context(Watch(signals, state / "pid", terminal))
         inside = watch.connect(streams)
         watch.started(spawn_bound(command, environ=os.environ, streams=inside, hide=runtime.hidden))
         code = watch.wait(id, timeout)
-        if code and not watch.stopped_by:
+        if code and not watch.stopped_early:
             failure = failure_of(runtime, state, code, watch.captured("stderr"))
             if failure is not None:
                 raise failure
         return Ended(
             exit_code=code, stdout=watch.captured("stdout"), stderr=watch.captured("stderr")
         )
+
+
+def _not_ignored() -> list[int]:
+    """The signals that are forwarded: `nohup` and the like have some ignored, and mean all."""
+    return [each for each in FORWARDED if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 def _clean(runtime: Runtime, state: Path, id: str) -> None:  # noqa: A002

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from orlop.errors import InvalidError
 from orlop.runtime.bundle import Streams
+from orlop.runtime.terminal import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,6 +123,7 @@ class RunOptions:
             stderr=_number(self.stderr),
             input=self.input,
             capture=self.capture,
+            terminal=self.terminal,
         )
 
     def spec_options(self, args: Sequence[str]) -> list[SpecOption]:
@@ -154,7 +156,7 @@ class RunOptions:
         if self.hostname is not None:
             found.append(options.hostname(self.hostname))
         if self.terminal:
-            found.append(options.terminal())
+            found.append(options.terminal(size=size_of(_number(self.stdout))))
         return [*found, *self._limits(), *self._mounts(), *self.spec]
 
     def _limits(self) -> list[SpecOption]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from orlop._sys.handle import Fd
 from orlop.errors import LimitExceededError, RunTimeoutError
+from orlop.runtime.terminal import resize_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +36,13 @@ class Watch:
     Args:
         signals: Signals that go to the container, if any.
         pid_file: What is there once the container's command has been started.
+        terminal: A descriptor of this process's terminal, where the container has it.
     """
 
-    def __init__(self, signals: SignalFile | None, pid_file: Path) -> None:
+    def __init__(
+        self, signals: SignalFile | None, pid_file: Path, terminal: int | None = None
+    ) -> None:
+        self._terminal = terminal
         self._signals = signals
         self._pid_file = pid_file
         self._stack = ExitStack()
@@ -49,8 +54,7 @@ class Watch:
         self._feeding: Fd | None = None
         self._pid = 0
         self._status: int | None = None
-        self.stopped_by = 0
-        """The signal that came before the container had begun, and ended it; 0 where none did."""
+        self._asked = 0
 
     def connect(self, streams: Streams) -> tuple[int, int, int]:
         """The descriptors that the runtime gets; of what is kept, the ends of pipes."""
@@ -91,9 +95,14 @@ class Watch:
                 raise RunTimeoutError(f"container {id}", timeout=timeout)
             for key, _ in ready:
                 key.data()
-        if self.stopped_by:
-            return _SIGNAL_BASE + self.stopped_by
+        if self.stopped_early:
+            return _SIGNAL_BASE + self._asked
         return self._status if self._status >= 0 else _SIGNAL_BASE - self._status
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether a signal has ended the runtime before there was a container."""
+        return bool(self._asked) and not self._pid_file.exists()
 
     def captured(self, name: Literal["stdout", "stderr"]) -> bytes | None:
         """What was written to an output, where it is kept."""
@@ -161,19 +170,28 @@ class Watch:
         for number, by_kernel in self._signals.read():
             if self._status is not None:
                 continue
-            if not self._has_begun():
-                if number not in _IGNORED:
-                    # The runtime may not listen yet, and nothing has been begun.
-                    os.kill(self._pid, signal.SIGKILL)
-                    self.stopped_by = number
-            elif not by_kernel:
-                os.kill(self._pid, number)
+            if by_kernel and self._terminal is not None:
+                self._terminal_changed(number)
+            elif listens(self._pid, number):
+                self._asked = number
+                if not by_kernel:
+                    os.kill(self._pid, number)
+            elif number not in _IGNORED:
+                # Nothing has been begun that would have to be ended in another way.
+                self._asked = number
+                os.kill(self._pid, signal.SIGKILL)
 
-    def _has_begun(self) -> bool:
-        try:
-            return self._pid_file.stat().st_size > 0
-        except FileNotFoundError:
-            return False
+    def _terminal_changed(self, number: int) -> None:
+        """Follow the terminal that the container has, in raw mode: its size, and its end."""
+        assert self._terminal is not None
+        if number == signal.SIGWINCH:
+            resize_inside(self._pid, self._terminal)
+        elif number == signal.SIGHUP:
+            # Nobody can say anything to the container any more.
+            os.kill(self._pid, signal.SIGKILL)
+        elif not self._pid_file.exists():
+            self._asked = number
+            os.kill(self._pid, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self
@@ -189,3 +207,15 @@ class Watch:
             os.waitpid(self._pid, 0)
         self._inside.close()
         self._stack.close()
+
+
+def listens(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal, or waits for it otherwise."""
+    bit = 1 << number - 1
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return False
+    sets = [line.split()[1] for line in lines if line.startswith((b"SigBlk:", b"SigCgt:"))]
+    return any(int(each, 16) & bit for each in sets)

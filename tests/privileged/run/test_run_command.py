@@ -178,9 +178,12 @@ class Terminal:
     """A terminal with a command in its foreground."""
 
     def __init__(self, words):
-        self.pid, self.master = pty.fork()
-        if not self.pid:
-            os.execvp(words[0], words)
+        self.master, other = pty.openpty()
+        termios.tcsetwinsize(other, (33, 77))
+        self._process = subprocess.Popen(
+            ["setsid", "-c", "-w", *words], stdin=other, stdout=other, stderr=other
+        )
+        os.close(other)
         self.said = b""
 
     def expect(self, pattern, timeout=30):
@@ -207,10 +210,13 @@ class Terminal:
                 pass
         except OSError:
             pass  # Nobody has the other end any more.
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._process.wait(timeout=30)
 
     def close(self):
+        """Hang up: whatever runs there ends."""
         os.close(self.master)
+        self.master = -1
+        self._process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -224,14 +230,14 @@ def terminal():
 
     yield terminal
     for each in opened:
-        each.close()
+        if each.master >= 0:
+            each.close()
 
 
 def test_a_terminal(words, terminal, nothing):
     shown = terminal(words("--rm", "-i", "-t", "box", "sh"))
     shown.expect(rb"# ")
-    before = termios.tcgetattr(shown.master)
-    termios.tcsetwinsize(shown.master, (33, 77))
+    during = termios.tcgetattr(shown.master)
     shown.type(b"tty; stty size\n")
     shown.expect(rb"/dev/(pts/0|console)")
     shown.expect(rb"33 77")
@@ -245,9 +251,22 @@ def test_a_terminal(words, terminal, nothing):
     shown.type(b"\x03")
     shown.type(b"echo s$((1 + 1))till\n")
     shown.expect(rb"s2till")
-    assert not before[3] & termios.ECHO  # raw meanwhile
+    assert not during[3] & termios.ECHO
     shown.type(b"exit 9\n")
     assert shown.wait() == 9
+    assert nothing()
+
+
+def test_a_terminal_that_hangs_up(words, terminal, store, nothing):
+    """Whoever has lost its terminal does not stay, and neither does its container."""
+    shown = terminal(
+        words("--rm", "-i", "-t", "box", "--", "sh", "-c", "trap '' HUP; echo on; cat")
+    )
+    shown.expect(rb"on")
+    shown.close()
+    deadline = time.monotonic() + 20
+    while store.containers.list() and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert nothing()
 
 
