@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
-_MAX_LOG: Final = 1 << 16
-_MAX_SAID: Final = 500
+_LOG_SIZE: Final = 1 << 16
+_SAID_SIZE: Final = 500
 _MISSING: Final = re.compile(
     r"executable file.* not found in \$PATH|exec: .*: no such file or directory"
     r"|open executable: No such file|exec.*stat .*: no such file or directory", re.IGNORECASE
@@ -49,7 +49,7 @@ def failure_of(
     return RuntimeFailedError(
         f"{runtime.name} could not start the container",
         status=status,
-        said=text[-_MAX_SAID:],
+        said=text[-_SAID_SIZE:],
         exit_code=code,
         hint=hint,
     )
@@ -74,7 +74,7 @@ def _last_error(path: Path) -> str:
     """The last error in a log; empty where there is none."""
     try:
         with open(path, "rb") as file:
-            lines = file.read(_MAX_LOG).splitlines()
+            lines = file.read(_LOG_SIZE).splitlines()
     except FileNotFoundError:
         return ""
     for line in reversed(lines):
