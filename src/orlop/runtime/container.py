@@ -19,9 +19,11 @@ import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd
+from orlop._sys.process import in_initial_user_namespace
 from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import hostname, image_config, user_namespace
@@ -37,15 +39,17 @@ from orlop.storage.naming import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from orlop.bundle.options import SpecOption
     from orlop.runtime.find import Runtime
     from orlop.spec.config import ImageConfig
+    from orlop.spec.runtime import RuntimeSpec
     from orlop.storage.storage import Storage
     from orlop.storage.stored.record import Container
 
 _HOSTNAME_LENGTH: Final = 12
+_TTY_GROUP: Final = 5
+"""The group that terminals have in every distribution."""
 
 
 def run(
@@ -213,7 +217,7 @@ class _Run:
         found.append(hostname(self._container.id[:_HOSTNAME_LENGTH]))
         if mapping is not None:
             found.append(user_namespace(mapping))
-        return [*found, *self._options.spec_options(args)]
+        return [*found, *self._options.spec_options(args), _without_root]
 
     def _config(self) -> ImageConfig | None:
         """The config of the image that it was made from, if any."""
@@ -232,3 +236,26 @@ class _Run:
             f"the config {digest} of container {self._container.id} is not stored",
             hint="pull its image again",
         )
+
+
+def _without_root(spec: RuntimeSpec) -> None:
+    """Leave away what the kernel refuses to the root of a user namespace, where this is one.
+
+    A group that is none here cannot have terminals, and only the owner of a network has its `/sys`.
+    """
+    if in_initial_user_namespace():
+        return
+    found = spec.mount_at("/dev/pts")
+    options = None if found is None else found.get("options")
+    if found is not None and isinstance(options, list) and not _is_mapped(_TTY_GROUP):
+        found["options"] = [each for each in options if each != f"gid={_TTY_GROUP}"]
+    found = spec.mount_at("/sys")
+    if found is not None and found.get("type") == "sysfs" and spec.namespace("network") is None:
+        options = ["rbind", "nosuid", "noexec", "nodev", "ro"]
+        found.update(type="none", source="/sys", options=options)
+
+
+def _is_mapped(group: int) -> bool:
+    lines = Path("/proc/self/gid_map").read_text(encoding="ascii").splitlines()
+    ranges = [tuple(map(int, line.split())) for line in lines]
+    return any(first <= group < first + size for first, _, size in ranges)
