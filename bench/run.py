@@ -7,8 +7,8 @@ Each round runs every contender of a row once, one after another, from a clean s
 the last run removed, dirty pages written out). The table gives medians over the rounds: seconds
 from start to end, CPU seconds, peak memory of the largest process, and the ratios to orlop, taken
 round by round. The `limit` row is no contender: it gunzips the layers and hashes both forms, in
-one process, and does nothing else. `many`, `tags`, `containers`, `disks` and `unpack` are scripts
-of their own.
+one process, and does nothing else. `many`, `tags`, `containers`, `disks`, `unpack` and
+`run_containers` are scripts of their own.
 
 Needs root, the peers that tests/peers.sh installs, and about 20 GB in bench/work.
 """
@@ -412,7 +412,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only",
-        default="layout,registry,directories,next,small,copy,many,tags,containers,disks,unpack",
+        default="layout,registry,directories,next,small,copy,many,tags,containers,disks,unpack,"
+        "run_containers",
         help="groups of rows, with commas between",
     )
     parser.add_argument(
@@ -444,7 +445,8 @@ def main() -> None:
     if rows:
         print(table(rows))
     image = ["--image", str(images / IMAGE)]
-    scripts = {"many": [], "tags": [], "containers": image, "disks": image, "unpack": image}
+    with_image = dict.fromkeys(("containers", "disks", "unpack", "run_containers"), image)
+    scripts = {"many": [], "tags": [], **with_image}
     for script, options in scripts.items():
         if script in wanted:
             print(flush=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -109,6 +106,8 @@ def find_runtime(name: str | os.PathLike[str] | None = None) -> Runtime:
 
 
 def _which(name: str) -> Path | None:
+    import shutil
+
     # Debian has runc among the programs for root, which others do not look through.
     places = os.environ.get("PATH", os.defpath)
     found = shutil.which(name, path=f"{places}{os.pathsep}/usr/sbin{os.pathsep}/sbin")
@@ -126,6 +125,8 @@ def _version(path: Path) -> RuntimeVersion:
 
 @cache
 def _features(path: Path) -> dict[str, object] | None:
+    import json
+
     said = _ask(path, "features")
     try:
         found = json.loads(said or "")
@@ -136,6 +137,8 @@ def _features(path: Path) -> dict[str, object] | None:
 
 def _ask(path: Path, word: str) -> str | None:
     """What a runtime prints; None where it fails."""
+    import subprocess
+
     try:
         done = subprocess.run(  # noqa: S603 - the runtime that the user has
             [path, word], stdin=subprocess.DEVNULL, capture_output=True, check=False,

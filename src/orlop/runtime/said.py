@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -72,6 +71,8 @@ def _started(path: Path) -> bool:
 
 def _last_error(path: Path) -> str:
     """The last error in a log; empty where there is none."""
+    import json
+
     try:
         with open(path, "rb") as file:
             lines = file.read(_LOG_SIZE).splitlines()

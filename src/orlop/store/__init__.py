@@ -1,21 +1,28 @@
-"""The façade that applications open."""
+"""A store of images, as applications open it."""
 
 from typing import TYPE_CHECKING
 
-from orlop.storage.where import find_places
-from orlop.store.copies import copy, copy_all
-from orlop.store.image import Image
-from orlop.store.mount import Mount
-from orlop.store.store import Store, open_store
-
 if TYPE_CHECKING:
+    from orlop.storage.where import find_places
+    from orlop.store.copies import copy, copy_all
     from orlop.store.draft import ImageDraft
+    from orlop.store.image import Image
     from orlop.store.indexes import IndexDraft
+    from orlop.store.mount import Mount
+    from orlop.store.store import Store, open_store
 else:
     from orlop._late import late
 
     __getattr__, __dir__ = late(
-        {"orlop.store.draft": "ImageDraft", "orlop.store.indexes": "IndexDraft"}
+        {
+            "orlop.storage.where": "find_places",
+            "orlop.store.copies": "copy copy_all",
+            "orlop.store.draft": "ImageDraft",
+            "orlop.store.image": "Image",
+            "orlop.store.indexes": "IndexDraft",
+            "orlop.store.mount": "Mount",
+            "orlop.store.store": "Store open_store",
+        }
     )
 
 __all__ = [

@@ -15,7 +15,6 @@ from orlop.storage.places import Places
 from orlop.storage.reserve import keep_reserve, with_reserve
 from orlop.storage.storage import Storage
 from orlop.storage.where import find_places
-from orlop.store.bring import Bringing, bring_in
 from orlop.store.edits import ImageEdits
 from orlop.store.image import Image
 from orlop.store.naming import add_names, name_of, remove_name, remove_names, set_labels
@@ -186,6 +185,7 @@ class Store(ImageEdits):
             UnsafePathError: A layer is hostile; nothing was named.
             OSError: Something could not be written; what came is kept for the next time.
         """
+        from orlop.store.bring import Bringing, bring_in
         from orlop.transfer import Reporter, SourceOptions, open_image
 
         name = None if tag is None else name_of(tag)
