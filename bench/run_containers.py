@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COMMAND = str(Path(sys.executable).with_name("orlop"))
 BUSYBOX = Path(__file__).resolve().parents[1] / "examples/busybox/busybox.tar"
 IMAGE = "localhost/image:latest"
-TOOLS = (("python3", "-c", "print(6 * 7)"), ("gcc", "--version"), ("node", "-v"))
+TOOLS = (("python3", "-c", "print(6 * 7)"), ("gcc", "--version"), ("git", "--version"))
 API, ALONE = 15, 120
 """Milliseconds that are to be held: the API over the runtime, the command over the runtime."""
 
