@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.runtime.bundle": "Ended Streams run_bundle",
             "orlop.runtime.container": "run",

@@ -1,4 +1,4 @@
-"""A store of images, as applications open it."""
+"""The façade that applications open."""
 
 from typing import TYPE_CHECKING
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.bundle.options.image": "image_config",
             "orlop.bundle.options.isolation": "add_capabilities cgroups_path drop_capabilities"

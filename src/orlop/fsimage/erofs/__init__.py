@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     from orlop._late import late
 
-    __getattr__ = late(
+    __getattr__, __dir__ = late(
         {
             "orlop.fsimage.erofs.access": "ReadAt",
             "orlop.fsimage.erofs.check": "check_image",
