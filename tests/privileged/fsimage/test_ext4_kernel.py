@@ -2,7 +2,6 @@ import contextlib
 import os
 import random
 import subprocess
-import uuid
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -105,9 +104,9 @@ def test_the_kernel_shows_random_trees(tmp_path, root):
 
 
 def test_the_kernel_mounts_without_a_word_of_complaint(tmp_path):
-    """What it says meanwhile of other filesystems is theirs."""
-    image, own = tmp_path / "image", uuid.uuid4()
-    write_file(image, directory(), free=8 * MIB, uuid=own.bytes)
+    """That it mounts at all it may leave unsaid, where others mount as well."""
+    image = tmp_path / "image"
+    write_file(image, directory(), free=8 * MIB)
     with open("/dev/kmsg", "rb", buffering=0) as log:
         os.set_blocking(log.fileno(), False)
         log.seek(0, os.SEEK_END)
@@ -115,7 +114,6 @@ def test_the_kernel_mounts_without_a_word_of_complaint(tmp_path):
             device = run("findmnt", "-n", "-o", "SOURCE", path).strip().removeprefix("/dev/")
         said = list(lines_of(log))
     ours = [line for line in said if f"EXT4-fs ({device})" in line]
-    assert any("mounted filesystem" in line and str(own) in line for line in ours)
     assert not [line for line in ours if "warning" in line or "error" in line]
 
 

@@ -104,11 +104,21 @@ def begun(process):
     return process
 
 
+class Started(subprocess.Popen):
+    """A process that is killed where the test fails, which would wait for it otherwise."""
+
+    def __exit__(self, kind, error, traceback):
+        if error is not None:
+            self.kill()
+        super().__exit__(kind, error, traceback)
+
+
 def start(words, **options):
+    """A run that has begun; it heeds signals that these tests may have been told to ignore."""
     return begun(
-        subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            **options,
+        Started(
+            ["env", "--default-signal", *words], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )
     )  # fmt: skip
 
