@@ -117,7 +117,6 @@ class _Command:
         out = re.sub(rf"{re.escape(str(self.place))}/[gr]/[^\s\"]*", "PATH", out)
         out = out.replace(f"{self.place}/g", "ROOT").replace(f"{self.place}/r", "RUN")
         out = _ID.sub(lambda found: self._named(found[0]), _MOMENT.sub("MOMENT", out))
-        out = re.sub(r'"(?:uidset|gidset)":\[[\d,]*\],?', "", out).replace(",}", "}")
         out = _DATA.sub(_ordered, out)
         if verb == "image":
             out = re.sub(r"Size: [1-9]\d*", "Size: some", out)

@@ -213,7 +213,7 @@ def _say_layer(session: Session, call: Call, layer: Layer) -> int:
     if call.flag("json"):
         from orlop.storagecmd.records import layer_json
 
-        session.json(layer_json(layer, ()))
+        session.json(layer_json(session.storage, layer, ()))
     else:
         session.lines(made_lines(layer.id, layer.names))
     return 0

@@ -46,7 +46,9 @@ def layers(session: Session, call: Call) -> int:
     if call.flag("json"):
         from orlop.storagecmd.records import layer_json
 
-        session.json([layer_json(layer, _layer_data(session, layer)) for layer in found])
+        session.json(
+            [layer_json(session.storage, layer, _layer_data(session, layer)) for layer in found]
+        )
         return 0
     if call.flag("quick"):
         session.lines(layer.id for layer in found)
@@ -79,7 +81,9 @@ def layer(session: Session, call: Call) -> int:
     if call.flag("json"):
         from orlop.storagecmd.records import layer_json
 
-        session.json([layer_json(each, _layer_data(session, each)) for each in found])
+        session.json(
+            [layer_json(session.storage, each, _layer_data(session, each)) for each in found]
+        )
     else:
         for each in found:
             session.lines(listing.layer_page(each))

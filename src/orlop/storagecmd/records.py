@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from orlop.errors import NotFoundError
 from orlop.storagecmd.forms import moment
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from orlop.idmap import IdMapping, IdRange
     from orlop.metadata.objects import BigDatum
     from orlop.storage.layers.record import Layer
+    from orlop.storage.storage import Storage
     from orlop.storage.stored.record import Container, StoredImage
 
 _COMPRESSIONS: Final = {"": 0, "none": 0, "bzip2": 1, "gzip": 2, "xz": 3, "zstd": 4}
@@ -19,9 +21,10 @@ _CONTAINER_FLAGS: Final = {"MountLabel": "", "ProcessLabel": ""}
 """What the peer notes about every container."""
 
 
-def layer_json(layer: Layer, data: Sequence[BigDatum]) -> dict[str, object]:
+def layer_json(storage: Storage, layer: Layer, data: Sequence[BigDatum]) -> dict[str, object]:
     """A layer."""
     mapping = layer.id_mapping
+    users, groups = _owners(storage, layer)
     return _full(layer.id) | _without_empty(
         {
             "names": list(layer.names),
@@ -34,6 +37,8 @@ def layer_json(layer: Layer, data: Sequence[BigDatum]) -> dict[str, object]:
             "diff-digest": layer.diff_id,
             "diff-size": layer.diff_size,
             "compression": _COMPRESSIONS.get(layer.compression, 0),
+            "uidset": users,
+            "gidset": groups,
             "flags": _sorted({k: v for k, v in layer.flags.items() if k != "volatile"}),
             "uidmap": _map_json(mapping, "uids"),
             "gidmap": _map_json(mapping, "gids"),
@@ -76,6 +81,16 @@ def container_json(container: Container, data: Sequence[BigDatum]) -> dict[str, 
             }
         )
     )
+
+
+def _owners(storage: Storage, layer: Layer) -> tuple[list[int], list[int]]:
+    """Whose the files of a layer are that was made of a tar, as its headers say."""
+    if layer.diff_id is None:
+        return [], []
+    try:
+        return storage.forms.changeset(layer.diff_id).owners()
+    except NotFoundError:
+        return [], []
 
 
 def _full(id: str) -> dict[str, object]:  # noqa: A002

@@ -200,6 +200,15 @@ class EncodedChangeset:
                 ),
             )  # fmt: skip
 
+    def owners(self) -> tuple[list[int], list[int]]:
+        """The users and the groups that own something that is added, ascending."""
+        users, groups = set(), set()
+        for kind, _, _, uid, gid, *_ in _RECORD.iter_unpack(self._records):
+            if kind == _PUT:
+                users.add(uid)
+                groups.add(gid)
+        return sorted(users), sorted(groups)
+
     def entries(self) -> Iterator[Entry]:
         """All entries: removals, then additions."""
         yield from self.removals()

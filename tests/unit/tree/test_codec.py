@@ -68,3 +68,8 @@ def test_any_flipped_byte_is_found(at):
 def test_cut_short_is_found(length):
     with pytest.raises(InvalidLayerError):
         EncodedChangeset(encoded()[:length], LAYER)
+
+
+def test_owners_are_those_of_what_is_added():
+    assert EncodedChangeset(encoded(), LAYER).owners() == ([0, 1], [0, 2**32 - 2])
+    assert EncodedChangeset(encoded([Whiteout(b"gone")]), LAYER).owners() == ([], [])
