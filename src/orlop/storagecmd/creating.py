@@ -211,9 +211,9 @@ def _digest_of(text: str) -> Digest | None:
 
 def _say_layer(session: Session, call: Call, layer: Layer) -> int:
     if call.flag("json"):
-        from orlop.storagecmd.records import layer_json
+        from orlop.storagecmd.records import layer_json, owners_of
 
-        session.json(layer_json(session.storage, layer, ()))
+        session.json(layer_json(layer, (), owners_of(session.storage, layer)))
     else:
         session.lines(made_lines(layer.id, layer.names))
     return 0

@@ -44,11 +44,7 @@ def layers(session: Session, call: Call) -> int:
 
     found = all_layers(session)
     if call.flag("json"):
-        from orlop.storagecmd.records import layer_json
-
-        session.json(
-            [layer_json(session.storage, layer, _layer_data(session, layer)) for layer in found]
-        )
+        session.json([_layer_json(session, layer) for layer in found])
         return 0
     if call.flag("quick"):
         session.lines(layer.id for layer in found)
@@ -79,15 +75,17 @@ def layer(session: Session, call: Call) -> int:
 
     found = existing(session.layer, call.arguments)
     if call.flag("json"):
-        from orlop.storagecmd.records import layer_json
-
-        session.json(
-            [layer_json(session.storage, each, _layer_data(session, each)) for each in found]
-        )
+        session.json([_layer_json(session, each) for each in found])
     else:
         for each in found:
             session.lines(listing.layer_page(each))
     return int(len(found) != len(call.arguments))
+
+
+def _layer_json(session: Session, layer: Layer) -> dict[str, object]:
+    from orlop.storagecmd.records import layer_json, owners_of
+
+    return layer_json(layer, _layer_data(session, layer), owners_of(session.storage, layer))
 
 
 def images(session: Session, call: Call) -> int:

@@ -21,10 +21,12 @@ _CONTAINER_FLAGS: Final = {"MountLabel": "", "ProcessLabel": ""}
 """What the peer notes about every container."""
 
 
-def layer_json(storage: Storage, layer: Layer, data: Sequence[BigDatum]) -> dict[str, object]:
-    """A layer."""
+def layer_json(
+    layer: Layer, data: Sequence[BigDatum], owners: tuple[list[int], list[int]] = ([], [])
+) -> dict[str, object]:
+    """A layer, with the owners of its files as `owners_of` gives them."""
     mapping = layer.id_mapping
-    users, groups = _owners(storage, layer)
+    users, groups = owners
     return _full(layer.id) | _without_empty(
         {
             "names": list(layer.names),
@@ -83,7 +85,7 @@ def container_json(container: Container, data: Sequence[BigDatum]) -> dict[str, 
     )
 
 
-def _owners(storage: Storage, layer: Layer) -> tuple[list[int], list[int]]:
+def owners_of(storage: Storage, layer: Layer) -> tuple[list[int], list[int]]:
     """Whose the files of a layer are that was made of a tar, as its headers say."""
     if layer.diff_id is None:
         return [], []

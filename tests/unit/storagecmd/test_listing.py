@@ -136,11 +136,12 @@ def test_json_of_a_layer_leaves_out_what_is_empty():
             flags={"b": 1, "a": True},
         ),
         DATA,
+        ([0, 1], [5]),
     )  # fmt: skip
     assert json_line(full) == (
         '{"id":"M","names":["n"],"parent":"L","mountlabel":"lab","created":"1970-01-01T00:00:00Z",'
         f'"compressed-diff-digest":"{HELLO}","compressed-size":243,"diff-digest":"{HELLO}",'
-        '"diff-size":10240,"compression":2,"flags":{"a":true,"b":1},'
+        '"diff-size":10240,"compression":2,"uidset":[0,1],"gidset":[5],"flags":{"a":true,"b":1},'
         '"uidmap":[{"container_id":0,"host_id":1000,"size":10}],'
         '"gidmap":[{"container_id":0,"host_id":2000,"size":10}],'
         '"big-data-names":["manifest","item2"]}'
