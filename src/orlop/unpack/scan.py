@@ -52,11 +52,14 @@ class Skipped:
 class _Frame:
     """A directory that is being read."""
 
-    __slots__ = ("before", "node", "path", "place", "record", "same", "stats", "waiting")
+    __slots__ = ("before", "found", "node", "path", "place", "record", "same", "stats", "waiting")
 
-    def __init__(self, place: Place, path: bytes, stats: StatDirectory) -> None:
+    def __init__(
+        self, place: Place, path: bytes, found: os.stat_result, stats: StatDirectory
+    ) -> None:
         self.place = place
         self.path = path
+        self.found = found
         self.stats = stats
         self.node: Node
         self.before: Node | None = None
@@ -103,8 +106,7 @@ class Scanner:
         self._kept: Kept = kept
         self._latest_ns = latest_ns
         self._access = access
-        found = os.fstat(dir_fd)
-        self._device = found.st_dev
+        self._found = found = os.fstat(dir_fd)
         self._mounts = _mounts_below(dir_fd)
         self._shared: dict[int, Node] = {}
         self._names = 0
@@ -123,7 +125,7 @@ class Scanner:
             OSError: Something cannot be read, with its path.
         """
         with Handles(Place(None, b"", self._root_fd)) as handles:
-            frame = _Frame(handles.root, b"", self.stats)
+            frame = _Frame(handles.root, b"", self._found, self.stats)
             frame.before, frame.record = self._old, self._records
             try:
                 return self._read(handles, frame)
@@ -159,7 +161,7 @@ class Scanner:
         frame.stats.entries[name] = stats.stat
         frame.stats.below[name] = stats
         path = frame.path + b"/" + name if frame.path else name
-        below = _Frame(Place(frame.place, name), path, stats)
+        below = _Frame(Place(frame.place, name), path, found, stats)
         before = frame.before.children.get(name) if frame.before and frame.before.children else None
         below.before = before if before is not None and before.is_dir else None
         below.record = frame.record.below.get(name) if frame.record is not None else None
@@ -193,7 +195,7 @@ class Scanner:
                 before.mode, before.uid, before.gid, before.mtime_ns, xattrs=before.xattrs
             )
         else:
-            frame.node = self._node(stat, xattrs_of(dir_fd), before)
+            frame.node = self._node(frame.found, xattrs_of(dir_fd), before)
         self._list(dir_fd, frame)
 
     def _list(self, dir_fd: int, frame: _Frame) -> None:
@@ -203,7 +205,7 @@ class Scanner:
         records = frame.record.entries if frame.record is not None else {}
         prefix = frame.path + b"/" if frame.path else b""
         directories: list[tuple[bytes, os.stat_result]] = []
-        device, mounts = self._device, self._mounts
+        device, mounts = self._found.st_dev, self._mounts
         with os.scandir(dir_fd) as entries:
             for entry in entries:
                 found = entry.stat(follow_symlinks=False)
@@ -259,24 +261,25 @@ class Scanner:
         shared = found.st_nlink > 1
         if shared and found.st_ino in self._shared:
             return self._shared[found.st_ino]
-        stat = stat_of(found)
-        node = self._node(stat, xattrs_at(dir_fd, name), before)
+        node = self._node(found, xattrs_at(dir_fd, name), before)
         if node.type == S_IFLNK:
             node.target = os.readlink(name, dir_fd=dir_fd)
         if node.type == S_IFREG and node.size:
             node.source = Digest.of(b"%d" % len(self.files))
-            self.files[node.source] = prefix + name, stat
+            self.files[node.source] = prefix + name, stat_of(found)
         if shared:
             self._shared[found.st_ino] = node
         return node
 
-    def _node(self, stat: Stat, xattrs: Mapping[bytes, bytes], before: Node | None) -> Node:
-        mode, uid, gid, _, size, mtime, _, rdev = stat
-        kind = mode & S_IFMT
+    def _node(
+        self, found: os.stat_result, xattrs: Mapping[bytes, bytes], before: Node | None
+    ) -> Node:
+        kind = found.st_mode & S_IFMT
         node = Node(
-            mode, uid, gid, mtime - (1 << 64) if mtime >> 63 else mtime,
-            size if kind == S_IFREG else 0,
-            rdev if kind in {S_IFCHR, S_IFBLK} else 0,
+            # A record's 64 bits do not tell times after 2262 from others.
+            found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns,
+            found.st_size if kind == S_IFREG else 0,
+            found.st_rdev if kind in {S_IFCHR, S_IFBLK} else 0,
             xattrs=xattrs or NO_XATTRS,
         )  # fmt: skip
         reveal(node, before, self._kept)

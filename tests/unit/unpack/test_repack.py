@@ -200,6 +200,23 @@ def test_an_epoch_is_the_latest_time_of_what_was_changed(bundle):
     assert bundle.repack(source_date_epoch=epoch).image.id == first.image.id
 
 
+@pytest.mark.parametrize("seconds", [-86_400, 10_413_792_000])
+def test_times_before_1970_and_after_2262_stay(bundle, seconds):
+    """Neither fits into the 64 bits of nanoseconds that a record has, unless it is wrapped."""
+    time_ns = seconds * 10**9 + 5
+    for name in ("etc/new", "etc"):
+        path = bundle.rootfs / name
+        if not path.exists():
+            path.write_bytes(b"n")
+        os.utime(path, ns=(0, time_ns))
+        if path.stat().st_mtime_ns != time_ns:
+            pytest.skip("the filesystem has no such times")
+    bundle.repack(refresh=True)
+    etc = shown(bundle.store).children[b"etc"]
+    assert etc.mtime_ns == etc.children[b"new"].mtime_ns == time_ns
+    assert bundle.repack(hash=True).layer is None
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_the_layer_is_stored_as_is_said(bundle, compression):
     (bundle.rootfs / "new").write_bytes(b"n")
