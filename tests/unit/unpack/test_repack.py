@@ -272,6 +272,27 @@ def test_a_file_that_changes_while_it_is_read_is_a_conflict(bundle, monkeypatch)
         bundle.store.image("changed")
 
 
+@pytest.mark.parametrize("name", ["usr/lib/big", "usr/lib/new"])
+def test_a_file_that_is_cut_off_while_it_is_read_is_a_conflict(bundle, monkeypatch, name):
+    """Whether it is compared with the image or goes into the layer."""
+    path = bundle.rootfs / name
+    path.write_bytes(BIG)
+    opened = contents_module.Contents.open
+
+    def late(self, source):
+        fd = opened(self, source)
+        if os.readlink(f"/proc/self/fd/{fd}") == str(path):
+            os.truncate(path, 10)
+        return fd
+
+    monkeypatch.setattr(contents_module.Contents, "open", late)
+    with pytest.raises(ConflictError, match=f"/{name}: was cut off") as caught:
+        bundle.repack()
+    assert caught.value.hint
+    with pytest.raises(NotFoundError):
+        bundle.store.image("changed")
+
+
 def test_a_file_that_is_moved_behind_the_reader_is_a_conflict(bundle, monkeypatch):
     """It would be missing from both directories."""
     verify = contents_module.Contents.verify

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidLayerError
+from orlop.errors import ConflictError, InvalidLayerError, OrlopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,8 @@ def iter_pieces(node: Node, open_source: Callable[[Digest], int]) -> Iterator[by
         open_source: Returns a handle of the bytes that a source names; asked for each piece.
 
     Raises:
-        InvalidLayerError: What is stored ends before the file does.
+        InvalidLayerError: The tar that is stored ends before the file does.
+        ConflictError: The file of a directory does: somebody has cut it off meanwhile.
         OSError: It cannot be read.
     """
     for start in range(0, node.size, PIECE):
@@ -39,23 +40,33 @@ def _read(node: Node, start: int, size: int, open_source: Callable[[Digest], int
         return _ZEROS[:size]
     fd = open_source(node.source)
     if node.segments is None:
-        return _read_all(fd, node.offset + start, size)
+        return _read_all(fd, node, node.offset + start, size)
     piece = bytearray(size)
     stored = node.offset
     for begin, length in node.segments:
         first, last = max(begin, start), min(begin + length, start + size)
         if first < last:
-            data = _read_all(fd, stored + first - begin, last - first)
+            data = _read_all(fd, node, stored + first - begin, last - first)
             piece[first - start : last - start] = data
         stored += length
     return bytes(piece)
 
 
-def _read_all(fd: int, offset: int, size: int) -> bytes:
+def _read_all(fd: int, node: Node, offset: int, size: int) -> bytes:
     data = os.pread(fd, size, offset)
     while len(data) < size:
         more = os.pread(fd, size - len(data), offset + len(data))
         if not more:
-            raise InvalidLayerError("a file ends before its content does: it was changed meanwhile")
+            raise _short(fd, node)
         data += more
     return data
+
+
+def _short(fd: int, node: Node) -> OrlopError:
+    """The error of what ends too early; a tar has a header before any content, a file has none."""
+    path = os.readlink(b"/proc/self/fd/%d" % fd).decode("utf-8", "backslashreplace")
+    if node.offset:
+        return InvalidLayerError("ends inside the content of a file", where=path)
+    return ConflictError(
+        f"{path}: was cut off while it was read", hint="let nothing write to it, and try again"
+    )
