@@ -188,6 +188,18 @@ class ImageBuilder:
         return self._put(path, media_type, json.dumps(document).encode())
 
 
+def with_more_fields(document):
+    """Give a manifest fields that are no matter of its layers, unknown ones among them."""
+    document["artifactType"] = "application/vnd.example.thing"
+    document["annotations"] = {"noted": "yes"}
+    document["subject"] = {
+        "mediaType": KIND + "manifest.v1+json", "digest": digest(b"subject"), "size": 7
+    }  # fmt: skip
+    document["x-unknown"] = {"kept": True}
+    document["config"]["annotations"] = {"of": "config"}
+    document["config"]["x-unknown"] = [1]
+
+
 def join_platforms(path, tag="all"):
     """Put all images of a layout, whose tags are architectures, into one index; what names it.
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, Self
 
-from orlop.digest import Digest
 from orlop.errors import NotFoundError
 from orlop.mediatype import (
     DOCKER_LAYER,
@@ -28,7 +27,6 @@ from orlop.mediatype import (
 from orlop.metadata import Lease
 from orlop.metadata.content import LeasedContent
 from orlop.spec.config import ImageConfig
-from orlop.spec.descriptor import Descriptor
 from orlop.spec.manifest import Manifest
 from orlop.storage.chains import Stack
 from orlop.storage.layers.contents import Contents
@@ -39,6 +37,7 @@ from orlop.storage.layers.tarball import (
     take_entries,
     take_stream,
 )
+from orlop.storage.stored.assemble import described
 from orlop.transfer import Pull, PullOptions, Reporter
 from orlop.tree import Merger, difference, directory, lookup
 
@@ -47,8 +46,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orlop.compression import CompressionName
+    from orlop.digest import Digest
     from orlop.editing.snapshot import Snapshot
     from orlop.editing.sources import DirectorySource, TarSource
+    from orlop.spec.descriptor import Descriptor
     from orlop.storage.layers.tarball import Taken
     from orlop.storage.storage import Storage
     from orlop.tree import Node
@@ -244,9 +245,9 @@ class Bench:
         if oci and is_docker(manifest.media_type):
             manifest = replace(manifest, media_type=OCI_MANIFEST)
         media_type = OCI_CONFIG if oci else manifest.config.media_type
-        described = _described(manifest.config, config.raw, media_type)
-        if described != manifest.config:
-            manifest = replace(manifest, config=described)
+        target = described(manifest.config, config.raw, media_type)
+        if target != manifest.config:
+            manifest = replace(manifest, config=target)
         # Read as everybody will read them, so that nothing is named which nobody can use.
         ImageConfig.decode(config.raw, media_type)
         Manifest.decode(manifest.raw, manifest.media_type)
@@ -286,12 +287,3 @@ def _as_oci(blob: Descriptor) -> Descriptor:
     if blob.media_type == DOCKER_LAYER_ZSTD:
         return replace(blob, media_type=OCI_LAYER_ZSTD)
     return replace(blob, media_type=oci_twin(blob.media_type))
-
-
-def _described(old: Descriptor, raw: bytes, media_type: str) -> Descriptor:
-    """A config's descriptor with what it had beside; the same one for the same bytes."""
-    same = old.digest.computable and Digest.of(raw, old.digest.algorithm) == old.digest
-    if same:
-        return replace(old, media_type=media_type)
-    new = Descriptor.of(media_type, raw)
-    return replace(old, media_type=media_type, digest=new.digest, size=new.size, data=None)

@@ -17,7 +17,7 @@ from orlop.errors import (
 from orlop.idmap import IdMapping
 from orlop.spec.history import UNTOLD
 from orlop.storage.stored.auto import AutoIds
-from support.images import ImageBuilder, directory, file, tar
+from support.images import ImageBuilder, directory, file, tar, with_more_fields
 
 
 @pytest.fixture
@@ -135,6 +135,20 @@ def test_a_commit_and_what_follows(store, image, tmp_path):
     assert store.image("done").config.author == "them"  # a commit says it anew, or leaves it
     assert third.names == ()
     assert len(store.layers.list()) > 4
+
+
+def test_a_commit_keeps_what_the_manifest_says_beside(store, tmp_path):
+    builder = ImageBuilder().layer(file("a", b"a"))
+    layout = builder.write(tmp_path / "layout", change=with_more_fields)
+    store.pull(layout.source, tag="box", driver="directory")
+    store.containers.commit(store.containers.create("box").id, "done")
+    old, new = (store.image(name).manifest for name in ("box", "done"))
+    assert (new.artifact_type, new.extra) == (old.artifact_type, old.extra)
+    assert (new.annotations, new.subject) == (old.annotations, old.subject)
+    assert (new.config.annotations, new.config.extra) == (old.config.annotations, old.config.extra)
+    assert new.artifact_type
+    assert new.config.extra
+    assert new.config.digest != old.config.digest
 
 
 def test_the_same_commit_is_the_same_image(store, image):

@@ -16,7 +16,7 @@ from orlop.errors import (
 )
 from orlop.unpack import contents as contents_module
 from support.bundles import Bundle, open_store
-from support.images import ImageBuilder, directory, file, hardlink, symlink
+from support.images import ImageBuilder, directory, file, hardlink, symlink, with_more_fields
 from support.views import differences, view
 
 BIG = bytes(range(256)) * 4096
@@ -184,6 +184,23 @@ def test_the_documents_keep_what_nobody_asked_to_change(bundle):
         {"created": "2023-11-14T22:13:20Z", "author": "me", "created_by": "by hand",
          "comment": "why"},
     ]  # fmt: skip
+
+
+def test_the_manifest_keeps_what_is_not_about_layers(store, tmp_path):
+    layout = (
+        ImageBuilder().layer(file("a", b"a")).write(tmp_path / "layout", change=with_more_fields)
+    )
+    bundle = Bundle(store, layout.source, tmp_path / "bundle")
+    (bundle.rootfs / "new").write_bytes(b"n")
+    bundle.repack()
+    old, new = (json.loads(store.image(name).manifest.raw) for name in ("base", "changed"))
+    assert new["layers"][:1] == old["layers"]
+    new["layers"] = old["layers"]
+    for each in ("digest", "size"):
+        assert new["config"][each] != old["config"].pop(each)
+        del new["config"][each]
+    assert new == old
+    assert store.image("changed").check()
 
 
 def test_an_epoch_is_the_latest_time_of_what_was_changed(bundle):

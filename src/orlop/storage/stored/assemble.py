@@ -9,8 +9,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from orlop.digest import Digest
 from orlop.errors import NotFoundError
-from orlop.mediatype import OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, oci_twin
+from orlop.mediatype import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    oci_twin,
+)
 from orlop.metadata import Blobs
 from orlop.metadata.content import LeasedContent
 from orlop.platform import Platform
@@ -20,7 +28,6 @@ from orlop.storage.places import writing_to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orlop.digest import Digest
     from orlop.metadata import LayerRow, Lease
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.storage import Storage
@@ -96,20 +103,34 @@ def store_documents(
         lease: What keeps them.
         config: The config.
         layers: The blobs of its layers, the base first.
-        base: The manifest of the image that it was made from, whose annotations stay.
+        base: The manifest of the image that it was made from, of which all else stays.
 
     Raises:
         NotFoundError: A blob is lost.
         OSError: They could not be written.
     """
-    manifest = Manifest(
-        config=Descriptor.of(OCI_CONFIG, config.raw),
-        # Every one of Docker's types has a twin: the blobs are the same.
-        layers=tuple(replace(each, media_type=oci_twin(each.media_type)) for each in layers),
-        annotations={} if base is None else base.annotations,
-    )
+    # Every one of Docker's types has a twin: the blobs are the same.
+    blobs = tuple(replace(each, media_type=oci_twin(each.media_type)) for each in layers)
+    if base is None:
+        manifest = Manifest(config=Descriptor.of(OCI_CONFIG, config.raw), layers=blobs)
+    else:
+        manifest = replace(
+            base,
+            config=described(base.config, config.raw, OCI_CONFIG),
+            layers=blobs,
+            media_type=OCI_MANIFEST,
+        )
     store_as_is(storage, lease, manifest, config)
     return manifest
+
+
+def described(old: Descriptor, raw: bytes, media_type: str) -> Descriptor:
+    """A config's descriptor with what it had beside; the same one for the same bytes."""
+    same = old.digest.computable and Digest.of(raw, old.digest.algorithm) == old.digest
+    if same:
+        return replace(old, media_type=media_type)
+    new = Descriptor.of(media_type, raw)
+    return replace(old, media_type=media_type, digest=new.digest, size=new.size, data=None)
 
 
 def store_as_is(storage: Storage, lease: Lease, manifest: Manifest, config: ImageConfig) -> None:
