@@ -9,7 +9,12 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import InvalidDocumentError, NotFoundError, UnsupportedError
+from orlop.errors import (
+    InvalidDocumentError,
+    NotFoundError,
+    UnsafePathError,
+    UnsupportedError,
+)
 from orlop.metadata import Lease
 from orlop.reference import Reference
 from orlop.spec import History
@@ -104,7 +109,7 @@ def repack(
         if state is None:
             state = _umoci_state(dir_fd, path, storage)
             options = replace(options or RepackOptions(), hash=True)
-        rootfs_fd = os.open(ROOTFS, _OPEN | os.O_NOFOLLOW, dir_fd=dir_fd)
+        rootfs_fd = _open_rootfs(dir_fd, path)
         try:
             with Lease(storage.database, f"repack {path}") as lease:
                 repacker = _Repacker(storage, state, lease, options or RepackOptions())
@@ -113,6 +118,17 @@ def repack(
             os.close(rootfs_fd)
     finally:
         os.close(dir_fd)
+
+
+def _open_rootfs(dir_fd: int, path: Path) -> int:
+    try:
+        return os.open(ROOTFS, _OPEN | os.O_NOFOLLOW, dir_fd=dir_fd)
+    except NotADirectoryError:
+        raise UnsafePathError(
+            "is no directory, and a link is not followed",
+            where=str(path / ROOTFS),
+            hint="put the directory itself there, or unpack the image again",
+        ) from None
 
 
 def _umoci_state(dir_fd: int, path: Path, storage: Storage) -> State:

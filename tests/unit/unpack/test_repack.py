@@ -12,6 +12,7 @@ from orlop.errors import (
     ConflictError,
     InvalidDocumentError,
     NotFoundError,
+    UnsafePathError,
     UnsupportedError,
 )
 from orlop.unpack import contents as contents_module
@@ -398,6 +399,18 @@ def test_a_directory_of_somebody_else_s(store, tmp_path):
     (tmp_path / "rootfs").mkdir()
     with pytest.raises(InvalidDocumentError, match="was not made by"):
         store.repack(tmp_path, "x")
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_something_else_in_place_of_the_files(bundle, tmp_path, link):
+    bundle.rootfs.rename(tmp_path / "moved")
+    if link:
+        bundle.rootfs.symlink_to(tmp_path / "moved")
+    else:
+        bundle.rootfs.write_bytes(b"")
+    with pytest.raises(UnsafePathError, match=f"^{bundle.rootfs}: is no directory") as caught:
+        bundle.repack()
+    assert caught.value.hint
 
 
 def test_no_directory(store, tmp_path):

@@ -209,7 +209,8 @@ def take_entries(
     """Write a changeset as a tar, and take it in.
 
     Raises:
-        InvalidLayerError: A file changed while it was read.
+        ConflictError: A file of a directory was cut off while it was read.
+        InvalidLayerError: A tar of the store is too short.
         UnsupportedError: A tar cannot say it: a name begins with `.wh.`, which marks whiteouts.
         OSError: It could not be read or written; nothing is kept.
     """
