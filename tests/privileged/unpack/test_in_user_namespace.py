@@ -10,6 +10,7 @@ import pytest
 
 from support.images import ImageBuilder, device, directory, file, symlink
 from support.marks import needs_root
+from support.nobody import unprivileged_place
 
 pytestmark = needs_root
 
@@ -47,13 +48,18 @@ with orlop.open_store(f"{place}/root", f"{place}/run") as store:
 """
 
 
+@pytest.fixture
+def place():
+    """A directory that everybody may pass through, whatever other tests do meanwhile."""
+    with unprivileged_place() as path:
+        path.chmod(0o755)
+        yield path
+
+
 @pytest.mark.parametrize(
     ("ids", "kept", "owner"), [(65_536, "owners", [7, 8]), (1, "nothing", [0, 0])]
 )
-def test_nothing_is_lost(tmp_path_factory, ids, kept, owner):
-    place = tmp_path_factory.mktemp("namespace")
-    for above in (place, *list(place.parents)[:2]):
-        above.chmod(0o755)
+def test_nothing_is_lost(place, ids, kept, owner):
     builder = ImageBuilder()
     builder.layer(
         directory("etc", uid=3), file("etc/motd", b"hi", uid=7, gid=8), symlink("link", "x", uid=9),
