@@ -178,6 +178,7 @@ class _StoreBundler:
             made = make_targets(handle.fileno(), mount_targets(spec), owner)
         write_targets(place, id, made)
         write_spec(place, spec)
+        Bundles(self._storage).finish(record)
         return record
 
     def _own_place(self, id: str) -> Path:  # noqa: A002

@@ -1,7 +1,8 @@
 """How a store remembers its bundles: each is a container, with a note of what it is.
 
 A record comes before everything else of a bundle and goes after it. Its `config.json` comes last:
-a bundle without one, whose maker is gone, is what a crash has left.
+then the record says that it is finished, which it stays wherever its directory goes. What is not,
+and whose maker is gone, is what a crash has left.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from orlop.bundle.directory import (
 from orlop.bundle.names import DIR_ROOTFS
 from orlop.bundle.running import require_idle, running_in
 from orlop.bundle.targets import forget_targets, restore_targets
-from orlop.errors import NotFoundError
+from orlop.errors import InUseError, NotFoundError
 from orlop.metadata import Owner
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class BundleRecord:
         owner: The process that made it.
         created_at_ns: When, in nanoseconds since 1970.
         names: What the container is called.
+        finished: Whether all of it was made, so that it goes only when somebody says so.
     """
 
     id: str
@@ -59,12 +61,14 @@ class BundleRecord:
     owner: Owner
     created_at_ns: int
     names: tuple[str, ...] = field(default=())
+    finished: bool = True
 
 
 def flags_of(path: Path, kind: Kind, image: str) -> dict[str, object]:
     """What is noted about a container that is a bundle."""
     owner = asdict(Owner.current())
-    return {FLAG: {"path": str(path), "kind": kind, "image": image, "owner": owner}}
+    note = {"path": str(path), "kind": kind, "image": image, "owner": owner, "finished": False}
+    return {FLAG: note}
 
 
 def record_of(container: Container) -> BundleRecord | None:
@@ -85,6 +89,8 @@ def _record(container: Container, note: Mapping[str, Any]) -> BundleRecord:
         owner=Owner(**note["owner"]),
         created_at_ns=container.created_at_ns,
         names=container.names,
+        # Earlier versions did not say: those stay.
+        finished=note.get("finished") is not False,
     )
 
 
@@ -124,11 +130,19 @@ class Bundles:
             raise NotFoundError(f"no bundle is at {path_or_id}", hint="see `orlop bundle ls`")
         return found
 
+    def finish(self, record: BundleRecord) -> None:
+        """Note that all of a bundle is made; success means that this outlives a power cut."""
+        containers = self._storage.containers
+        flags = dict(containers.get(record.id).flags)
+        note = cast("Mapping[str, Any]", flags[FLAG])
+        containers.set_flags(record.id, {**flags, FLAG: {**note, "finished": True}})
+
     def rootfs(self, record: BundleRecord) -> Path:
         """Where a bundle's files are, or would be."""
         if record.kind == "overlay":
             containers, mounts = self._storage.containers, self._storage.layers.mounts
-            targets = mounts.targets(containers.get(record.id).layer)
+            layer = containers.get(record.id).layer
+            targets = mounts.targets(layer) or mounts.moved(layer)
             if targets:
                 return Path(targets[0])
         return record.path / DIR_ROOTFS
@@ -144,8 +158,8 @@ class Bundles:
         return "ready"
 
     def is_stale(self, record: BundleRecord) -> bool:
-        """Whether a bundle is what a crash has left, or somebody who removed its directory."""
-        if _is_finished(record) or running_in(self.rootfs(record)):
+        """Whether a bundle is what a crash has left of its making."""
+        if record.finished or _is_finished(record) or running_in(self.rootfs(record)):
             return False
         return not record.owner.is_live(record.created_at_ns, time.time_ns())
 
@@ -157,11 +171,13 @@ class Bundles:
             force: Also while files in it are open, or somebody has mounted it as well.
 
         Raises:
-            InUseError: A container runs in it, by force too; or files in it are open.
+            InUseError: A container runs in it, or it is mounted where it was moved to, by
+                force too; or files in it are open.
             OSError: It could not be removed.
         """
         containers = self._storage.containers
         try:
+            self._require_unmoved(record)
             require_idle(self.rootfs(record), f"bundle {record.path}")
             while containers.unmount(record.id, force=force):
                 pass
@@ -172,6 +188,16 @@ class Bundles:
             containers.delete(record.id, force=force)
         except NotFoundError:
             return
+
+    def _require_unmoved(self, record: BundleRecord) -> None:
+        layer = self._storage.containers.get(record.id).layer
+        targets = self._storage.layers.mounts.moved(layer)
+        if targets:
+            raise InUseError(
+                f"bundle {record.path} is mounted at {', '.join(targets)}: it was moved, or copied",
+                users=[f"mount {target}" for target in targets],
+                hint=f"move it back, or unmount it first: umount {targets[0]}",
+            )
 
     @contextmanager
     def without_targets(self, record: BundleRecord) -> Iterator[None]:
@@ -203,8 +229,6 @@ class Bundles:
 
     def collect(self) -> tuple[BundleRecord, ...]:
         """Remove what crashes have left, and say what; what is in use stays."""
-        from orlop.errors import InUseError
-
         gone = []
         for record in self.list():
             if self.is_stale(record):

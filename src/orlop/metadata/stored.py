@@ -196,6 +196,11 @@ class Containers:
         """Note something else about a container."""
         self._tx.execute("UPDATE containers SET metadata = ? WHERE id = ?", (metadata, id))
 
+    def set_flags(self, id: str, flags: Mapping[str, object]) -> None:  # noqa: A002
+        """Let programs note something else about a container."""
+        sql = "UPDATE containers SET flags = ? WHERE id = ?"
+        self._tx.execute(sql, (json.dumps(flags), id))
+
     def delete(self, id: str) -> bool:  # noqa: A002
         """Forget a container; whether it was there."""
         return self._tx.execute("DELETE FROM containers WHERE id = ?", (id,)) > 0

@@ -25,6 +25,7 @@ from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, MountSubject, Owner
 from orlop.storage.mountable import DRIVERS
+from orlop.storage.shown import shown_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -229,7 +230,7 @@ class MountTable:
                 gone = _is_beyond(record, holders)
             else:
                 held = bool(self.live_holders(record)) or record.id in kept
-                gone = not (held and self.is_there(record))
+                gone = not (held and self._is_anywhere(record))
             if gone:
                 found.append(record)
             elif record.below is not None:
@@ -252,7 +253,7 @@ class MountTable:
                 continue
             with self._lock_of(record):
                 held = self.live_holders(record) or self._is_below(record)
-                if held and self.is_there(record):
+                if held and self._is_anywhere(record):
                     continue
                 try:
                     self.take_away(record, lazy=False)
@@ -316,6 +317,12 @@ class MountTable:
         if record.mount_id == NOT_MOUNTED:
             return os.path.isdir(record.target)
         return is_mounted(record.target, mount_id=record.mount_id)
+
+    def _is_anywhere(self, record: MountRecord) -> bool:
+        """Whether a mount is there, or one of its layer where somebody has moved it to."""
+        if self.is_there(record):
+            return True
+        return record.layer is not None and bool(shown_at(self._places.layer(record.layer)))
 
     def _mount(
         self,

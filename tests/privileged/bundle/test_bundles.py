@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -330,7 +331,8 @@ def test_what_is_being_made_is_no_leftover(yard):
     assert not bundles.is_stale(record)
     yard.store.collect()
     assert len(bundles.list()) == 1
-    assert bundles.is_stale(replace(record, owner=NOBODY))
+    assert not bundles.is_stale(replace(record, owner=NOBODY))
+    assert bundles.is_stale(replace(record, owner=NOBODY, finished=False))
     bundle.cleanup()
 
 
@@ -423,3 +425,62 @@ def test_a_relative_directory(yard, monkeypatch):
         assert bundle.path == yard.place / "rel"
         assert Bundles(yard.store.storage).get("rel").id == "demo"
         assert Bundles(yard.store.storage).get("demo").path == bundle.path
+
+
+def make_by_command(yard, name):
+    """A bundle whose maker has ended; its container."""
+    done = yard.under_test.orlop("bundle", "create", "-q", small(yard), yard.place / name)
+    assert done.code == 0, done
+    own = done.out.strip()
+    container = yard.store.containers.get(own)
+    note = {**container.flags[FLAG], "owner": asdict(NOBODY)}
+    yard.store.containers.set_flags(own, {FLAG: note})
+    return own
+
+
+def written(yard, own):
+    return yard.store.storage.places.layer(yard.store.containers.get(own).layer) / "diff/written"
+
+
+@pytest.mark.parametrize("what", ["moved", "unconfigured", "unmounted", "removed"])
+def test_a_finished_bundle_is_never_collected(yard, what):
+    own, place = make_by_command(yard, "b"), yard.place / "b"
+    (place / "rootfs/written").write_text("mine")
+    if what == "unconfigured":
+        (place / "config.json").unlink()
+    elif what == "moved":
+        place.rename(yard.place / "c")
+    else:
+        yard.store.containers.unmount(own)
+        shutil.rmtree(place) if what == "removed" else place.rename(yard.place / "c")
+    collected = yard.store.collect()
+    assert [each for each in collected.items if each.key == own] == []
+    assert written(yard, own).read_text() == "mine"
+    if what == "moved":
+        assert (yard.place / "c/rootfs/written").read_text() == "mine"
+        (yard.place / "c").rename(place)
+    Bundles(yard.store.storage).remove(Bundles(yard.store.storage).get(own), force=True)
+    nothing_is_left(yard, set())
+
+
+def test_what_is_mounted_elsewhere_is_never_removed(yard):
+    own, place = make_by_command(yard, "b"), yard.place / "b"
+    (place / "rootfs/written").write_text("mine")
+    moved = yard.place / "c"
+    place.rename(moved)
+    for words in (
+        ("bundle", "rm", place),
+        ("bundle", "rm", "--force", place),
+        ("container", "rm", "--force", own),
+        ("container", "mount", own),
+    ):
+        done = yard.under_test.orlop(*words)
+        done.check_failure(5, str(moved / "rootfs"))
+        assert (moved / "rootfs/written").read_text() == "mine"
+        assert (moved / "config.json").exists()
+    assert Bundles(yard.store.storage).rootfs(Bundles(yard.store.storage).get(own)) == (
+        moved / "rootfs"
+    )
+    subprocess.run(["umount", moved / "rootfs"], check=True)
+    assert yard.under_test.orlop("bundle", "rm", place).code == 0
+    nothing_is_left(yard, set())

@@ -24,6 +24,7 @@ from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of
 from orlop.storage.layers.copy import make_tree, sync_copy
 from orlop.storage.layers.view import Viewer, ViewOptions
 from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
+from orlop.storage.shown import shown_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,7 @@ class LayerMounts:
                 if read_only is False and not record.writable:
                     raise _taken(id, record, "read-only")
                 return record, self._add_holder(record, owner)
+            self.require_unmoved(id)
             for _ in range(_TRIES):
                 layers = self._layers(id)
                 writable = self._takes_writes(layers[0], read_only)
@@ -222,8 +224,10 @@ class LayerMounts:
         """Take a layer's mount away, whoever holds it; the caller holds the layer's lock.
 
         Raises:
+            InUseError: It is mounted where nothing is recorded.
             OSError: Unmounting failed.
         """
+        self.require_unmoved(id)
         for record, _ in self._recorded(id):
             if record.mount_namespace == mount_namespace():
                 self._take_away(record, lazy=True)
@@ -239,11 +243,41 @@ class LayerMounts:
         here = mount_namespace()
         away = [each for each, holders in recorded if holders and each.mount_namespace != here]
         targets = [each.target for each in (*away, *(found or ())[:1])]
+        if not targets:
+            self.require_unmoved(id)
         if targets:
             raise InUseError(
                 f"layer {id} is mounted at {', '.join(targets)}",
                 users=[f"mount {target}" for target in targets],
                 hint="unmount it first",
+            )
+
+    def moved(self, id: str) -> tuple[str, ...]:  # noqa: A002
+        """Where a layer is mounted without a record: a directory above was moved, or it is copied.
+
+        Only this mount namespace is looked through.
+        """
+        here = mount_namespace()
+        known = {
+            os.path.realpath(record.target)
+            for record, _ in self._recorded(id)
+            if record.mount_namespace == here and self._storage.mounts.is_there(record)
+        }
+        shown = shown_at(self._storage.places.layer(id))
+        return tuple(each for each in shown if each not in known)
+
+    def require_unmoved(self, id: str) -> None:  # noqa: A002
+        """Succeed if a layer is mounted nowhere but where it is recorded to be.
+
+        Raises:
+            InUseError: It is.
+        """
+        targets = self.moved(id)
+        if targets:
+            raise InUseError(
+                f"layer {id} is mounted at {', '.join(targets)}, where orlop has not mounted it",
+                users=[f"mount {target}" for target in targets],
+                hint=f"move the directory back, or unmount it: umount {targets[0]}",
             )
 
     @staticmethod
@@ -293,6 +327,8 @@ class LayerMounts:
                 continue
             if holders and self._storage.mounts.is_there(record):
                 return record, holders
+            if not self._storage.mounts.is_there(record):
+                self.require_unmoved(record.layer or "")
             self._take_away(record, lazy=False)
         return None
 

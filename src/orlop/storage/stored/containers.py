@@ -186,6 +186,13 @@ class ContainerStore:
             Containers(tx).set_metadata(id, metadata)
         return self.get(id)
 
+    def set_flags(self, key: str, flags: Mapping[str, object]) -> Container:
+        """Let programs note something else about a container."""
+        id = self.resolve(key)  # noqa: A001
+        with self._storage.database.write() as tx:
+            Containers(tx).set_flags(id, flags)
+        return self.get(id)
+
     def mount(
         self,
         key: str,

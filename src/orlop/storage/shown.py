@@ -1,0 +1,48 @@
+"""Where the kernel shows what a layer takes writes in, whatever is recorded of it.
+
+Whoever moves a directory moves the mounts in it, of which no record tells.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from orlop._sys.mountinfo import iter_mounts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orlop._sys.mountinfo import MountInfo
+
+_UPPER: Final = re.compile(rb"(?:^|,)upperdir=(.*?)(?=,workdir=|$)", re.DOTALL)
+
+
+def shown_at(place: Path) -> tuple[str, ...]:
+    """The mount points of this mount namespace that show a layer's own files.
+
+    Args:
+        place: The layer's directory.
+    """
+    if not any((place / name).is_dir() for name in ("diff", "tree")):
+        return ()
+    end = os.fsencode(f"/{place.name}/")
+    found = (mount.mount_point for mount in iter_mounts() if _shows(mount, place, end))
+    return tuple(os.fsdecode(each) for each in found)
+
+
+def _shows(mount: MountInfo, place: Path, end: bytes) -> bool:
+    if mount.fstype != "overlay":
+        return mount.root.endswith(end + b"tree") and _same(mount.mount_point, place / "tree")
+    upper = _UPPER.search(mount.super_options)
+    if upper is None:
+        return False
+    return upper[1].endswith(end + b"diff") and _same(upper[1], place / "diff")
+
+
+def _same(one: bytes, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
