@@ -25,6 +25,7 @@ from orlop.bundle.stored import PullRules, StoreImage, obtain_image
 from orlop.bundle.targets import make_targets, mount_targets
 from orlop.errors import InvalidError, UnsupportedError
 from orlop.idmap import IdMapping, decode_ranges
+from orlop.storage.naming import check_id
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -135,10 +136,12 @@ class _StoreBundler:
             NotFoundError: There is no such image; or no such user in it.
             LimitExceededError: It has more layers than it may.
             AlreadyExistsError: The ID is taken, or the directory not empty.
-            InvalidError: An option makes no sense, or all together break a rule.
+            InvalidError: The ID cannot be one; an option makes no sense, or all together break a
+                rule.
             UnsupportedError: No right to mount, or to give what is asked for.
             OSError: Something could not be written; nothing is left of it.
         """
+        check_id(id)
         found = obtain_image(self._storage, image, self._rules)
         check_layer_count(len(found.config.diff_ids), self._max_layers)
         spec = start_spec((image_config(found.config), hostname(host_name(id)), *options))

@@ -484,3 +484,13 @@ def test_what_is_mounted_elsewhere_is_never_removed(yard):
     subprocess.run(["umount", moved / "rootfs"], check=True)
     assert yard.under_test.orlop("bundle", "rm", place).code == 0
     nothing_is_left(yard, set())
+
+
+@pytest.mark.parametrize("own", ["../../../outside/deep", "/outside", "", "a" * 129, "a/b", ".."])
+def test_an_id_that_cannot_be_one_makes_no_directory(yard, bundler, own):
+    image = small(yard)
+    before = sorted(yard.place.rglob("*"))
+    for path in (None, yard.place / "b"):
+        with pytest.raises(InvalidError, match="cannot be an ID"):
+            bundler.bundle(image, own, path=path)
+    assert sorted(yard.place.rglob("*")) == before
