@@ -494,3 +494,25 @@ def test_an_id_that_cannot_be_one_makes_no_directory(yard, bundler, own):
         with pytest.raises(InvalidError, match="cannot be an ID"):
             bundler.bundle(image, own, path=path)
     assert sorted(yard.place.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "args"),
+    [
+        ([], ["echo", "\udcff"]),
+        (["-e", "A=\udcff"], []),
+        (["--workdir", "/\udcff"], []),
+        (["-v", "./\udcff:/data"], []),
+        (["-v", "/tmp:/\udcff"], []),
+        (["--tmpfs", "/\udcff"], []),
+        (["--annotation", "\udcff=x"], []),
+        (["--hostname", "\udcff"], []),
+    ],
+)
+def test_words_that_are_not_utf8(yard, monkeypatch, options, args):
+    monkeypatch.chdir(yard.place)
+    (yard.place / "\udcff").mkdir()
+    words = ("bundle", "create", "-q", *options, small(yard), yard.place / "b", "--", *args)
+    yard.under_test.orlop(*words).check_failure(1)
+    assert not (yard.place / "b").exists()
+    nothing_is_left(yard, set())

@@ -309,3 +309,25 @@ def test_ctrl_c_without_a_terminal_inside(words, terminal, nothing):
     shown.expect(rb"1 times")
     assert shown.wait() == 5
     assert nothing()
+
+
+@pytest.mark.parametrize(
+    ("options", "args", "where"),
+    [
+        ([], ["echo", b"\xff"], b"$.process.args[1]"),
+        (["-e", b"A=\xff"], [], b"$.process.env["),
+        (["-w", b"/\xff"], [], b"$.process.cwd"),
+        (["-v", b"./\xff:/data"], [], b"$.mounts["),
+        (["-v", b"/tmp:/\xff"], [], b"$.mounts["),
+        (["--hostname", b"\xff"], [], b""),
+        (["-u", b"\xff"], [], b""),
+    ],
+)
+def test_words_that_are_not_utf8(words, tmp_path, nothing, options, args, where):
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    done = ended(words("--rm", *options, "box", "--", *args), cwd=tmp_path)
+    assert done.returncode == 125, done
+    assert done.stderr.startswith(b"error: "), done
+    assert where in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert nothing()

@@ -220,3 +220,20 @@ def test_removing_what_is_not_there_does_nothing():
     spec.remove("x", "y")
     spec.remove("a")
     assert spec.document == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (put("process.args", ["echo", "\udcff"]), "$.process.args[1]"),
+        (put("process.env", ["A=\udcff"]), "$.process.env[0]"),
+        (put("process.cwd", "/\udcff"), "$.process.cwd"),
+        (
+            put("mounts", [{"destination": "/x", "source": "/\udcff", "options": ["bind"]}]),
+            "$.mounts[0].source",
+        ),
+        (put("annotations", {"\udcff": "x"}), "$.annotations"),
+    ],
+)
+def test_what_no_json_can_hold_is_named_by_its_place(change, where):
+    assert broken(change) == [where]

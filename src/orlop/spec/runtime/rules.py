@@ -85,6 +85,31 @@ def iter_problems(document: object) -> Iterator[Problem]:
     yield from _annotations(root)
     yield from _hooks(root)
     yield from _linux(root)
+    yield from _encodable(root)
+
+
+def _encodable(root: _Value) -> Iterator[Problem]:
+    """The texts that no JSON can hold: what comes from a command line need not be UTF-8."""
+    waiting = [root]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found.value, str) and not _is_utf8(found.value):
+            yield found.problem("is not UTF-8, as configurations are")
+        elif isinstance(found.value, dict):
+            if not all(isinstance(key, str) and _is_utf8(key) for key in found.value):
+                yield found.problem("has a key that is not UTF-8, as configurations are")
+            else:
+                waiting += reversed([found.get(key) for key in found.value])
+        else:
+            waiting += reversed(list(found.items()))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
