@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from orlop._sys.handle import Fd
+from orlop._sys.mountinfo import mount_identity
 from orlop.bundle.directory import (
     has_spec,
     owner_of,
@@ -124,11 +125,23 @@ class Bundles:
             AmbiguousError: A prefix fits several containers.
         """
         found = self.at(Path(path_or_id))
+        if found is None:
+            self._require_at_home(Path(path_or_id))
         if found is None and "/" not in path_or_id:
             found = record_of(self._storage.containers.get(path_or_id))
         if found is None:
             raise NotFoundError(f"no bundle is at {path_or_id}", hint="see `orlop bundle ls`")
         return found
+
+    def _require_at_home(self, path: Path) -> None:
+        """Succeed unless a directory is that of a bundle that is recorded elsewhere."""
+        own = owner_of(path)
+        found = [each for each in self.list() if each.id == own]
+        if found and has_spec(path):
+            raise NotFoundError(
+                f"{path} was moved: its bundle is recorded at {found[0].path}",
+                hint=f"move it back, or remove its container: orlop bundle rm {found[0].path}",
+            )
 
     def finish(self, record: BundleRecord) -> None:
         """Note that all of a bundle is made; success means that this outlives a power cut."""
@@ -189,6 +202,36 @@ class Bundles:
         except NotFoundError:
             return
 
+    def remove_orphan(self, path: Path) -> str | None:
+        """Remove what orlop made in a bundle's directory, where its container is gone already.
+
+        What else is in there stays.
+
+        Returns:
+            The container that it was; None where the directory is none of such a bundle, and stays.
+
+        Raises:
+            InUseError: Something is mounted in it, or runs there.
+            OSError: It could not be removed.
+        """
+        own = owner_of(path)
+        if own is None:
+            return None
+        try:
+            self._storage.containers.resolve(own)
+        except NotFoundError:
+            pass
+        else:
+            return None
+        rootfs = path / DIR_ROOTFS
+        require_idle(rootfs, f"bundle {path}")
+        if rootfs.is_dir() and mount_identity(rootfs).is_root:
+            raise InUseError(
+                f"{rootfs} is a mount", users=[f"mount {rootfs}"], hint=f"umount {rootfs}"
+            )
+        remove_bundle_directory(path, own, tree=False)
+        return own
+
     def _require_unmoved(self, record: BundleRecord) -> None:
         layer = self._storage.containers.get(record.id).layer
         targets = self._storage.layers.mounts.moved(layer)
@@ -227,16 +270,19 @@ class Bundles:
         with self.without_targets(record):
             yield
 
+    def stale(self) -> tuple[BundleRecord, ...]:
+        """What crashes have left, and a collection would remove."""
+        return tuple(each for each in self.list() if self.is_stale(each))
+
     def collect(self) -> tuple[BundleRecord, ...]:
         """Remove what crashes have left, and say what; what is in use stays."""
         gone = []
-        for record in self.list():
-            if self.is_stale(record):
-                try:
-                    self.remove(record, force=True)
-                except (InUseError, OSError):
-                    continue
-                gone.append(record)
+        for record in self.stale():
+            try:
+                self.remove(record, force=True)
+            except (InUseError, OSError):
+                continue
+            gone.append(record)
         return tuple(gone)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -12,7 +14,7 @@ from orlop.cli.failure import UsageError, for_each
 from orlop.cli.objects import parse_mapping, short
 from orlop.cli.progress import display
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
-from orlop.cli.render import Format, human_age, print_json, print_table
+from orlop.cli.render import Format, clean, human_age, print_json, print_table
 from orlop.cli.settings import (
     open_existing,
     open_for_reading,
@@ -20,9 +22,10 @@ from orlop.cli.settings import (
     refuse_empty,
     store_exists,
 )
+from orlop.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from orlop.bundle import BundleRecord, SpecOption
+    from orlop.bundle import BundleRecord, Bundles, SpecOption
 
 _Texts = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 
@@ -223,7 +226,8 @@ def remove(
 ) -> int:
     """Remove bundles with all that their containers wrote, and print their directories.
 
-    What else lies in such a directory stays. One that a container runs in is never removed.
+    What else lies in such a directory stays. One that a container runs in is never removed. Where
+    the container itself is gone already, what orlop left in the directory is removed.
 
     Args:
         directory: A bundle, or the ID of its container.
@@ -236,11 +240,27 @@ def remove(
         bundles = Bundles(store.storage)
 
         def take(key: str) -> None:
-            record = bundles.get(key)
+            try:
+                record = bundles.get(key)
+            except NotFoundError:
+                if _remove_orphan(bundles, Path(os.path.abspath(key))):
+                    return
+                raise
             bundles.remove(record, force=force)
             print(record.path)
 
         return for_each((directory, *more), take)
+
+
+def _remove_orphan(bundles: Bundles, path: Path) -> bool:
+    """Remove a bundle whose container is gone, and say so; whether it is one."""
+    container = bundles.remove_orphan(path)
+    if container is None:
+        return False
+    left = f"; what else is in {path} stays" if path.exists() else ""
+    print(clean(f"container {short(container)} was removed before{left}"), file=sys.stderr)
+    print(path)
+    return True
 
 
 def _document(record: BundleRecord, state: str) -> dict[str, object]:

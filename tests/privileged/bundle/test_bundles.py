@@ -516,3 +516,37 @@ def test_words_that_are_not_utf8(yard, monkeypatch, options, args):
     yard.under_test.orlop(*words).check_failure(1)
     assert not (yard.place / "b").exists()
     nothing_is_left(yard, set())
+
+
+def test_a_bundle_whose_container_is_gone_is_removed(yard):
+    own, place = make_by_command(yard, "b"), yard.place / "b"
+    assert yard.under_test.orlop("container", "rm", "--force", own).code == 0
+    subprocess.run(["mount", "--bind", yard.place, place / "rootfs"], check=True)
+    yard.under_test.orlop("bundle", "rm", place).check_failure(5, "is a mount")
+    subprocess.run(["umount", place / "rootfs"], check=True)
+    done = yard.under_test.orlop("bundle", "rm", place)
+    assert (done.code, done.out) == (0, f"{place}\n")
+    assert done.err == f"container {own[:12]} was removed before\n"
+    assert not place.exists()
+    yard.under_test.orlop("bundle", "rm", place).check_failure(3)
+    nothing_is_left(yard, set())
+
+
+def test_of_a_bundle_without_a_container_what_is_not_orlops_stays(yard, monkeypatch):
+    own, place = make_by_command(yard, "b"), yard.place / "b"
+    assert yard.under_test.orlop("container", "rm", "--force", own).code == 0
+    (place / "rootfs/mine").write_text("mine")
+    monkeypatch.chdir(yard.place)
+    done = yard.under_test.orlop("bundle", "rm", "b")
+    assert done.code == 0
+    assert "stays" in done.err
+    assert sorted(place.rglob("*")) == [place / "rootfs", place / "rootfs/mine"]
+
+
+def test_a_moved_bundle_is_named_where_it_is_recorded(yard):
+    make_by_command(yard, "b")
+    (yard.place / "b").rename(yard.place / "c")
+    done = yard.under_test.orlop("bundle", "rm", yard.place / "c")
+    done.check_failure(3, f"recorded at {yard.place / 'b'}")
+    assert (yard.place / "c/config.json").exists()
+    (yard.place / "c").rename(yard.place / "b")
