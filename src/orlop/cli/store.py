@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _COUNTS: Final = {
     "leases": "leases",
     "mounts": "mounts",
+    "containers": "containers",
     "images": "images",
     "blobs": "blobs",
     "layers": "forms",

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ItemKind = Literal["lease", "mount", "image", "blob", "form", "chain", "ingest", "leftover"]
-"""What goes: a lease or a mount that is over, an image that has expired, a blob, the forms of a
-layer, what is derived from a stack, an ingest, or what a killed process left behind."""
+ItemKind = Literal[
+    "lease", "mount", "container", "image", "blob", "form", "chain", "ingest", "leftover"
+]
+"""What goes: a lease or a mount that is over, a container that was not finished or was to go, an
+image that has expired, a blob, the forms of a layer, what is derived from a stack, an ingest, or
+what a killed process left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Collected:
     Attributes:
         leases: Leases that were forgotten.
         mounts: Mounts that were forgotten.
+        containers: Containers of killed processes: bundles that were not finished, and what was to
+            go at its end.
         images: Names of images that had expired.
         blobs: Blobs moved to the trash.
         forms: Layers whose forms were.
@@ -48,6 +53,7 @@ class Collected:
 
     leases: int = 0
     mounts: int = 0
+    containers: int = 0
     images: int = 0
     blobs: int = 0
     forms: int = 0
@@ -65,6 +71,7 @@ class Collected:
         return cls(
             leases=counts["lease"],
             mounts=counts["mount"],
+            containers=counts["container"],
             images=counts["image"],
             blobs=counts["blob"],
             forms=counts["form"],
@@ -74,3 +81,7 @@ class Collected:
             size=sum(item.size for item in items),
             items=items,
         )
+
+    def with_containers(self, ids: Iterable[str]) -> Self:
+        """The same, and these containers before it."""
+        return self.of([*(Item(kind="container", key=each) for each in ids), *self.items])

@@ -96,6 +96,14 @@ def remove_left(storage: Storage) -> list[str]:
     return removed
 
 
+def left_containers(storage: Storage) -> list[Container]:
+    """The containers that were to go with the process that ran them, which was killed."""
+    found = (
+        (each, each.flags[RUN_FLAG]) for each in storage.containers.list() if RUN_FLAG in each.flags
+    )
+    return [container for container, flag in found if not _is_live(flag, container)]
+
+
 def _is_live(flag: object, container: Container) -> bool:
     """Whether the process that runs a container is there."""
     if not isinstance(flag, dict):

@@ -468,18 +468,21 @@ class Store(ImageEdits):
             OSError: Something could not be removed.
         """
         from orlop.bundle.records import Bundles
-        from orlop.runtime.left import remove_left
+        from orlop.runtime.left import left_containers, remove_left
         from orlop.storage.collect import collect
 
         if dry_run:
-            return collect(self._storage, unfinished=unfinished, dry_run=True)
-        Bundles(self._storage).collect()
-        remove_left(self._storage)
+            found = [each.id for each in Bundles(self._storage).stale()]
+            found += [each.id for each in left_containers(self._storage)]
+            collected = collect(self._storage, unfinished=unfinished, dry_run=True)
+            return collected.with_containers(found)
+        gone = [each.id for each in Bundles(self._storage).collect()]
+        gone += remove_left(self._storage)
         collected = with_reserve(
             self._storage.places, lambda: collect(self._storage, unfinished=unfinished)
         )
         keep_reserve(self._storage.places)
-        return collected
+        return collected.with_containers(gone)
 
     def check(self, *, quick: bool = False, max_age: float = 24 * 3600) -> Report:
         """Hold everything against everything else, and say what is wrong; see `Storage.check`."""

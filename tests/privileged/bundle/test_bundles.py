@@ -313,7 +313,9 @@ def test_what_a_crash_leaves_is_cleaned(yard, at, kind, way):
         with getattr(orlop.bundle, kind)(yard.store).bundle(image, "demo", path=place) as bundle:
             assert (bundle.path / "rootfs/etc/f").exists()
     elif way == "gc":
-        yard.store.collect()
+        found = yard.store.collect(dry_run=True)
+        assert [each.key for each in found.items if each.kind == "container"] == ["demo"]
+        assert yard.store.collect().containers == 1
     else:
         done = under.orlop("bundle", "rm", place)
         assert done.code == 0, done

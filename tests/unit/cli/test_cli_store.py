@@ -26,6 +26,7 @@ def test_gc_says_what_it_freed(empty, layout):
     }
     assert freed == {
         "leases": 0,
+        "containers": 0,
         "mounts": 0,
         "images": 0,
         "blobs": 4,
