@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from orlop.errors import UnsupportedError
 from support.bundles import Bundle, listing, open_store
 from support.images import (
     ImageBuilder,
