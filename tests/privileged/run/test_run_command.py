@@ -196,7 +196,10 @@ class Terminal:
         self.master, other = pty.openpty()
         termios.tcsetwinsize(other, (33, 77))
         self._process = subprocess.Popen(
-            ["setsid", "-c", "-w", *words], stdin=other, stdout=other, stderr=other
+            ["env", "--default-signal", "setsid", "-c", "-w", *words],
+            stdin=other,
+            stdout=other,
+            stderr=other,
         )
         os.close(other)
         self.said = b""
