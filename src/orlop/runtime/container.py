@@ -17,25 +17,27 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orlop._sys.cgroups import group_path, remove_groups
 from orlop._sys.handle import Fd
 from orlop._sys.process import in_initial_user_namespace
 from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
-from orlop.bundle.options import hostname, image_config, user_namespace
+from orlop.bundle.options import cgroups_path, hostname, image_config, user_namespace
 from orlop.bundle.targets import forget_targets, make_targets, mount_targets
 from orlop.errors import AmbiguousError, InvalidError, NotFoundError
 from orlop.metadata import Containers, Owner
 from orlop.runtime.bundle import run_bundle
 from orlop.runtime.find import find_runtime
-from orlop.runtime.left import RUN_FLAG, clear, running
+from orlop.runtime.left import RUN_FLAG, clear
 from orlop.runtime.options import RunOptions, RunResult
 from orlop.runtime.terminal import require_terminal
 from orlop.storage.naming import new_id
+from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -185,7 +187,9 @@ class _Run:
         try:
             yield
         finally:
-            shutil.rmtree(self._state, ignore_errors=True)
+            with suppress(OSError):  # What is left of it is found as long as there is a state.
+                remove_groups(self._container.id)
+                shutil.rmtree(self._state)
 
     @contextmanager
     def _bundle(self, rootfs: Path, args: Sequence[str]) -> Iterator[Path]:
@@ -217,6 +221,8 @@ class _Run:
         found.append(hostname(self._container.id[:_HOSTNAME_LENGTH]))
         if mapping is not None:
             found.append(user_namespace(mapping))
+        if in_initial_user_namespace():
+            found.append(cgroups_path(group_path(self._container.id)))
         return [*found, *self._options.spec_options(args), _without_root]
 
     def _config(self) -> ImageConfig | None:

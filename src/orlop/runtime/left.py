@@ -8,46 +8,22 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orlop._sys.lock import FileLock
+from orlop._sys.cgroups import remove_groups
 from orlop.errors import InUseError, NotFoundError, OrlopError
 from orlop.metadata import Owner
 from orlop.runtime.bundle import remove_state
 from orlop.runtime.find import Runtime
+from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orlop.storage.storage import Storage
     from orlop.storage.stored.record import Container
 
 RUN_FLAG: Final = "orlop.run"
 """The flag of a container that goes when it has ended: the process that runs it."""
-
-
-@contextmanager
-def running(directory: Path, id: str) -> Iterator[None]:  # noqa: A002
-    """Keep others from running a container, whose directory for this boot this is.
-
-    Raises:
-        InUseError: Somebody runs it.
-    """
-    lock = FileLock(directory / "running", timeout=0)
-    try:
-        lock.acquire()
-    except InUseError as error:
-        raise InUseError(
-            f"container {id} is running already",
-            users=error.users,
-            hint="wait for its end, or make another one of its image",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def clear(state: Path, id: str) -> None:  # noqa: A002
@@ -66,6 +42,7 @@ def clear(state: Path, id: str) -> None:  # noqa: A002
             remove_state(Runtime(path=program), state, id)
     except (OSError, OrlopError):
         pass  # The runtime itself is gone, or was killed early: what it kept goes all the same.
+    remove_groups(id)
     shutil.rmtree(state)
 
 

@@ -180,6 +180,45 @@ def test_killed_and_run_again(words, command, store):
     assert command.orlop("container", "rm", "ship").code == 0
 
 
+@pytest.mark.parametrize("pause", [0.02, 0.05, 0.08, 0.1, 0.15, 0.2, 0.25])
+def test_killed_while_it_starts(words, command, store, nothing, pause):
+    with start(words("--name", "ship", "box", "--", "echo", "begun")) as process:
+        process.communicate(timeout=30)
+    (container,) = store.containers.list()
+    with Started(words("ship", "sleep", "30"), stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        while not list(store.run.glob("containers/*/*/runtime")) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(pause)
+        process.kill()
+    command.collect()
+    assert groups_of(container.id) == []
+    store.containers.delete("ship", force=True)
+    assert nothing()
+
+
+def test_removed_after_it_was_killed(words, store, nothing):
+    with start(words("box", "--", "sh", "-c", "echo begun; sleep 30")) as process:
+        (container,) = store.containers.list()
+        process.kill()
+    assert groups_of(container.id)
+    store.containers.delete(container.id, force=True)
+    assert groups_of(container.id) == []
+    assert nothing()
+
+
+def test_what_runs_is_not_removed(words, command, store, nothing):
+    with start(words("--rm", "-i", "box", "--", "sh", "-c", "echo begun; sleep 1")) as process:
+        (container,) = store.containers.list()
+        done = command.orlop("container", "rm", "--force", container.id)
+        assert done.code == 5
+        assert "is running" in done.err
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert groups_of(container.id) == []
+    assert nothing()
+
+
 def test_a_collection_leaves_what_runs(words, command, nothing):
     script = "echo begun; sleep 1.5; echo done"
     with start(words("--rm", "box", "--", "sh", "-c", script)) as process:

@@ -21,7 +21,7 @@ from orlop.errors import (
 )
 from orlop.idmap import IdMapping
 from orlop.runtime import RunOptions, Volume
-from support.runs import mounts_below
+from support.runs import groups_of, mounts_below
 
 
 def test_what_the_image_says_is_run(run, nothing):
@@ -150,6 +150,23 @@ def test_limits(shell):
     assert shell(pids, pids=50) == "50\n"
     quota = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || head -1 /sys/fs/cgroup/cpu.max"
     assert shell(quota, cpus=0.5).startswith("50000")
+
+
+def test_any_number_of_processes(shell):
+    pids = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max"
+    assert shell(pids, pids=-1) == "max\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 0.005}, {"timeout": 0.02}, {"timeout": 0.05}])
+def test_no_control_group_is_left(run, store, nothing, options):
+    made = store.containers.create("box")
+    try:
+        run("nonesuch", name=made.id, **options)
+    except (RuntimeFailedError, RunTimeoutError):
+        pass
+    assert groups_of(made.id) == []
+    store.containers.delete(made.id)
+    assert nothing()
 
 
 def test_processes_over_the_limit_are_refused(run):

@@ -203,7 +203,8 @@ def test_what_is_no_number_of_processors(bad):
 def test_processes():
     found = made(options.pids_limit(50)).document["linux"]["resources"]["pids"]
     assert found == {"limit": 50}
-    options.pids_limit(-1)
+    limits = made(options.pids_limit(50), options.pids_limit(-1)).document["linux"]["resources"]
+    assert "pids" not in limits
     with pytest.raises(InvalidError):
         options.pids_limit(0)
 

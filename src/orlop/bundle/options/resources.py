@@ -78,7 +78,10 @@ def pids_limit(limit: int) -> SpecOption:
         raise InvalidError(f"{limit} processes are too few to run one")
 
     def apply(spec: RuntimeSpec) -> None:
-        spec.section("linux", "resources", "pids")["limit"] = limit
+        if limit == -1:
+            spec.remove("linux", "resources", "pids")  # Runtimes do not take it alike.
+        else:
+            spec.section("linux", "resources", "pids")["limit"] = limit
 
     return apply
 

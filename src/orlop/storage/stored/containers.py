@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from orlop._sys.cgroups import remove_groups
 from orlop.errors import InUseError, some_of
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
@@ -28,6 +30,7 @@ from orlop.storage.naming import (
 from orlop.storage.reserve import with_reserve
 from orlop.storage.stored.facts import layer_in, read_facts
 from orlop.storage.stored.record import Container
+from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -293,13 +296,19 @@ class ContainerStore:
             force: Also while it is mounted: the mount is taken away first.
 
         Raises:
-            InUseError: It is mounted, or layers stand on its own, or images.
+            InUseError: It runs, or is mounted, or layers stand on its own, or images.
             NotFoundError: There is no such container.
             OSError: It could not be removed.
         """
         row = self._row(key)
         mounts = self._storage.layers.mounts
-        with mounts.lock(row.layer):
+        directory = self._storage.places.run_directory("container", row.id)
+        with ExitStack() as stack:
+            if directory.exists():
+                stack.enter_context(running(directory, row.id, hint="end it first"))
+                if (directory / "runtime").exists():
+                    remove_groups(row.id)  # A run that was killed has left them.
+            stack.enter_context(mounts.lock(row.layer))
             if force:
                 mounts.take_away(row.layer)
             mounts.require_unmounted(row.layer)
@@ -311,7 +320,7 @@ class ContainerStore:
             with self._storage.layers.making.unread(row.layer):
                 with_reserve(self._storage.places, forget)
             self._storage.layers.making.discard(row.layer)
-        remove_directories(self._storage, "container", row.id)
+            remove_directories(self._storage, "container", row.id)
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to a container, and goes with it; made now."""
