@@ -79,9 +79,9 @@ def run(
         read_only: Let it write to nothing but volumes.
         memory: What it may use at most, such as 256M.
         cpus: How many processors' time it may use, such as 0.5.
-        pids_limit: How many processes it may have at once.
+        pids_limit: How many processes it may have at once; -1 for any number.
         hostname: What it calls itself.
-        entrypoint: What the command begins with, instead of the image's.
+        entrypoint: What the command begins with, instead of the image's; nothing where it is empty.
         runtime: The OCI runtime: crun, runc or another, by its name or path.
         timeout: Seconds after which it is killed.
         pull: When the image is pulled.
@@ -91,27 +91,27 @@ def run(
     """
     from orlop.runtime import RunOptions
 
-    options = RunOptions(
-        runtime=runtime,
-        name=name,
-        rm=rm,
-        entrypoint=None if entrypoint is None else (entrypoint,),
-        env=_environment(env),
-        user=user,
-        working_dir=workdir,
-        volumes=volume,
-        network=network,
-        read_only=read_only,
-        memory=memory,
-        cpus=cpus,
-        pids=pids_limit,
-        hostname=hostname,
-        terminal=tty,
-        stdin=0 if interactive or tty else None,
-        timeout=timeout,
-        forward_signals=True,
-    )
     try:
+        options = RunOptions(
+            runtime=runtime,
+            name=name,
+            rm=rm,
+            entrypoint=None if entrypoint is None else (entrypoint,) if entrypoint else (),
+            env=_environment(env),
+            user=user,
+            working_dir=workdir,
+            volumes=volume,
+            network=network,
+            read_only=read_only,
+            memory=memory,
+            cpus=cpus,
+            pids=pids_limit,
+            hostname=hostname,
+            terminal=tty,
+            stdin=0 if interactive or tty else None,
+            timeout=timeout,
+            forward_signals=True,
+        )
         _become_root()
         with open_store() as store:
             found = _bring(store, image, pull, platform, registry, quiet=quiet)

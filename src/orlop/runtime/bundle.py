@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.handle import Fd
 from orlop._sys.signals import SignalFile
 from orlop._sys.spawn import spawn_bound
-from orlop.errors import RuntimeFailedError
+from orlop.errors import InvalidError, RuntimeFailedError
 from orlop.runtime.said import failure_of
 from orlop.runtime.terminal import restored
 from orlop.runtime.watch import Watch
@@ -39,6 +39,9 @@ FORWARDED: Final = (
     signal.SIGWINCH,
 )  # fmt: skip
 """The signals that a container gets instead of the process that runs it."""
+
+LONGEST_RUN: Final = 1e9
+"""Seconds that a container may be given; some thirty years."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,19 @@ class Ended:
     stderr: bytes | None = None
 
 
+def check_timeout(timeout: float | None) -> None:
+    """Refuse what is no time to wait.
+
+    Raises:
+        InvalidError: It is not above 0, or has no end.
+    """
+    if timeout is not None and not 0 < timeout <= LONGEST_RUN:
+        raise InvalidError(
+            f"{str(timeout)[:20]} s is no time that a container may run",
+            hint=f"more than 0, and at most {LONGEST_RUN:g}; or none",
+        )
+
+
 def run_bundle(
     runtime: Runtime,
     bundle: Path,
@@ -103,11 +119,13 @@ def run_bundle(
         timeout: Seconds after which it is killed.
 
     Raises:
+        InvalidError: The time is none.
         RuntimeFailedError: The container's command was not started.
         RunTimeoutError: It ran for too long.
         LimitExceededError: What it wrote is longer than `MAX_CAPTURED`, and was to be kept.
         OSError: The runtime could not be started.
     """
+    check_timeout(timeout)
     streams = streams or Streams()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("log", "pid"):

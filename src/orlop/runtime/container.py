@@ -85,8 +85,14 @@ def run(
     if options.terminal:
         streams = options.streams()
         require_terminal((streams.stdin or 0, streams.stdout or 1, 2))
-    with _container(storage, name, options) as container:
-        return _Run(storage, container, runtime, options).run(args)
+    with _container(storage, name, options) as (container, made):
+        one = _Run(storage, container, runtime, options)
+        try:
+            return one.run(args)
+        except BaseException:
+            if made and not one.begun:
+                _remove(storage, container.id)
+            raise
 
 
 def is_container(storage: Storage, name: str) -> bool:
@@ -99,26 +105,29 @@ def is_container(storage: Storage, name: str) -> bool:
 
 
 @contextmanager
-def _container(storage: Storage, name: str, options: RunOptions) -> Iterator[Container]:
-    """The container to run, which is removed at the end where it was made for this."""
+def _container(
+    storage: Storage, name: str, options: RunOptions
+) -> Iterator[tuple[Container, bool]]:
+    """The container to run, and whether it was made for this; it is removed at the end if asked."""
     containers = storage.containers
     if is_container(storage, name):
-        yield _existing(storage, name, options)
+        yield _existing(storage, name, options), False
         return
     id = new_id()  # noqa: A001
     flags = {RUN_FLAG: asdict(Owner.current())} if options.rm else {}
     names = () if options.name is None else (options.name,)
+    made = True
     with ExitStack() as stack:
         if options.rm:
             stack.callback(_remove, storage, id)
         try:
-            made = containers.create(name, id=id, names=names, flags=flags, volatile=options.rm)
+            found = containers.create(name, id=id, names=names, flags=flags, volatile=options.rm)
         except NotFoundError as missing:
             try:
-                made = _existing(storage, name, options)
+                found, made = _existing(storage, name, options), False
             except NotFoundError:
                 raise missing from None
-        yield made
+        yield found, made
 
 
 def _existing(storage: Storage, name: str, options: RunOptions) -> Container:
@@ -139,7 +148,11 @@ def _remove(storage: Storage, id: str) -> None:  # noqa: A002
 
 
 class _Run:
-    """One container that is to run."""
+    """One container that is to run.
+
+    Attributes:
+        begun: Whether the runtime was started, or was about to be.
+    """
 
     def __init__(
         self, storage: Storage, container: Container, runtime: Runtime, options: RunOptions
@@ -150,6 +163,7 @@ class _Run:
         self._options = options
         self._directory = storage.containers.run_directory(container.id)
         self._state = self._directory / "runtime"
+        self.begun = False
 
     def run(self, args: Sequence[str]) -> RunResult:
         """Run it."""
@@ -159,6 +173,7 @@ class _Run:
             self._storage.containers.mount(self._container.id, read_only=False) as rootfs,
             self._bundle(rootfs, args) as bundle,
         ):
+            self.begun = True
             ended = run_bundle(
                 self._runtime,
                 bundle,
@@ -198,6 +213,11 @@ class _Run:
         if self._container.id_mapping is not None:
             require_enterable(rootfs.parent, self._container.id_mapping)
         spec = start_spec(self._spec_options(args))
+        if not spec.texts("process", "args"):
+            raise InvalidError(
+                f"the image of container {self._container.id} says no command",
+                hint="say one after the image's name",
+            )
         spec.section("root")["path"] = str(rootfs)
         with Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
             finish_spec(spec, root.fileno())

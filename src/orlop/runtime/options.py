@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from orlop.errors import InvalidError
-from orlop.runtime.bundle import Streams
+from orlop.runtime.bundle import Streams, check_timeout
 from orlop.runtime.terminal import size_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RunOptions:
         read_only: Let it write to nothing but volumes.
         memory: Bytes that it may use, or a text such as `256M`.
         cpus: Processors whose time it may use, such as 0.5.
-        pids: Processes and threads that it may have at once.
+        pids: Processes and threads that it may have at once; -1 for any number.
         hostname: What it calls itself; the beginning of its ID where None.
         terminal: Give it a terminal: this process's, which the first two streams must be.
         stdin: Its standard input; empty by default.
@@ -85,10 +85,13 @@ class RunOptions:
         input: Bytes for its standard input, instead of a file.
         capture: Keep what it writes to both outputs for the result, up to `MAX_CAPTURED` bytes
             each.
-        timeout: Seconds after which it is killed.
+        timeout: Seconds after which it is killed, at most `LONGEST_RUN`.
         forward_signals: Let signals that come to this process go to the container; see
             `run_bundle`.
         spec: Options of `orlop.bundle.options` that are applied after all this.
+
+    Raises:
+        InvalidError: The hostname is empty, the time is none, or a variable has no name.
     """
 
     runtime: str | None = None
@@ -114,6 +117,17 @@ class RunOptions:
     timeout: float | None = None
     forward_signals: bool = False
     spec: Sequence[SpecOption] = ()
+
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout)
+        if self.hostname == "":
+            raise InvalidError("a hostname is empty", hint="leave it away for the container's ID")
+        for name, value in self.env.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise InvalidError(
+                    f"{f'{name}={value}'[:40]!r} is no variable of an environment",
+                    hint="a name without =, and no NUL",
+                )
 
     def streams(self) -> Streams:
         """The container's standard streams."""

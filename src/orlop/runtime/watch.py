@@ -26,6 +26,8 @@ MAX_CAPTURED: Final = 100 << 20
 
 _CHUNK: Final = 1 << 16
 _SIGNAL_BASE: Final = 128
+_LONGEST_WAIT: Final = 3600
+"""Seconds that are waited at once; the kernel takes no more than some weeks."""
 _IGNORED: Final = frozenset({signal.SIGWINCH})
 """What does not end a container that has not begun."""
 
@@ -89,7 +91,7 @@ class Watch:
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._status is None or self._outputs:
             left = None if deadline is None else max(0, deadline - time.monotonic())
-            ready = self._selector.select(left)
+            ready = self._selector.select(None if left is None else min(left, _LONGEST_WAIT))
             if not ready and left == 0:
                 assert timeout is not None
                 raise RunTimeoutError(f"container {id}", timeout=timeout)

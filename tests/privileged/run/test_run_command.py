@@ -49,6 +49,12 @@ def test_options(words, tmp_path, nothing):
     assert nothing()
 
 
+def test_a_container_that_was_never_started_does_not_stay(words, nothing):
+    for options in (["--entrypoint", ""], ["--user", "pirate"], ["-v", "/nonesuch:/x"]):
+        assert ended(words("--name", "ship", *options, "box")).returncode == 125
+        assert nothing()
+
+
 def test_an_example(command, runtime):
     image = f"oci-archive:{BUSYBOX}"
     done = command.command("run", "--runtime", runtime, "--rm", "--quiet", image, "--", "uname")
@@ -71,6 +77,13 @@ def test_standard_input(words):
         (["--timeout", "0.3", "box", "sleep", "9"], 124, "not done in 0.3 s"),
         (["-v", "nothing", "box"], 125, "no volume"),
         (["-t", "box"], 125, "no terminal"),
+        (["--timeout", "nan", "box"], 125, "no time"),
+        (["--timeout", "inf", "box"], 125, "no time"),
+        (["--timeout=-1", "box"], 125, "no time"),
+        (["--timeout", "1e8", "box"], 0, ""),
+        (["--hostname", "", "box"], 125, "hostname is empty"),
+        (["--entrypoint", "", "box", "true"], 0, ""),
+        (["--entrypoint", "", "box"], 125, "after the image"),
     ],
 )
 def test_exit_codes(words, nothing, args, code, says):

@@ -42,3 +42,24 @@ def test_what_is_said():
     assert (found["hostname"], found["mine"]) == ("ship", 1)
     assert {"type": "network"} not in found["linux"]["namespaces"]
     assert any(each["destination"] == "/data" for each in found["mounts"])
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300, 10**400])
+def test_times_that_are_none(timeout):
+    with pytest.raises(InvalidError, match="no time"):
+        RunOptions(timeout=timeout)
+
+
+def test_an_empty_hostname():
+    with pytest.raises(InvalidError, match="empty"):
+        RunOptions(hostname="")
+
+
+@pytest.mark.parametrize("env", [{"": "x"}, {"A=B": "x"}, {"A\0": "x"}, {"A": "x\0"}])
+def test_variables_that_are_none(env):
+    with pytest.raises(InvalidError, match="no variable"):
+        RunOptions(env=env)
+
+
+def test_any_number_of_processes():
+    assert document(pids=-1) == document()
