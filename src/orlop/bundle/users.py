@@ -58,8 +58,9 @@ class _Entry:
 def find_user(root: int, wanted: WantedUser) -> FoundUser:
     """Who `wanted` is in the container whose root directory is `root`.
 
-    A user or group that is a number need not be in any list. A user that is given by name, and
-    without a group, has the further groups that list its name.
+    A user or group that is a number need not be in any list, and a list of users that is none does
+    not matter then. A user that is given by name, and without a group, has the further groups that
+    list its name.
 
     Args:
         root: A handle of the directory.
@@ -67,15 +68,20 @@ def find_user(root: int, wanted: WantedUser) -> FoundUser:
 
     Raises:
         NotFoundError: There is no such user or group.
-        InvalidError: It is no user; or a list of users is no regular file.
-        LimitExceededError: A list of users is too long.
-        UnsafePathError: A list of users lies behind a link that leads nowhere.
+        InvalidError: It is no user; or a list that is needed is no regular file.
+        LimitExceededError: Such a list is too long.
+        UnsafePathError: Such a list lies behind a link that leads nowhere.
     """
     user, colon, group = wanted.text.partition(":")
     if ":" in group or (colon and not group):
         raise InvalidError(f"{wanted.text[:100]!r} is no user", hint="write USER or USER:GROUP")
     number = _number(user or "0")
-    users = list(_entries(root, PASSWD, id_at=2, fields=4))
+    try:
+        users = list(_entries(root, PASSWD, id_at=2, fields=4))
+    except (InvalidError, LimitExceededError, UnsafePathError):
+        if number is None:
+            raise
+        users = []
     if number is None:
         name = os.fsencode(user)
         entry = next((each for each in users if each.name == name), None)

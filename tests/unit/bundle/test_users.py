@@ -151,6 +151,8 @@ def test_a_pipe_is_not_waited_for(root):
     os.mkfifo(root.path / "etc/passwd")
     with pytest.raises(InvalidError, match="regular"):
         root.find("bob")
+    assert root.find("5") == (5, 0, (), "/")
+    assert root.find("5:users") == (5, 100, (), "/")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make devices")
@@ -174,6 +176,7 @@ def test_a_list_of_a_gibibyte_is_refused(root):
     with pytest.raises(LimitExceededError) as caught:
         root.find("bob")
     assert (caught.value.limit, caught.value.value) == ("MAX_USER_FILE_SIZE", MAX_USER_FILE_SIZE)
+    assert root.find("5") == (5, 0, (), "/")
 
 
 def test_bytes_that_are_no_text_hide_nobody(root):
