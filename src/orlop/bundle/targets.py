@@ -68,6 +68,17 @@ def make_targets(
     return made
 
 
+def missing_targets(root: int, targets: Iterable[tuple[str, bool]]) -> list[str]:
+    """What `make_targets` would make, parents first.
+
+    Raises:
+        UnsafePathError: A link leads nowhere, where something would have to be made.
+        OSError: It cannot be looked at.
+    """
+    found = (path for place, _ in targets for path in _missing(root, place))
+    return list(dict.fromkeys(found))
+
+
 def _missing(root: int, place: str) -> Iterator[str]:
     path = ""
     for name in place.strip("/").split("/"):

@@ -7,6 +7,7 @@ A container that runs has a directory that goes with the next boot of the machin
       runtime/      gone when it has ended
         bundle/     config.json; the root directory is where the container is mounted
         program     the path of the runtime
+        targets     the places that were made to mount at, as JSON, in a container that stays
         …           see `orlop.runtime.bundle`
 
 One that is to be removed afterwards says so in its record, with the process that runs it, so that
@@ -28,12 +29,12 @@ from orlop._sys.process import in_initial_user_namespace
 from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import cgroups_path, hostname, image_config, user_namespace
-from orlop.bundle.targets import forget_targets, make_targets, mount_targets
+from orlop.bundle.targets import forget_targets, make_targets, missing_targets, mount_targets
 from orlop.errors import AmbiguousError, InvalidError, NotFoundError
 from orlop.metadata import Containers, Owner
 from orlop.runtime.bundle import run_bundle
 from orlop.runtime.find import find_runtime
-from orlop.runtime.left import RUN_FLAG, clear
+from orlop.runtime.left import RUN_FLAG, clear, note_targets
 from orlop.runtime.options import RunOptions, RunResult
 from orlop.runtime.terminal import require_terminal
 from orlop.storage.naming import new_id
@@ -192,7 +193,7 @@ class _Run:
 
     @contextmanager
     def _made_state(self) -> Iterator[None]:
-        clear(self._state, self._container.id)
+        clear(self._storage, self._state, self._container.id)
         # Whoever has mapped IDs passes through to the bundle; what it is not to read has no rights.
         mode = 0o711 if self._container.id_mapping is not None else 0o700
         for each in (self._state, self._state / "bundle"):
@@ -223,7 +224,10 @@ class _Run:
             finish_spec(spec, root.fileno())
             try:
                 if RUN_FLAG not in self._container.flags:
-                    made = make_targets(root.fileno(), mount_targets(spec), self._owner)
+                    targets = mount_targets(spec)
+                    made = missing_targets(root.fileno(), targets)
+                    note_targets(self._state, made)
+                    make_targets(root.fileno(), targets, self._owner)
                 write_spec(bundle, spec)
                 yield bundle
             finally:

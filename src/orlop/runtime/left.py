@@ -5,6 +5,7 @@ The container itself has ended with the process; see `orlop._sys.spawn`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.cgroups import remove_groups
+from orlop._sys.handle import Fd
+from orlop.bundle.targets import forget_targets
 from orlop.errors import InUseError, NotFoundError, OrlopError
 from orlop.metadata import Owner
 from orlop.runtime.bundle import remove_state
@@ -19,19 +22,28 @@ from orlop.runtime.find import Runtime
 from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orlop.storage.storage import Storage
     from orlop.storage.stored.record import Container
 
 RUN_FLAG: Final = "orlop.run"
 """The flag of a container that goes when it has ended: the process that runs it."""
+_TARGETS: Final = "targets"
 
 
-def clear(state: Path, id: str) -> None:  # noqa: A002
+def note_targets(state: Path, paths: Sequence[str]) -> None:
+    """Note the places to mount at that a run is about to make, in case that it is killed."""
+    (state / _TARGETS).write_text(json.dumps(paths), encoding="ascii")
+
+
+def clear(storage: Storage, state: Path, id: str) -> None:  # noqa: A002
     """Remove what a run kept that was killed, and the container's control groups.
 
-    The caller has the lock.
+    So are the places that it made to mount at, where they are empty still. The caller has the lock.
 
     Raises:
+        InUseError: The container is mounted in another way.
         OSError: It could not be removed.
     """
     if not state.exists():
@@ -43,7 +55,22 @@ def clear(state: Path, id: str) -> None:  # noqa: A002
     except (OSError, OrlopError):
         pass  # The runtime itself is gone, or was killed early: what it kept goes all the same.
     remove_groups(id)
+    made = _noted_targets(state)
+    if made:
+        with (
+            storage.containers.mount(id, read_only=False) as rootfs,
+            Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root,
+        ):
+            forget_targets(root.fileno(), made)
     shutil.rmtree(state)
+
+
+def _noted_targets(state: Path) -> list[str]:
+    try:
+        found = json.loads((state / _TARGETS).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []  # None were made; or it was killed before that.
+    return [str(each) for each in found]
 
 
 def remove_left(storage: Storage) -> list[str]:
@@ -64,7 +91,7 @@ def remove_left(storage: Storage) -> list[str]:
         try:
             if directory.exists():
                 with running(directory, container.id):
-                    clear(state, container.id)
+                    clear(storage, state, container.id)
             if flag is not None:
                 storage.containers.delete(container.id, force=True)
                 removed.append(container.id)

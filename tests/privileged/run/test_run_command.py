@@ -193,6 +193,21 @@ def test_killed_and_run_again(words, command, store):
     assert command.orlop("container", "rm", "ship").code == 0
 
 
+@pytest.mark.parametrize("way", ["collect", "run"])
+def test_places_to_mount_at_of_a_killed_run_are_no_changes(words, command, store, tmp_path, way):
+    script = "mkdir /own; echo begun; while sleep 0.1; do :; done"
+    volume = ("-v", f"{tmp_path}:/data/deep")
+    with start(words("--name", "ship", *volume, "box", "--", "sh", "-c", script)) as process:
+        process.kill()
+    if way == "collect":
+        command.collect()
+    else:
+        assert ended(words("ship", "true")).returncode == 0
+    assert {each.path for each in store.containers.changes("ship")} == {b"own"}
+    command.collect()
+    store.containers.delete("ship")
+
+
 @pytest.mark.parametrize("pause", [0.02, 0.05, 0.08, 0.1, 0.15, 0.2, 0.25])
 def test_killed_while_it_starts(words, command, store, nothing, pause):
     with start(words("--name", "ship", "box", "--", "echo", "begun")) as process:
