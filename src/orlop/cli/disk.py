@@ -11,18 +11,16 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from orlop.cli.failure import UsageError
-from orlop.cli.progress import display
+from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, human_size, print_json
 from orlop.cli.settings import open_store
 from orlop.cli.streams import source_date_epoch
-from orlop.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orlop.disks import Disk, DiskOptions, DiskProgress
-    from orlop.store import Image, Store
 
 _SUFFIXES: Final = {"k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 _MAX_SIZE: Final = 1 << 50
@@ -49,7 +47,7 @@ def make(
     share: bool = True,
     label: str = "",
     uuid: str | None = None,
-    pull: Literal["missing", "always", "never"] = "missing",
+    pull: PullWhen = "missing",
     platform: str | None = None,
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
@@ -111,7 +109,7 @@ def make(
     if size is not None:
         options = _sized(options, size)
     with open_store() as store:
-        found = _find(store, image, pull, platform, registry, quiet=quiet)
+        found = obtain(store, image, pull, platform, registry, quiet=quiet)
         with _bar(quiet=quiet) as bar:
             disks = found.disks(output, options, progress=bar)
     _tell(disks, format, quiet=quiet)
@@ -157,48 +155,6 @@ def _read_uuid(text: str) -> bytes:
         return UUID(text).bytes
     except ValueError:
         raise UsageError(f"{text[:40]!r} is no UUID") from None
-
-
-def _find(
-    store: Store,
-    image: str,
-    pull: Literal["missing", "always", "never"],
-    platform: str | None,
-    registry: RegistryFlags,
-    *,
-    quiet: bool,
-) -> Image:
-    if pull != "always":
-        try:
-            return _of_platform(store.image(image), platform)
-        except NotFoundError:
-            if pull == "never":
-                raise
-    with display(quiet=quiet) as bars:
-        return store.pull(
-            image,
-            platform=platform,
-            options=registry.options_for(image),
-            progress=bars.update if bars else None,
-        )
-
-
-def _of_platform(image: Image, platform: str | None) -> Image:
-    """The image, if it is one for this platform, as far as it says.
-
-    Raises:
-        NotFoundError: It is for another.
-    """
-    from orlop.platform import Platform, matches
-
-    if platform is not None and image.platform is not None:
-        wanted = Platform.parse(platform)
-        if not matches(wanted, image.platform):
-            raise NotFoundError(
-                f"{image.name} is here for {image.platform}, and not for {wanted}",
-                hint="let it be pulled",
-            )
-    return image
 
 
 @contextmanager

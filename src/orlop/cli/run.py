@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import Parameter
 
 from orlop.cli.failure import UsageError, report
-from orlop.cli.progress import display
+from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.settings import current, find_places, open_store
 from orlop.errors import NotFoundError, OrlopError, RuntimeFailedError, RunTimeoutError
@@ -46,7 +46,7 @@ def run(
     entrypoint: str | None = None,
     runtime: str | None = None,
     timeout: float | None = None,
-    pull: Literal["missing", "always", "never"] = "missing",
+    pull: PullWhen = "missing",
     platform: str | None = None,
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     registry: RegistryFlags = DEFAULT_FLAGS,
@@ -154,22 +154,27 @@ def _become_root() -> None:
 def _bring(
     store: Store,
     name: str,
-    pull: Literal["missing", "always", "never"],
+    pull: PullWhen,
     platform: str | None,
     registry: RegistryFlags,
     *,
     quiet: bool,
 ) -> str:
     """What to run, which is pulled where it is an image that is not here, or is to be."""
-    if pull != "always" and (pull == "never" or _is_here(store, name)):
+    if pull == "always" or (_is_image(store, name) and platform is not None):
+        return obtain(store, name, pull, platform, registry, quiet=quiet).name
+    if pull == "never" or _is_here(store, name):
         return name
-    with display(quiet=quiet) as bars:
-        return store.pull(
-            name,
-            platform=platform,
-            options=registry.options_for(name),
-            progress=bars.update if bars else None,
-        ).name
+    return obtain(store, name, pull, platform, registry, quiet=quiet).name
+
+
+def _is_image(store: Store, name: str) -> bool:
+    """Whether it is an image, and no container that is called so."""
+    try:
+        store.containers.resolve(name)
+    except NotFoundError:
+        return True
+    return False
 
 
 def _is_here(store: Store, name: str) -> bool:

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from orlop.cli.failure import UsageError
-from orlop.cli.progress import display
+from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, clean, print_json
 from orlop.cli.settings import open_existing, open_store
 from orlop.cli.streams import source_date_epoch
-from orlop.errors import NotFoundError
 from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
-    from orlop.store import Image, Store
     from orlop.unpack import Repacked, Unpacked
 
 _SHOWN = 10
@@ -31,7 +29,7 @@ def unpack(
     *,
     layer: str | None = None,
     stacked: Annotated[bool, Parameter(negative="")] = False,
-    pull: Literal["missing", "always", "never"] = "missing",
+    pull: PullWhen = "missing",
     platform: str | None = None,
     quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
     format: Format = "table",  # noqa: A002
@@ -58,7 +56,7 @@ def unpack(
     if layer is not None and stacked:
         raise UsageError("--layer is one layer, --stacked all of them", hint="give one")
     with open_store() as store:
-        found = _find(store, image, pull, platform, registry, quiet=quiet)
+        found = obtain(store, image, pull, platform, registry, quiet=quiet)
         unpacked = found.unpack(directory, layer=layer, stacked=stacked)
     _tell_unpacked(unpacked, format, quiet=quiet)
 
@@ -115,30 +113,6 @@ def _moment(text: str) -> int:
     if found is None:
         raise UsageError(f"{text[:40]!r} is no time", hint="such as 2026-01-31T12:00:00Z")
     return found
-
-
-def _find(
-    store: Store,
-    image: str,
-    pull: Literal["missing", "always", "never"],
-    platform: str | None,
-    registry: RegistryFlags,
-    *,
-    quiet: bool,
-) -> Image:
-    if pull != "always":
-        try:
-            return store.image(image)
-        except NotFoundError:
-            if pull == "never":
-                raise
-    with display(quiet=quiet) as bars:
-        return store.pull(
-            image,
-            platform=platform,
-            options=registry.options_for(image),
-            progress=bars.update if bars else None,
-        )
 
 
 def _tell_unpacked(unpacked: Unpacked, format: Format, *, quiet: bool) -> None:  # noqa: A002

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from orlop.bundle import (
     options,
 )
 from orlop.bundle.cache import verify_layer
+from orlop.bundle.stored import obtain_image
 from orlop.compression import DecompressionLimits
 from orlop.digest import Digest
 from orlop.errors import (
@@ -272,6 +274,17 @@ def test_images_are_fetched_as_the_rules_have_it(tmp_path, kind):
         digests.write_hash("localhost/mine:1", found.digest)
         assert digests.hash("localhost/mine:1") == found.digest
         store.close()
+
+
+def test_an_image_of_another_platform_is_not_taken_for_the_one_asked_for(tmp_path):
+    with orlop.open_store(tmp_path / "root", tmp_path / "run", driver="vfs") as store:
+        built = ImageBuilder(platform=("linux", "amd64")).layer(file("f", b"1"))
+        store.pull(built.write(tmp_path / "img").source, tag="box")
+        rules = PullRules(policy="never", platform="linux/amd64")
+        found = obtain_image(store.storage, "box", rules)
+        assert list(found.config.diff_ids) == [Digest.of(tar(file("f", b"1")))]
+        with pytest.raises(NotFoundError, match="for linux/amd64, and not for linux/arm64"):
+            obtain_image(store.storage, "box", replace(rules, platform="linux/arm64"))
 
 
 def test_a_damaged_cache_is_an_error_and_no_reason_to_fetch(tmp_path):
