@@ -93,7 +93,7 @@ class DiskBlobs:
             OrlopError: As `DiskMaker.make`.
             OSError: Something could not be read or written.
         """
-        maker = DiskMaker(self._storage, stack, options, progress)
+        maker = DiskMaker(self._storage, stack, options, progress, read_again=True)
         wanted = [Wanted.of(each, options) for each in maker.slices]
         lease.hold("form", *(each.digest for each in wanted))
         found = [self.find(each.digest, each.fs) for each in wanted]

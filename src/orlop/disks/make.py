@@ -98,6 +98,7 @@ class DiskMaker:
         stack: The layers, base first.
         options: What the disks are to be like.
         progress: Called again and again while contents are written; what it raises stops the work.
+        read_again: Whether the disks are read as soon as they are written, as with a hash tree.
     """
 
     def __init__(
@@ -106,11 +107,14 @@ class DiskMaker:
         stack: Stack,
         options: DiskOptions,
         progress: Callable[[DiskProgress], object] | None = None,
+        *,
+        read_again: bool = False,
     ) -> None:
         self._storage = storage
         self._stack = stack
         self._options = options
         self._progress = progress
+        self._read_again = read_again or options.verity
         self._done = 0
 
     @cached_property
@@ -154,7 +158,10 @@ class DiskMaker:
             # They get their names when all are written.
             tars = stack.enter_context(LayerTars(self._storage.forms))
             targets = [
-                None if path is None else stack.enter_context(DiskTarget(path)) for path in paths
+                None
+                if path is None
+                else stack.enter_context(DiskTarget(path, read_again=self._read_again))
+                for path in paths
             ]
             hashes = [
                 stack.enter_context(DiskTarget(target.path.with_name(f"{target.path.name}.verity")))

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final, Self
 from orlop._sys.reflink import copy_range
 from orlop._sys.rename import exchange
 from orlop._sys.sync import start_writeback, sync_directory
+from orlop.disks.direct import DirectWriter
 from orlop.errors import InUseError, LimitExceededError, NotFoundError, UnsafePathError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _WRITEBACK: Final = 32 << 20
+_WRITE: Final = 1 << 18
+"""Bytes of one write: the kernel takes larger ones more slowly."""
 _PIECE: Final = 1 << 20
 _ZEROS: Final = bytes(_PIECE)
 
@@ -30,6 +33,7 @@ class DiskTarget:
 
     Args:
         path: A file, which is replaced, or a block device.
+        read_again: Whether it is read as soon as it is written, and so stays in the page cache.
 
     Attributes:
         size: Bytes that were taken so far.
@@ -41,7 +45,7 @@ class DiskTarget:
         OSError: It cannot be made or opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_again: bool = False) -> None:
         self.path = Path(os.path.abspath(path))
         self.size = 0
         self._begun = 0
@@ -58,6 +62,7 @@ class DiskTarget:
             self._fd = _create(self._temporary)
         else:
             raise UnsafePathError("is neither a file nor a block device", where=str(self.path))
+        self._direct = None if read_again else DirectWriter(self._fd)
 
     @property
     def fd(self) -> int:
@@ -93,12 +98,16 @@ class DiskTarget:
             LimitExceededError: The device ends before.
             OSError: They cannot be written.
         """
-        left = memoryview(data)
-        end = self.size + len(left)
+        end = self.size + len(data)
         if self._capacity is not None and end > self._capacity:
             self.require(end)
+        if self._direct is not None:
+            self._direct.write(data, self.size)
+            self.size = end
+            return
+        left = memoryview(data)
         while left:
-            written = os.pwrite(self._fd, left, self.size)
+            written = os.pwrite(self._fd, left[:_WRITE], self.size)
             left = left[written:]
             self.size += written
         if self.size - self._begun >= _WRITEBACK:
@@ -126,12 +135,14 @@ class DiskTarget:
         """
         if self._capacity is not None:
             self.require(self.size + size)
+        self._drain()
         if copy_range(source, self._fd, offset=0, size=size, at=self.size) < size:
             raise OSError(errno.EIO, "a layer ends before it should", str(self.path))
         self.size += size
 
     def write_at(self, offset: int, data: bytes | bytearray | memoryview, /) -> None:
         """Put these bytes in the place of those that are there."""
+        self._drain()
         left = memoryview(data)
         while left:
             written = os.pwrite(self._fd, left, offset)
@@ -166,6 +177,7 @@ class DiskTarget:
             OSError: It could not be written.
         """
         if not self._named:
+            self._drain()
             if self._temporary is not None:
                 os.ftruncate(self._fd, self.size)
             os.fsync(self._fd)
@@ -192,12 +204,20 @@ class DiskTarget:
             sync_directory(self.path.parent)
         self._named = True
 
+    def _drain(self) -> None:
+        """Return when what was taken is in the file, for whoever reads it."""
+        if self._direct is not None:
+            self._direct.drain()
+
     def _forget_replaced(self) -> None:
         if self._replaced and self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
             self._replaced = False
 
     def _give_up(self) -> None:
+        if self._direct is not None:
+            self._direct.cancel()
+            self._direct = None
         if self._temporary is None:
             assert self._capacity is not None
             self.write_at(0, _ZEROS[: min(_PIECE, self._capacity)])

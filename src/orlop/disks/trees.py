@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import OrlopError
+from orlop.errors import NeedsParentsError, OrlopError
 from orlop.rootfs import escape_marks, obeyed_by_overlay, overlay_form
 from orlop.storage.chains import Stack
-from orlop.tree import Merger, Node, copy_directories, difference, directory, walk
+from orlop.tree import Merger, Node, Put, copy_directories, difference, directory, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from orlop.digest import Digest
     from orlop.fsimage.output import ReadContent
     from orlop.storage.forms import FormStore
+    from orlop.tree import EncodedChangeset, Entry
 
 _PIECE: Final = 1 << 20
 
@@ -75,6 +77,10 @@ def iter_trees(
 ) -> Iterator[Node]:
     """The tree of each slice, in overlay's form.
 
+    A layer that means something by itself is taken as it is. One that does not, since a directory
+    that it writes into or the target of a hard link lies below, becomes what tells the merged
+    trees apart.
+
     Args:
         slices: In the order of `layer_slices`.
         forms: The layers.
@@ -86,22 +92,78 @@ def iter_trees(
         NotFoundError: The changeset of a layer is missing or damaged.
         InvalidLayerError: The layers do not fit on each other.
     """
-    merger = Merger()
-    below = directory()
+    merged = _Merged(forms)
+    top = directory()
     for number, each in enumerate(slices):
-        for diff_id in each.diff_ids:
-            changeset = forms.changeset(diff_id)
+        diff_ids = each.stack.diff_ids
+        if not number:
+            root = merged.up_to(diff_ids)
+            top = _bare(root)
+            yield _lowest(copy_directories(root), userxattr) if overlay else root
+            continue
+        layer = _Layer(forms.changeset(diff_ids[-1]), top)
+        try:
+            form = overlay_form(layer.entries(), userxattr=userxattr)
+        except NeedsParentsError:
+            below = copy_directories(merged.up_to(diff_ids[:-1]))
+            root = merged.up_to(diff_ids)
+            top = _bare(root)
+            changes = difference(below, root, partial(_same_content, read))
+            form = overlay_form(changes, userxattr=userxattr)
+        except OrlopError as error:
+            raise error.inside(f"layer {diff_ids[-1]}")
+        else:
+            top = layer.top
+        if not form.root_given:  # Overlay shows the root of the topmost layer, whatever changed.
+            _make_root(form.root, top, userxattr)
+        yield form.root
+
+
+class _Merged:
+    """Layers merged, as far as that is asked for: one that stands alone need not know the others.
+
+    Args:
+        forms: The layers.
+    """
+
+    def __init__(self, forms: FormStore) -> None:
+        self._forms = forms
+        self._merger = Merger()
+        self._count = 0
+
+    def up_to(self, diff_ids: Sequence[Digest]) -> Node:
+        """The tree of these layers, which begin with those of the call before; until the next.
+
+        Raises:
+            NotFoundError: The changeset of a layer is missing or damaged.
+            InvalidLayerError: The layers do not fit on each other.
+        """
+        for diff_id in diff_ids[self._count :]:
+            changeset = self._forms.changeset(diff_id)
             try:
-                merger.apply(changeset.removals(), changeset.additions())
+                self._merger.apply(changeset.removals(), changeset.additions())
             except OrlopError as error:
                 raise error.inside(f"layer {diff_id}")
-        merged = merger.root
-        if not overlay:
-            yield merged
-            continue
-        now = copy_directories(merged)
-        yield _lowest(now, userxattr) if not number else _above(below, now, read, userxattr)
-        below = copy_directories(merged)
+        self._count = len(diff_ids)
+        return self._merger.root
+
+
+class _Layer:
+    """The entries of a layer, and what they make of the root.
+
+    Attributes:
+        top: The root directory, without its entries: of the layers below until this one says more.
+    """
+
+    def __init__(self, changeset: EncodedChangeset, top: Node) -> None:
+        self._changeset = changeset
+        self.top = top
+
+    def entries(self) -> Iterator[Entry]:
+        for entry in self._changeset.entries():
+            if type(entry) is Put and not entry.path:
+                self.top = _bare(entry.node)
+            yield entry
 
 
 def _lowest(root: Node, userxattr: bool) -> Node:
@@ -117,27 +179,25 @@ def _lowest(root: Node, userxattr: bool) -> Node:
     return root
 
 
-def _above(below: Node, root: Node, read: ReadContent, userxattr: bool) -> Node:
-    """What overlay has to find above `below`, so that it shows `root`."""
-
-    def same_content(first: Node, second: Node) -> bool:
-        return (first.source, first.offset, first.segments) == (
-            second.source, second.offset, second.segments,
-        ) or _equal(first, second, read)  # fmt: skip
-
-    found = overlay_form(difference(below, root, same_content), userxattr=userxattr)
-    form = found.root
-    if not found.root_given:  # Overlay shows the root of the topmost layer, whatever changed.
-        form.mode, form.uid, form.gid, form.mtime_ns = root.mode, root.uid, root.gid, root.mtime_ns
-        bare = directory()
-        bare.xattrs = root.xattrs
-        escape_marks(bare, userxattr=userxattr)
-        form.xattrs = bare.xattrs
-    return form
+def _bare(root: Node) -> Node:
+    """A directory without its entries."""
+    return Node(root.mode, root.uid, root.gid, root.mtime_ns, xattrs=root.xattrs)
 
 
-def _equal(first: Node, second: Node, read: ReadContent) -> bool:
-    """Whether two files of one size, stored whole, have the same bytes; others count as changed."""
+def _make_root(root: Node, top: Node, userxattr: bool) -> None:
+    """Let a tree in overlay's form have the attributes of this root."""
+    shown = _bare(top)
+    escape_marks(shown, userxattr=userxattr)
+    root.mode, root.uid, root.gid, root.mtime_ns = top.mode, top.uid, top.gid, top.mtime_ns
+    root.xattrs = {**root.xattrs, **shown.xattrs}
+
+
+def _same_content(read: ReadContent, first: Node, second: Node) -> bool:
+    """Whether two files of one size have the same bytes; of those with holes some count as not."""
+    if (first.source, first.offset, first.segments) == (
+        second.source, second.offset, second.segments,
+    ):  # fmt: skip
+        return True
     if first.segments is not None or second.segments is not None:
         return False
     if first.source is None or second.source is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.tree.node import Node
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
 _ZEROS: Final = bytes(_PIECE)
 
 

@@ -285,6 +285,8 @@ class LayerTree:
         node = target.children.get(target_name) if target is not None else None
         if entry.target and (target is None or node is None):
             return False
+        if target is not None and target_name in target.below:
+            self._need_entry(target.below[target_name])
         if target is None or node is None or node.children is not None:
             raise InvalidLayerError(
                 f"hard link to the directory /{_show(entry.target)}", where=f"/{_show(entry.path)}"
@@ -300,6 +302,11 @@ class LayerTree:
         place.children[name] = node
         self._sink.link(target, target_name, place, name)
         return True
+
+    def _need_entry(self, place: LayerDirectory) -> None:
+        """Refuse a directory that may be something else below: a symbolic link to a directory."""
+        if place.implied and not place.fresh:
+            self._need(f"/{_show(place.path())} has no entry of its own before a hard link to it")
 
     def _stands(self, place: LayerDirectory) -> bool:
         while isinstance(place.parent, LayerDirectory):

@@ -15,6 +15,7 @@ Spec: image-spec v1.1, layer.md, "Representing Changes".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from orlop.tree.changeset import Link, Opaque, Put, Whiteout
@@ -95,21 +96,23 @@ class _Difference:
         self._parents = parents
         self._inodes = _Inodes(old, new, same_content)
         self._first: dict[Node, bytes] = {}
-        self._waiting: list[Put] = []
+        self._waiting: list[tuple[bytes, Node]] = []
 
     def entries(self) -> Iterator[Entry]:
         yield from self._begin(b"", self._old, self._new)
-        stack = [(b"", _additions(self._old, self._new))]
+        stack = [(b"", self._additions(self._old, self._new))]
         while stack:
             prefix, pairs = stack[-1]
             for name, before, after in pairs:
                 path = prefix + name
-                if after.is_dir:
+                if after.children is not None:
                     yield from self._begin(path, before, after)
-                    stack.append((path + b"/", _additions(before, after)))
+                    stack.append((path + b"/", self._additions(before, after)))
                     break
                 if before is None or not self._inodes.same(before, after):
-                    yield from self._give(self._addition(path, after))
+                    if self._waiting:
+                        yield from self._above()
+                    yield self._addition(path, after)
             else:
                 stack.pop()
                 if self._waiting:
@@ -117,25 +120,37 @@ class _Difference:
 
     def _begin(self, path: bytes, before: Node | None, after: Node) -> Iterator[Entry]:
         """Give a directory, if it changed, and what it has lost."""
-        put = Put(path, _bare(after))
         if before is None or not self._inodes.same(before, after):
-            yield from self._give(put)
+            yield from self._above()
+            yield Put(path, _bare(after))
         elif self._parents:
-            self._waiting.append(put)
+            self._waiting.append((path, after))
         if before is not None and before.is_dir:
-            for removal in _removals(path, before, after):
-                yield from self._give(removal)
+            removals = _removals(path, before, after)
+            if removals:
+                yield from self._above()
+                yield from removals
+
+    def _above(self) -> Iterator[Entry]:
+        """The directories above the next entry that are still to be given."""
+        for path, above in self._waiting:
+            yield Put(path, _bare(above))
+        self._waiting.clear()
 
     def _addition(self, path: bytes, node: Node) -> Entry:
+        if node not in self._inodes.shared:
+            return Put(path, node)
         first = self._first.setdefault(node, path)
         return Put(path, node) if first is path else Link(path, first)
 
-    def _give(self, entry: Entry) -> Iterator[Entry]:
-        """An entry, behind the directories above it that are still to be given."""
-        if self._waiting:
-            yield from self._waiting
-            self._waiting.clear()
-        yield entry
+    def _additions(
+        self, before: Node | None, after: Node
+    ) -> Iterator[tuple[bytes, Node | None, Node]]:
+        """The entries of a directory that may have to be given; most are those of the old tree."""
+        old, new, split = _children(before), _children(after), self._inodes.split
+        names = [name for name, node in new.items() if old.get(name) is not node or node in split]
+        names.sort()
+        return ((name, old.get(name), new[name]) for name in names)
 
 
 def _removals(path: bytes, before: Node, after: Node) -> list[Whiteout | Opaque]:
@@ -148,21 +163,25 @@ def _removals(path: bytes, before: Node, after: Node) -> list[Whiteout | Opaque]
 
 
 class _Inodes:
-    """Tells which inodes of a tree are those of another one."""
+    """Tells which inodes of a tree are those of another one.
+
+    Attributes:
+        shared: Those of either tree that have several names.
+        split: Those that have names in both trees, and are to come anew all the same.
+    """
 
     def __init__(self, old: Node, new: Node, same_content: SameContent) -> None:
         self._same_content = same_content
         self._kept: dict[Node, bool] = {}
-        shared = _shared_nodes(old) | _shared_nodes(new)
-        if shared:
-            self._judge_shared(shared, old, new)
+        self.split: set[Node] = set()
+        self.shared = _shared_nodes(old) | _shared_nodes(new)
+        if self.shared:
+            self._judge_shared(old, new)
 
-    def _judge_shared(self, shared: set[Node], old: Node, new: Node) -> None:
+    def _judge_shared(self, old: Node, new: Node) -> None:
         """Find which new inodes are an old one, where either has several names."""
         origins: dict[Node, Node | None] = {}
-        for _, before, after in _walk(old, new):
-            if after is None or after.is_dir or not (after in shared or before in shared):
-                continue
+        for before, after in _pairs_of(self.shared, old, new):
             if origins.setdefault(after, before) is not before:
                 origins[after] = None
         taken = set()
@@ -171,6 +190,8 @@ class _Inodes:
             self._kept[after] = kept
             if kept:
                 taken.add(origin)
+            else:
+                self.split.add(after)
 
     def same(self, before: Node, after: Node) -> bool:
         """Whether the names of `after` need no entry, given that one of them was `before`'s."""
@@ -215,6 +236,22 @@ def _shared_nodes(root: Node) -> set[Node]:
     return shared
 
 
+def _pairs_of(shared: set[Node], old: Node, new: Node) -> list[tuple[Node | None, Node]]:
+    """Each name of such nodes in the new tree, with what it is in both, in the order of `walk`."""
+    found: list[tuple[list[bytes], Node | None, Node]] = []
+    stack: list[tuple[bytes, Node | None, Node]] = [(b"", old, new)]
+    while stack:
+        prefix, before, after = stack.pop()
+        there = _children(before)
+        for name, node in _children(after).items():
+            if node.children is not None:
+                stack.append((prefix + name + b"/", there.get(name), node))
+            elif node in shared or there.get(name) in shared:
+                found.append(((prefix + name).split(b"/"), there.get(name), node))
+    found.sort(key=itemgetter(0))
+    return [(before, after) for _, before, after in found]
+
+
 def _walk(old: Node, new: Node) -> Iterator[_Pair]:
     """Each name of two trees but for the roots, with what it is in both.
 
@@ -236,11 +273,6 @@ def _walk(old: Node, new: Node) -> Iterator[_Pair]:
 def _pairs(before: Node | None, after: Node) -> Iterator[_Pair]:
     old, new = _children(before), _children(after)
     return ((name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()))
-
-
-def _additions(before: Node | None, after: Node) -> Iterator[tuple[bytes, Node | None, Node]]:
-    old, new = _children(before), _children(after)
-    return ((name, old.get(name), new[name]) for name in sorted(new))
 
 
 def _children(node: Node | None) -> dict[bytes, Node]:

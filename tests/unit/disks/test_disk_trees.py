@@ -67,38 +67,39 @@ def overlay(trees):
     """
     shown = {}
 
-    def as_shown(node):
-        if node not in shown:
-            shown[node] = copy(node)
-            shown[node].xattrs = {
+    def as_shown(disk, node):
+        """What of a disk is seen; the inodes of two disks are two, if of one `Node`."""
+        if (disk, node) not in shown:
+            shown[disk, node] = seen = copy(node)
+            seen.xattrs = {
                 name.replace(MARK + b"overlay.", MARK): value
                 for name, value in node.xattrs.items()
                 if not name.startswith(MARK) or name.startswith(MARK + b"overlay.")
             }
-        return shown[node]
+        return shown[disk, node]
 
     def join(folders):
-        """Directories of one path, the topmost first."""
-        root = as_shown(folders[0])
+        """Directories of one path, the topmost first, each with its disk."""
+        root = as_shown(*folders[0])
         root.children = {}
-        for name in {name for folder in folders for name in folder.children}:
+        for name in {name for _, folder in folders for name in folder.children}:
             found = []
-            for folder in folders:
+            for disk, folder in folders:
                 node = folder.children.get(name)
                 if node is None:
                     continue
                 if not node.is_dir:
                     if not found and not (node.type == S_IFCHR and node.rdev == 0):
-                        root.children[name] = as_shown(node)
+                        root.children[name] = as_shown(disk, node)
                     break
-                found.append(node)
+                found.append((disk, node))
                 if node.xattrs.get(MARK + b"opaque") == b"y":
                     break
             if found:
                 root.children[name] = join(found)
         return root
 
-    return join(trees[::-1])
+    return join([*enumerate(trees)][::-1])
 
 
 NAMES = st.sampled_from([b"a", b"b", b"c"])
@@ -205,13 +206,26 @@ def test_marks_of_the_base_are_escaped_in_whatever_is_joined_by_overlay(count):
     assert base.children[b"g"] is base.children[b"f"]
 
 
-def test_a_file_of_the_same_content_is_not_there_twice():
-    def put(**more):
-        return Put(b"f", Node(S_IFREG | 0o644, size=4, source=SOURCE, **more))
+def again(*layers, path=b"f"):
+    """Layers of which each has the file, whose content is the same in the first two."""
+    file = [Put(path, Node(S_IFREG | 0o644, size=4, source=SOURCE, offset=at)) for at in (0, 4, 16)]
+    return Layers([[*above, each] for above, each in zip(layers, file, strict=True)])
 
-    forms = Layers([[put()], [put(offset=4)], [put(offset=16)]])
+
+def test_a_layer_that_stands_alone_is_taken_as_it_is():
+    """What it has again is in its disk again: so nothing need be known of the layers below."""
+    forms = again([], [], [])
     trees = list(iter_trees(layer_slices(forms.stack), forms, read))
-    assert [len(tree.children) for tree in trees] == [1, 0, 1]
+    assert [len(tree.children) for tree in trees] == [1, 1, 1]
+
+
+def test_of_a_layer_that_needs_those_below_there_is_what_it_changes():
+    """Only the first says what the directory is that the others have a file in."""
+    parent = Put(b"d", Node(S_IFDIR | 0o700))
+    forms = again([parent], [], [], path=b"d/f")
+    trees = list(iter_trees(layer_slices(forms.stack), forms, read))
+    assert [list(tree.children) for tree in trees] == [[b"d"], [], [b"d"]]
+    assert all(tree.children[b"d"].mode == S_IFDIR | 0o700 for tree in (trees[0], trees[2]))
 
 
 def test_a_device_that_is_a_whiteout_for_overlay_is_refused():

@@ -119,6 +119,7 @@ def test_the_entries_keep_their_nodes():
         [Put(b"d/f", file()), Opaque(b"d")],
         [Link(b"a", b"b")],
         [Link(b"a", b"b"), Put(b"b", file())],
+        [Put(b"d/x", folder()), Link(b"a", b"d")],
         [Whiteout(b"d/x")],
         [Opaque(b"d")],
         [Opaque(b"")],
@@ -126,7 +127,8 @@ def test_the_entries_keep_their_nodes():
     ],
     ids=[
         "parent", "late parent", "replaced parent", "link out", "opaque parent", "hard link",
-        "late target", "whiteout", "opaque", "opaque root", "whiteout behind a link",
+        "late target", "link to what may be one", "whiteout", "opaque", "opaque root",
+        "whiteout behind a link",
     ],
 )  # fmt: skip
 def test_what_depends_on_the_layers_below(entries):

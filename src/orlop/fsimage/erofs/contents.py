@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orlop.fsimage.output import Output, ReadContent
     from orlop.tree.node import Node
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
 FILLED_HOLES: Final = 1 << 16
 """Bytes of holes in a file that are written as zeros, rather than told by a chunk table."""
 
@@ -142,6 +142,14 @@ class Contents:
         except OrlopError as error:
             raise named(error, self._root, node)
 
+    def part(self, node: Node, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` to `end`, all at once."""
+        if node.segments is None and node.source is not None:
+            found = self._read(node.source, node.offset + start, end - start)
+            if len(found) == end - start:
+                return found
+        return b"".join(self.pieces(node, start, end))
+
     def _is_known(self, node: Node, end: int) -> bool:
         """Whether a file of the same content has been written, whose blocks this one has then."""
         content = hashlib.sha256()
@@ -236,4 +244,4 @@ class Contents:
             else:
                 for start in range(0, node.size, codec.extent):
                     end = min(start + codec.extent, node.size)
-                    yield node, b"".join(self.pieces(node, start, end))
+                    yield node, self.part(node, start, end)

@@ -168,8 +168,7 @@ class _ImageWriter(InodeWriter):
         tail = self._image.beside(node)
         if not tail:
             return PLAIN, size, contents.starts[node], b""
-        data = b"".join(contents.pieces(node, size - tail, size))
-        return INLINE, size, contents.starts[node], data
+        return INLINE, size, contents.starts[node], contents.part(node, size - tail, size)
 
     def head(self, uuid: bytes) -> bytes:
         """The blocks before the contents."""

@@ -31,6 +31,7 @@ class ImagePlan(Plan):
         self._contents: Contents | None = None
         self._chunks = 0
         self._filling = 0
+        self._tails: dict[Node, int] = {}
 
     def check(self) -> None:
         """Return if all inodes can be written, as far as that is known without their content.
@@ -76,9 +77,14 @@ class ImagePlan(Plan):
 
     def beside(self, node: Node) -> int:
         """How many bytes at the end of a file that is stored as it is lie beside its inode."""
-        tail = node.size & self.block_size - 1
-        size = self.inode_size(node) + (len(self.xattrs(node)) if node.xattrs else 0)
-        return tail if size + tail <= self.block_size else 0
+        tail = self._tails.get(node)
+        if tail is None:
+            tail = node.size & self.block_size - 1
+            size = self.inode_size(node) + (len(self.xattrs(node)) if node.xattrs else 0)
+            if size + tail > self.block_size:
+                tail = 0
+            self._tails[node] = tail
+        return tail
 
     def regular(self, node: Node, size: int) -> tuple[int, bool]:
         """As `measure`, for a regular file whose inode takes `size` bytes with its attributes."""
