@@ -35,7 +35,7 @@ def main():
     sys.argv[0] = NAME
     from orlop.storagecmd.entry import main as run
 
-    sys.exit(run())
+    run()
 
 
 def unpacked(archive):

@@ -10,10 +10,9 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Final, Protocol, cast
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import for_each
 from orlop.cli.objects import data_document, read_metadata
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, human_size, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading
 from orlop.cli.streams import STREAM, open_input

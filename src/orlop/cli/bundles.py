@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError, for_each
 from orlop.cli.objects import parse_mapping, short
+from orlop.cli.parameter import Parameter
 from orlop.cli.progress import display
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, clean, human_age, print_json, print_table

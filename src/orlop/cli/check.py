@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import DONE, NOT_FOUND, VERIFICATION
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, print_json, print_table
 from orlop.cli.settings import open_for_reading, store_exists
 

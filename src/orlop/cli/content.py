@@ -7,11 +7,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import for_each
 from orlop.cli.filters import check_filters
 from orlop.cli.names import parse_labels
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, clean, human_age, human_size, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, store_exists
 from orlop.content import INFO_FIELDS, STATUS_FIELDS

@@ -7,9 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
+from orlop.cli.parameter import Parameter
 from orlop.cli.progress import display
 from orlop.cli.pull import check_jobs
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
 from orlop.cli.objects import change_documents, print_changes
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, print_json
 from orlop.cli.settings import open_for_reading, refuse_empty
 from orlop.cli.streams import STREAM, write_output

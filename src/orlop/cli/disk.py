@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from uuid import UUID
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
 from orlop.cli.obtain import PullWhen, obtain
+from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, human_size, print_json
 from orlop.cli.settings import open_store

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
 from orlop.cli.names import parse_labels
+from orlop.cli.parameter import Parameter
 from orlop.cli.settings import open_existing, refuse_empty
 from orlop.cli.streams import STREAM, refuse_terminal, source_date_epoch
 from orlop.errors import InvalidError

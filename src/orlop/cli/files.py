@@ -8,9 +8,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import for_each
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, clean, human_time, print_json
 from orlop.cli.settings import open_for_reading
 

@@ -6,10 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError, for_each
 from orlop.cli.filters import check_filters
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import (
     Format,
     human_age,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.editing import Flag, Tag, Words, parse_pairs
 from orlop.cli.failure import UsageError
+from orlop.cli.parameter import Parameter
 from orlop.cli.settings import open_existing
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError, for_each
 from orlop.cli.objects import (
     change_documents,
@@ -20,6 +18,7 @@ from orlop.cli.objects import (
     short,
     unmount_each,
 )
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import (
     Format,
     human_age,

@@ -10,8 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import DONE, VERIFICATION, UsageError
 from orlop.cli.layout_places import (
     check_ref_name,
@@ -20,6 +18,7 @@ from orlop.cli.layout_places import (
     open_to_read,
     open_to_write,
 )
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, clean, human_size, print_json, print_table
 from orlop.cli.settings import refuse_empty
 from orlop.digest import Digest

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError, for_each
 from orlop.cli.filters import check_filters
 from orlop.cli.names import parse_labels
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import (
     Format,
     human_age,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import for_each
 from orlop.cli.objects import short
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, refuse_empty, store_exists
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
+from orlop.cli.parameter import Parameter
 from orlop.cli.progress import display
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.settings import open_store

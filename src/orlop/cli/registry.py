@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
+from orlop.cli.parameter import Parameter
 
 if TYPE_CHECKING:
     from orlop.transfer import SourceOptions
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RegistryFlags:
     """How registries are reached.

@@ -7,10 +7,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError, report
 from orlop.cli.obtain import PullWhen, obtain
+from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.settings import current, find_places, open_store
 from orlop.errors import NotFoundError, OrlopError, RuntimeFailedError, RunTimeoutError

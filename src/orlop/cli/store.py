@@ -6,8 +6,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
-from cyclopts import Parameter
-
+from orlop.cli.parameter import Parameter
 from orlop.cli.render import (
     Format,
     human_size,

@@ -6,10 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
 from orlop.cli.obtain import PullWhen, obtain
+from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, clean, print_json
 from orlop.cli.settings import open_existing, open_store

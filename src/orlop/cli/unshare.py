@@ -7,9 +7,8 @@ import shutil
 import sys
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import UsageError
+from orlop.cli.parameter import Parameter
 from orlop.cli.settings import ADDITIONAL_STORES, DRIVER, ROOT, RUN, current, find_places
 from orlop.errors import NotFoundError
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-
 from orlop.cli.failure import DONE, VERIFICATION, UsageError
+from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, human_size, print_json, print_table
 from orlop.cli.settings import open_existing, open_for_reading, store_exists

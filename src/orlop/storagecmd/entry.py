@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 import signal
-from typing import Final
+from typing import Final, NoReturn
 
 _OBJECTS: Final = 50_000
 """Objects between two looks for garbage: modules are many objects, and none of them is any."""
 
 
-def main() -> int:
-    """Load the command, run it, and return its exit code.
+def main() -> NoReturn:
+    """Load the command, run it, and end with its exit code.
 
     While modules load, an interrupt ends the process at once: nothing has been begun.
     """
@@ -19,7 +19,8 @@ def main() -> int:
     if handler is signal.default_int_handler:  # else whoever started this has it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(_OBJECTS)
+    from orlop._sys.leave import leave
     from orlop.storagecmd.run import main as run
 
     signal.signal(signal.SIGINT, handler)
-    return run()
+    leave(run())

@@ -220,14 +220,14 @@ import os, signal, sys
 
 class Interrupter:
     def find_spec(self, name, *_):
-        if name == "cyclopts":
+        if name == "orlop.cli.quick":
             os.kill(os.getpid(), signal.SIGINT)
 
 {before}
 sys.meta_path.insert(0, Interrupter())
 sys.argv[1:] = ["--version"]
 from orlop.cli.entry import main
-sys.exit(main())
+main()
 """
 
 

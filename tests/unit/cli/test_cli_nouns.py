@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from orlop.cli.commands import COMMANDS, Command
-from orlop.cli.main import app, main
+from orlop.cli.full import app
+from orlop.cli.main import main
 
 
 def paths(entries, *above):

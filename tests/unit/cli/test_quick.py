@@ -1,0 +1,119 @@
+"""What is read at a glance means the same to cyclopts, which reads all command lines."""
+
+import inspect
+import subprocess
+import sys
+
+import hypothesis.strategies as st
+import pytest
+from cyclopts import CycloptsError
+from hypothesis import given, settings
+
+from orlop.cli.commands import COMMANDS, Command
+from orlop.cli.full import app
+from orlop.cli.quick import _Reader, load, read
+
+
+def commands(entries, *above):
+    for entry in entries:
+        if isinstance(entry, Command):
+            yield (*above, entry.name), entry
+        else:
+            yield from commands(entry.verbs, *above, entry.name)
+
+
+ALL = [found for entries in COMMANDS.values() for found in commands(entries)]
+VALUES = ["a", "b:1", "1", "0.5", "12", "json", "table", "none", "missing", "x=y", "-", "", "/tmp"]
+ODD = ["--", "--help", "-h", "--root", "--run=x", "--storage-driver", "vfs", "--no-journal", "-it"]
+
+
+def by_cyclopts(words):
+    """What cyclopts makes of a command line: common options, function, and its arguments."""
+    how = {"exit_on_error": False, "print_error": False}
+    try:
+        _, common, _ = app.meta.parse_args(words, **how)
+        function, bound, _ = app.parse_args(list(common.args), **how)
+    except CycloptsError:
+        return None
+    bound.apply_defaults()
+    return dict(common.kwargs), function.__qualname__, bound.arguments
+
+
+def by_glance(words):
+    call = read(words)
+    if call is None:
+        return None
+    bound = inspect.signature(call.function).bind(*call.arguments, **call.options)
+    bound.apply_defaults()
+    return call.common, call.function.__qualname__, bound.arguments
+
+
+@st.composite
+def command_lines(draw):
+    words, command = draw(st.sampled_from(ALL))
+    options = [*_Reader(load(command))._options]
+    word = st.sampled_from([*options, *options, *VALUES, *ODD])
+    glued = st.builds("{}={}".format, st.sampled_from(options or ["-q"]), st.sampled_from(VALUES))
+    given_value = st.tuples(st.sampled_from(options or ["-q"]), st.sampled_from(VALUES)).map(list)
+    pieces = st.lists(word.map(lambda each: [each]) | glued.map(lambda each: [each]) | given_value,
+                      max_size=6)  # fmt: skip
+    before = draw(st.sampled_from([[], [], ["--root", "r"], ["--run=x", "--root=r"], ["--root="]]))
+    return [*before, *words, *(each for piece in draw(pieces) for each in piece)]
+
+
+@given(command_lines())
+@settings(max_examples=1500, deadline=None)
+def test_it_means_the_same(words):
+    found = by_glance(words)
+    if found is not None:
+        assert found == by_cyclopts(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "images",
+        "--root /r --run /x images -q",
+        "run --rm box -- sh -c true",
+        "run -it --name a -e A=b -e C box sh",
+        "run --rm --memory=256M --timeout 1.5 --pids-limit 7 box",
+        "disk box -o root.ext4 --fs ext4 --size +1G",
+        "image create a --name b",
+        "layer name add a b c",
+        "copy store:a oci:b",
+        "config a --tag b --env A=1 --env B=2 --user 5",
+        "pull a --platform linux/arm64 -q",
+    ],
+)
+def test_what_is_typed_daily_is_read_at_a_glance(words):
+    found = by_glance(words.split())
+    assert found is not None
+    assert found == by_cyclopts(words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "", "images --help", "--version", "images --nonsense", "nonsense", "layer", "images a",
+        "run", "run -- ", "run box -c", "run --name a --name b box", "run --rm=yes box",
+        "disk box -o a --fs fat", "run --timeout soon box", "run --name= box", "run --name",
+        "disk box -o a --no-journal", "run -ie box", "run --pids-limit -1 box",
+        "images --root r", "run box --plain-http", "layer --help ls", "--root", "--root -q images",
+    ],
+)  # fmt: skip
+def test_what_may_be_wrong_or_mean_more_is_left_to_cyclopts(words):
+    assert read(words.split()) is None
+
+
+def test_an_empty_word_is_left_to_cyclopts():
+    assert read(["run", "box", "--", ""]) is None
+
+
+def test_a_plain_command_line_does_not_load_cyclopts(tmp_path):
+    code = (
+        "import sys\nfrom orlop.cli.main import main\n"
+        f"main(['--root', {str(tmp_path / 'r')!r}, '--run', {str(tmp_path / 'x')!r}, 'images'])\n"
+        "print('cyclopts' in sys.modules, 'rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False False"
