@@ -137,6 +137,7 @@ def main() -> None:
         for runtime in runtimes:
             found.update(steps(store, runtime, stack, place))
         found.update(podman(place, source))
+        os.sync()  # gigabytes were just written, which nobody is to wait for below
         tell(measure(found, arguments.rounds), runtimes)
         if image is not None:
             use_tools(store, runtimes)

@@ -15,6 +15,7 @@ import fcntl
 import os
 import select
 import signal
+import threading
 import warnings
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -32,6 +33,7 @@ _MS_SLAVE: Final = 0x80000
 _MAX_SAID: Final = 4096
 _CHANGED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 """What Python ignores, and programs are not used to."""
+_forking = threading.local()
 
 
 def spawn_bound(
@@ -71,6 +73,15 @@ def spawn_bound(
     return pid
 
 
+def becomes_program() -> bool:
+    """Whether the fork that this thread is about to make is one of `spawn_bound`.
+
+    For those who prepare for forks: its child makes system calls until it is another program, and
+    uses nothing that it inherits.
+    """
+    return getattr(_forking, "program", False)
+
+
 def _fork() -> int:
     """Fork; in the child, which is in a PID namespace of its own, all signals are blocked."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -82,8 +93,10 @@ def _fork() -> int:
                 with warnings.catch_warnings():
                     # The child makes system calls, and nothing else, until it is the program.
                     warnings.simplefilter("ignore", DeprecationWarning)
+                    _forking.program = True
                     pid = os.fork()
             finally:
+                _forking.program = False
                 if pid:
                     _restore(own)
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from orlop.filters import Time, labels_value, parse
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -63,6 +61,7 @@ class IngestStatus:
 
 def info_fields(info: Info) -> Adaptor:
     """The values of the fields of a blob, `INFO_FIELDS`; its size is in bytes."""
+    from orlop.filters import Time, labels_value
 
     def value(path: tuple[str, ...]) -> Value | None:
         match path:
@@ -84,6 +83,7 @@ def info_fields(info: Info) -> Adaptor:
 
 def status_fields(status: IngestStatus) -> Adaptor:
     """The values of the fields of an ingest, `STATUS_FIELDS`; `digest` and `size` are expected."""
+    from orlop.filters import Time
 
     def value(path: tuple[str, ...]) -> Value | None:
         match path:
@@ -114,6 +114,8 @@ def choose_infos(
         InvalidFilterError: One of them is no filter; at once, not when iterating begins.
         LimitExceededError: There are too many, or one is too long.
     """
+    from orlop.filters import parse
+
     meant = parse(*filters, now_ns=now_ns)
     return (info for info in infos if info is not None and meant(info_fields(info)))
 
@@ -127,6 +129,8 @@ def choose_statuses(
         InvalidFilterError: One of them is no filter.
         LimitExceededError: There are too many, or one is too long.
     """
+    from orlop.filters import parse
+
     meant = parse(*filters, now_ns=now_ns)
     found = [status for status in statuses if status is not None and meant(status_fields(status))]
     return sorted(found, key=lambda status: status.reference)

@@ -18,7 +18,6 @@ from orlop._sys.process import in_initial_user_namespace, kernel_version
 from orlop.drivers.bind import mount_bind
 from orlop.drivers.erofs import mount_attributes
 from orlop.drivers.mounts import MountHandle, Place, explained, finish, option_path
-from orlop.drivers.overlay_classic import mount_classic
 from orlop.errors import LimitExceededError
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ def _mount(
             if classic is False or error.errno != errno.EINVAL or modern:
                 raise
             refused = error
+    from orlop.drivers.overlay_classic import mount_classic
+
     words = [key if value is None else f"{key}={value}" for key, value in options.items()]
     try:
         return mount_classic(lowers, writable, words, attributes)

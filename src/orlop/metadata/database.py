@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import apsw
 
+from orlop._sys.spawn import becomes_program
 from orlop.errors import InUseError, InvalidError, UnsupportedError
 from orlop.metadata.connect import BUSY_TIMEOUT, connect, inspect, prepare, synced, transaction
 from orlop.metadata.translate import translate
@@ -288,6 +289,8 @@ _forking: list[Database] = []
 
 
 def _before_fork() -> None:
+    if becomes_program():  # whose descriptors are closed then, and locks are not inherited
+        return
     _opening.acquire()
     _forking.extend(_databases)
     for database in _forking:
@@ -295,12 +298,16 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
+    if becomes_program():
+        return
     while _forking:
         _forking.pop().after_fork()
     _opening.release()
 
 
 def _after_fork_in_child() -> None:
+    if becomes_program():
+        return
     while _forking:
         _forking.pop().after_fork_in_child()
     _opening.release()

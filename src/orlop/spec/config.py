@@ -15,7 +15,6 @@ from orlop.spec.container import ContainerConfig
 from orlop.spec.descriptor import Descriptor
 from orlop.spec.history import History, check_time
 from orlop.spec.json import decode_json, encode_json, join
-from orlop.spec.manifest import MAX_LAYERS
 from orlop.spec.members import Members, as_digest
 from orlop.spec.platform import decode_platform, encode_platform
 
@@ -148,6 +147,8 @@ def _decode_diff_ids(rootfs: Members) -> tuple[Digest, ...]:
     kind = rootfs.string("type")
     if kind != ROOTFS_TYPE:
         raise rootfs.invalid("type", f"is {kind[:100]!r}, and must be {ROOTFS_TYPE!r}")
+    from orlop.spec.manifest import MAX_LAYERS
+
     values = rootfs.array("diff_ids", limit="MAX_LAYERS", most=MAX_LAYERS)
     where = join(rootfs.where, "diff_ids")
     return tuple(as_digest(value, f"{where}[{at}]") for at, value in enumerate(values))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orlop._sys.process import boot_id
 from orlop._sys.sync import syncfs
 from orlop.content import DigestDirectory
-from orlop.drivers.probe import PROBE_PREFIX, are_trials_over
+from orlop.drivers.probing import PROBE_PREFIX, are_trials_over
 from orlop.metadata import Chains, Forms, Leases
 from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orlop.storage.leftovers import remove_leftover
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,6 +41,8 @@ def remove_directories(storage: Storage, kind: ObjectKind, id: str) -> None:  # 
     """
     for path in (storage.places.object(kind, id), storage.places.run_directory(kind, id)):
         if path.exists():
+            from orlop.storage.leftovers import remove_leftover
+
             remove_leftover(storage, path)
 
 

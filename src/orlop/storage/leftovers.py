@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.process import boot_id
 from orlop.errors import InUseError
 from orlop.metadata import BigData, Containers, Images, Layers, StoredImages
-from orlop.metadata.gc import INGEST_KEEP_TIME
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import KINDS
 from orlop.storage.layers.ancestry import directory_of
 from orlop.storage.layers.reading import unread
+from orlop.storage.places import EMPTY_LOWER
 from orlop.storage.staging import discard
 from orlop.storage.stored.facts import digests_of
 
@@ -37,24 +37,26 @@ _RECORDED: Final[dict[ObjectKind, str]] = {
     "container": "SELECT id, NULL FROM containers",
 }
 """IDs, and by what the collector knows them where it may forget them."""
-EMPTY_LOWER: Final = ".empty"
-"""The directory among those of layers that is none: what layers without parents stand on. No ID
-begins with a point."""
 
 
 def iter_leftovers(
     storage: Storage,
     *,
-    max_age_ns: int = INGEST_KEEP_TIME,
+    max_age_ns: int | None = None,
     garbage: Collection[Node] = (),
 ) -> Iterator[Path]:
     """The directories and files that nothing records, in no order.
 
     Args:
         storage: The store.
-        max_age_ns: How long a file of big data without a record may be somebody's work.
+        max_age_ns: How long a file of big data without a record may be somebody's work; as long
+            as an interrupted download may rest where None.
         garbage: What counts as if it were not recorded.
     """
+    if max_age_ns is None:
+        from orlop.metadata.gc import INGEST_KEEP_TIME
+
+        max_age_ns = INGEST_KEEP_TIME
     now = time.time_ns()
     for kind in KINDS:
         for folder in _folders(storage, kind):

@@ -22,7 +22,7 @@ from orlop._sys.process import (
 )
 from orlop.drivers import MountHandle, mount_bind, mount_erofs, mount_overlay
 from orlop.drivers.overlay import MAX_LOWERS
-from orlop.drivers.probe import lies_on_overlay, probe_erofs
+from orlop.drivers.probing import lies_on_overlay, mounts_erofs_already, probe_erofs
 from orlop.errors import UnsupportedError
 from orlop.storage.chains import INDEX, OWNED, ROOTFS, TOP
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.digest import Digest
-    from orlop.drivers.probe import Capabilities
+    from orlop.drivers.probing import Capabilities
     from orlop.metadata import Lease
     from orlop.storage.chains import ChainStore, Stack
     from orlop.storage.forms import FormStore
@@ -131,7 +131,9 @@ class Mountables:
     @cached_property
     def mounts_erofs(self) -> bool:
         """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
-        return any(probe_erofs(self._places.staging, loop=loop) for loop in (False, True))
+        return mounts_erofs_already(self._places.root) or any(
+            probe_erofs(self._places.staging, loop=loop) for loop in (False, True)
+        )
 
     @property
     def copies(self) -> bool:

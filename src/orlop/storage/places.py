@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 1
 KNOWN_FEATURES: Final = frozenset[str]()
 """Feature flags that this version understands; a store that has others is refused."""
+EMPTY_LOWER: Final = ".empty"
+"""The directory in `layers/` that is none: what layers without parents stand on. No ID begins with
+a point."""
 
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MAX_FORMAT_SIZE: Final = 65536

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from orlop.metadata import Images
 from orlop.storage.collect import collect
-from orlop.storage.leftovers import EMPTY_LOWER
 from orlop.storage.meter import inodes
+from orlop.storage.places import EMPTY_LOWER
 from orlop.storage.staging import free_space
 
 if TYPE_CHECKING:

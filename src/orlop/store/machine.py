@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orlop.drivers.probe import Capabilities, probe
+from orlop.drivers.probing import Capabilities, probe
 from orlop.errors import NotFoundError, OrlopError
 from orlop.storage.mountable import driver_for
 from orlop.storage.storage import Storage

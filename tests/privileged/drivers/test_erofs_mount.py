@@ -7,7 +7,7 @@ import pytest
 from orlop.digest import Digest
 from orlop.drivers import erofs as module
 from orlop.drivers import is_mounted, mount_erofs, unmount
-from orlop.drivers.probe import probe_erofs
+from orlop.drivers.probing import probe_erofs
 from orlop.drivers.tiny import CONTENT
 from orlop.errors import InvalidImageError, NotFoundError, SizeMismatchError, UnsupportedError
 from orlop.fsimage.erofs import Device, write_index

@@ -21,7 +21,6 @@ from orlop.digest import Digest
 from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
-from orlop.storage.layers.copy import make_tree, sync_copy
 from orlop.storage.layers.view import Viewer, ViewOptions
 from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
 from orlop.storage.shown import shown_at
@@ -122,7 +121,7 @@ class LayerMounts:
     def _view(self, layers: list[Located], options: ViewOptions) -> Iterator[View]:
         """A view of the first of these layers; of a copy where its IDs cannot be had otherwise."""
         if layers[0].row.form == "tree" and options.writable:
-            make_tree(self._storage, layers)
+            self._make_tree(layers)
         try:
             view = self._viewer.open(layers, options)
         except IdMapRefusedError:
@@ -132,12 +131,17 @@ class LayerMounts:
                 row = replace(row_of(tx, layers[0].row.id), form="tree")
                 Layers(tx).replace(row)
             layers = [locate(row, layers[0].storage), *layers[1:]]
-            make_tree(self._storage, layers)
+            self._make_tree(layers)
             view = self._viewer.open(layers, options)
         try:
             yield view
         finally:
             self._viewer.close(view)
+
+    def _make_tree(self, layers: list[Located]) -> None:
+        from orlop.storage.layers.copy import make_tree
+
+        make_tree(self._storage, layers)
 
     def find(self, id: str) -> MountRecord | None:  # noqa: A002
         """The mount of a layer that is there, in this boot and mount namespace; else None.
@@ -446,6 +450,8 @@ class LayerMounts:
         with self._storage.database.read() as tx:
             row = Layers(tx).get(record.layer)
         if row is not None:
+            from orlop.storage.layers.copy import sync_copy
+
             sync_copy(Path(record.target), row)
 
     def _forget(self, record: MountRecord) -> None:

@@ -37,7 +37,7 @@ from orlop.storage.layers.ancestry import (
 )
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.upper import prepare_upper
-from orlop.storage.leftovers import EMPTY_LOWER
+from orlop.storage.places import EMPTY_LOWER
 from orlop.storage.rebuild import make_mountable
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ import pytest
 
 from orlop.errors import InvalidError, InvalidFilterError, LimitExceededError
 from orlop.filters import Operator, Selector, labels_value, parse
-from orlop.filters.parse import MAX_FILTER_LENGTH, MAX_FILTERS, MAX_SELECTORS
+from orlop.filters.parser import MAX_FILTER_LENGTH, MAX_FILTERS, MAX_SELECTORS
 
 ODD = 'a "quoted" \\ key'
 SHIPS = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from orlop._sys.handle import Fd, call
 from orlop._sys.mount import FsContext
+from orlop._sys.mountinfo import iter_mounts
 from orlop._sys.process import CAP_SYS_ADMIN, has_capability, in_initial_user_namespace
 from orlop.drivers.erofs import mount_erofs
-from orlop.drivers.tiny import CONTENT, FILE_NAME, tiny_image
 from orlop.errors import OrlopError
 
 if TYPE_CHECKING:
@@ -139,6 +138,8 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     Raises:
         OSError: Nothing can be written there.
     """
+    from orlop.drivers.tiny import CONTENT, FILE_NAME, tiny_image
+
     with _trial(directory) as name:
         image, device = Path(name, "image"), Path(name, "device")
         image.write_bytes(tiny_image())
@@ -151,6 +152,14 @@ def probe_erofs(directory: Place, *, loop: bool) -> Capability:
     if found != CONTENT:
         return Capability(works=False, reason="a file read through the mount was not what it is")
     return Capability(works=True, reason="mounted and read")
+
+
+def mounts_erofs_already(directory: Place) -> bool:
+    """Whether an EROFS image of this directory is mounted now, which proves that one can be."""
+    folder = os.path.join(os.fsencode(directory), b"")
+    return any(
+        mount.fstype == "erofs" and mount.source.startswith(folder) for mount in iter_mounts()
+    )
 
 
 def lies_on_overlay(directory: Place) -> bool:
@@ -167,6 +176,8 @@ def lies_on_overlay(directory: Place) -> bool:
 @contextmanager
 def _trial(directory: Place) -> Iterator[str]:
     """A temporary directory, and a shared lock on the one that it lies in as long as it does."""
+    import tempfile
+
     with Fd(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent:
         fcntl.flock(parent.fileno(), fcntl.LOCK_SH)
         with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX, dir=directory) as name:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from orlop.drivers import Capabilities, Capability, probe, probe_erofs
-from orlop.drivers.probe import _trial, are_trials_over
+from orlop.drivers.probing import _trial, are_trials_over
 
 NAMES = [
     "mount", "user_namespaces", "erofs", "erofs_file", "erofs_loop", "overlay", "overlay_lowers",
