@@ -34,6 +34,7 @@ _STATX_ATTR_MOUNT_ROOT: Final = 0x2000
 _STATX_SIZE: Final = 256
 _STATX_HEAD: Final = struct.Struct("=I4xQ")  # stx_mask, stx_blksize, stx_attributes
 _STATX_MNT_ID_AT: Final = 144
+_ESCAPED: Final = re.compile(rb"[\s\\#]")
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -106,10 +107,19 @@ def mount_at(target: str | os.PathLike[str]) -> MountInfo | None:
     return found
 
 
-def iter_mounts(path: str = "/proc/self/mountinfo") -> Iterator[MountInfo]:
-    """Yield what is mounted in this process's mount namespace, in the kernel's order."""
+def iter_mounts(path: str = "/proc/self/mountinfo", *, naming: bytes = b"") -> Iterator[MountInfo]:
+    """Yield what is mounted in this process's mount namespace, in the kernel's order.
+
+    Args:
+        path: The list.
+        naming: Part of a name: only mounts are given that have it in one of theirs, and perhaps
+            others. There may be thousands, of which one is looked for.
+    """
+    if _ESCAPED.search(naming):
+        naming = b""
     for line in Path(path).read_bytes().splitlines():
-        yield parse_mountinfo(line)
+        if naming in line:
+            yield parse_mountinfo(line)
 
 
 def parse_mountinfo(line: bytes) -> MountInfo:

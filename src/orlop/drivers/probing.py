@@ -158,7 +158,8 @@ def mounts_erofs_already(directory: Place) -> bool:
     """Whether an EROFS image of this directory is mounted now, which proves that one can be."""
     folder = os.path.join(os.fsencode(directory), b"")
     return any(
-        mount.fstype == "erofs" and mount.source.startswith(folder) for mount in iter_mounts()
+        mount.fstype == "erofs" and mount.source.startswith(folder)
+        for mount in iter_mounts(naming=folder)
     )
 
 

@@ -28,7 +28,8 @@ def shown_at(place: Path) -> tuple[str, ...]:
     if not any((place / name).is_dir() for name in ("diff", "tree")):
         return ()
     end = os.fsencode(f"/{place.name}/")
-    found = (mount.mount_point for mount in iter_mounts() if _shows(mount, place, end))
+    mounts = iter_mounts(naming=os.fsencode(place.name))
+    found = (mount.mount_point for mount in mounts if _shows(mount, place, end))
     return tuple(os.fsdecode(each) for each in found)
 
 

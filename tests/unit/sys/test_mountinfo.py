@@ -79,3 +79,22 @@ def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         mount_identity(tmp_path / "none")
     assert caught.value.filename == str(tmp_path / "none")
+
+
+def test_only_mounts_that_name_something(tmp_path):
+    """A name that is written otherwise in the list is looked for in all of them."""
+    lines = [
+        rb"36 35 98:0 / /mnt/one\040two rw - ext3 /dev/root rw",
+        rb"37 35 98:1 / /mnt/other rw - overlay overlay rw,upperdir=/store/layers/one/diff",
+        rb"38 35 98:2 / /mnt/third rw - tmpfs none rw",
+    ]
+    (tmp_path / "mountinfo").write_bytes(b"\n".join(lines) + b"\n")
+
+    def ids(naming):
+        return [each.mount_id for each in iter_mounts(str(tmp_path / "mountinfo"), naming=naming)]
+
+    assert ids(b"") == [36, 37, 38]
+    assert ids(b"layers/one/") == [37]
+    assert ids(b"nothing") == []
+    assert ids(b"one two") == [36, 37, 38]
+    assert ids(b"\\") == ids(b"#") == [36, 37, 38]
