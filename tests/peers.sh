@@ -9,7 +9,7 @@ set -eu
 packages="skopeo umoci podman buildah containerd docker-registry debootstrap erofs-utils
           e2fsprogs xfsprogs zstd openssl util-linux containers-storage
           cryptsetup-bin fsverity squashfs-tools squashfs-tools-ng qemu-system-x86
-          runc crun busybox-static"
+          runc crun busybox-static golang-github-opencontainers-specs-dev"
 case ${1:-} in
     bench) packages="$packages time $(command -v npm >/dev/null || echo npm)" ;;
     venv) packages="python3-venv" ;;

@@ -13,6 +13,8 @@ from orlop.spec.runtime import (
     iter_problems,
 )
 
+CALL = {"names": ["read"], "action": "SCMP_ACT_ALLOW"}
+SYSCALL = "$.linux.seccomp.syscalls[0]"
 ONE = {"containerID": 0, "hostID": 1, "size": 1}
 
 
@@ -143,6 +145,18 @@ def test_each_default_configuration_is_its_own():
             "$.linux.resources.devices[0].access",
         ),
         (put("linux.seccomp", {}), "$.linux.seccomp.defaultAction"),
+        (put("linux.seccomp.architectures", ["amd64"]), "$.linux.seccomp.architectures[0]"),
+        (put("linux.seccomp.syscalls", [{}]), "$.linux.seccomp.syscalls[0].names"),
+        (put("linux.seccomp.syscalls", [{"names": []}]), "$.linux.seccomp.syscalls[0].names"),
+        (put("linux.seccomp.syscalls", [CALL | {"action": "no"}]), f"{SYSCALL}.action"),
+        (put("linux.seccomp.syscalls", [CALL | {"errnoRet": -1}]), f"{SYSCALL}.errnoRet"),
+        (put("linux.seccomp.syscalls", [CALL | {"args": [{"index": 6}]}]), f"{SYSCALL}.args[0].op"),
+        (put("process.args", ["sh", None]), "$.process.args[1]"),
+        (put("process.consoleSize", {"height": 24}), "$.process.consoleSize.width"),
+        (put("process.rlimits", [{"type": []}]), "$.process.rlimits[0].type"),
+        (put("linux.namespaces", [{"type": {}}]), "$.linux.namespaces[0].type"),
+        (put("linux.rootfsPropagation", []), "$.linux.rootfsPropagation"),
+        (put("linux.resources.devices", [{"major": "x"}]), "$.linux.resources.devices[0].major"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_is_named_by_its_place(change, where):

@@ -38,6 +38,11 @@ _HOOKS: Final = frozenset(
 )
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII)
 _CAPABILITY: Final = re.compile(r"CAP_[A-Z_]+", re.ASCII)
+_ACTION: Final = re.compile(r"SCMP_ACT_[A-Z_]+", re.ASCII)
+_ARCHITECTURE: Final = re.compile(r"SCMP_ARCH_[A-Z0-9_]+", re.ASCII)
+_OPERATOR: Final = re.compile(r"SCMP_CMP_[A-Z_]+", re.ASCII)
+_MAX_ARGUMENT: Final = 5
+_MAX_ERRNO: Final = 4095
 _DEVICE_TYPES: Final = frozenset("abcup")
 _PROPAGATIONS: Final = frozenset(
     ["private", "shared", "slave", "unbindable", "rprivate", "rshared", "rslave", "runbindable"]
@@ -135,6 +140,12 @@ class _Value:
     def problem(self, message: str) -> Problem:
         return Problem(self.where, message)
 
+    def word(self) -> Iterator[Problem]:
+        """A text of a list, which may be empty, but is there."""
+        if self.missing:
+            yield self.problem("is no text")
+        yield from self.text()
+
     def text(self, *, required: bool = False, absolute: bool = False) -> Iterator[Problem]:
         if self.missing:
             if required:
@@ -147,6 +158,18 @@ class _Value:
             yield self.problem("is empty")
         elif absolute and not self.value.startswith("/"):
             yield self.problem("is no absolute path")
+
+    def like(self, pattern: re.Pattern[str], what: str) -> Iterator[Problem]:
+        if not isinstance(self.value, str) or not pattern.fullmatch(self.value):
+            yield self.problem(f"is no {what}")
+
+    def one_of(
+        self, words: frozenset[str], what: str, *, required: bool = True
+    ) -> Iterator[Problem]:
+        if self.missing and not required:
+            return
+        if not isinstance(self.value, str) or self.value not in words:
+            yield self.problem(f"is no {what}")
 
     def number(
         self, low: int = 0, high: int = _MAX_NUMBER, *, required: bool = False
@@ -214,7 +237,12 @@ def _process(root: _Value) -> Iterator[Problem]:
     args = process.get("args")
     if not args.value:
         yield args.problem("says no command to run")
-    yield from args.list(lambda each: each.text())
+    yield from args.list(_Value.word)
+    size = process.get("consoleSize")
+    yield from size.object()
+    if not size.missing:
+        for name in ("height", "width"):
+            yield from size.get(name).number(required=True)
     yield from process.get("env").list(_environment)
     yield from _user(process.get("user"))
     yield from _capabilities(process.get("capabilities"))
@@ -254,9 +282,8 @@ def _capability(name: _Value) -> Iterator[Problem]:
 
 
 def _rlimit(limit: _Value) -> Iterator[Problem]:
-    kind, soft, hard = limit.get("type"), limit.get("soft"), limit.get("hard")
-    if kind.value not in _RLIMITS:
-        yield kind.problem("is no limit, such as RLIMIT_NOFILE")
+    soft, hard = limit.get("soft"), limit.get("hard")
+    yield from limit.get("type").one_of(_RLIMITS, "limit, such as RLIMIT_NOFILE")
     yield from soft.number(0, 2**64 - 1, required=True)
     yield from hard.number(0, 2**64 - 1, required=True)
     if isinstance(soft.value, int) and isinstance(hard.value, int) and soft.value > hard.value:
@@ -326,7 +353,7 @@ def _hooks(root: _Value) -> Iterator[Problem]:
 
 def _hook(hook: _Value) -> Iterator[Problem]:
     yield from hook.get("path").text(required=True, absolute=True)
-    yield from hook.get("args").list(lambda each: each.text())
+    yield from hook.get("args").list(_Value.word)
     yield from hook.get("env").list(_environment)
     yield from hook.get("timeout").number(1)
 
@@ -348,25 +375,21 @@ def _linux(root: _Value) -> Iterator[Problem]:
         yield from linux.get(name).list(lambda each: each.text(required=True, absolute=True))
     yield from linux.get("cgroupsPath").text()
     yield from linux.get("sysctl").object()
-    propagation = linux.get("rootfsPropagation")
-    if not propagation.missing and propagation.value not in _PROPAGATIONS:
-        yield propagation.problem("is no propagation, such as rprivate")
+    yield from linux.get("rootfsPropagation").one_of(
+        _PROPAGATIONS, "propagation, such as rprivate", required=False
+    )
     yield from _resources(linux.get("resources"))
-    yield from linux.get("seccomp").object()
-    if isinstance(linux.get("seccomp").value, dict):
-        yield from linux.get("seccomp").get("defaultAction").text(required=True)
+    yield from _seccomp(linux.get("seccomp"))
 
 
 def _namespace(entry: _Value) -> Iterator[Problem]:
-    if entry.get("type").value not in _NAMESPACES:
-        yield entry.get("type").problem("is no namespace")
+    yield from entry.get("type").one_of(_NAMESPACES, "namespace")
     yield from entry.get("path").text(absolute=True)
 
 
 def _device(device: _Value) -> Iterator[Problem]:
     kind = device.get("type").value
-    if kind not in _DEVICE_TYPES - {"a"}:
-        yield device.get("type").problem("is no kind of device: c, b, u or p")
+    yield from device.get("type").one_of(_DEVICE_TYPES - {"a"}, "kind of device: c, b, u or p")
     yield from device.get("path").text(required=True, absolute=True)
     numbered = kind != "p"
     for name in ("major", "minor"):
@@ -374,6 +397,38 @@ def _device(device: _Value) -> Iterator[Problem]:
     yield from device.get("fileMode").number(0, 0o7777)
     for name in ("uid", "gid"):
         yield from device.get(name).number(0, MAX_ID)
+
+
+def _seccomp(profile: _Value) -> Iterator[Problem]:
+    yield from profile.object()
+    if not isinstance(profile.value, dict):
+        return
+    yield from profile.get("defaultAction").like(_ACTION, "action, such as SCMP_ACT_ERRNO")
+    yield from profile.get("defaultErrnoRet").number(0, _MAX_ERRNO)
+    yield from profile.get("architectures").list(
+        lambda each: each.like(_ARCHITECTURE, "architecture, such as SCMP_ARCH_X86_64")
+    )
+    yield from profile.get("flags").texts()
+    for name in ("listenerPath", "listenerMetadata"):
+        yield from profile.get(name).text()
+    yield from profile.get("syscalls").list(_system_calls)
+
+
+def _system_calls(calls: _Value) -> Iterator[Problem]:
+    names = calls.get("names")
+    if isinstance(names.value, list) and not names.value:
+        yield names.problem("is empty")
+    yield from names.list(_Value.word, required=True)
+    yield from calls.get("action").like(_ACTION, "action, such as SCMP_ACT_ALLOW")
+    yield from calls.get("errnoRet").number(0, _MAX_ERRNO)
+    yield from calls.get("args").list(_argument)
+
+
+def _argument(argument: _Value) -> Iterator[Problem]:
+    yield from argument.get("index").number(0, _MAX_ARGUMENT, required=True)
+    yield from argument.get("value").number(0, 2**64 - 1, required=True)
+    yield from argument.get("valueTwo").number(0, 2**64 - 1)
+    yield from argument.get("op").like(_OPERATOR, "comparison, such as SCMP_CMP_EQ")
 
 
 def _resources(resources: _Value) -> Iterator[Problem]:
@@ -399,9 +454,10 @@ def _resources(resources: _Value) -> Iterator[Problem]:
 def _device_rule(rule: _Value) -> Iterator[Problem]:
     if not isinstance(rule.get("allow").value, bool):
         yield rule.get("allow").problem("is neither true nor false")
-    kind = rule.get("type")
-    if not kind.missing and kind.value not in _DEVICE_TYPES - {"u", "p"}:
-        yield kind.problem("is no kind of device: a, b or c")
+    kinds = _DEVICE_TYPES - {"u", "p"}
+    yield from rule.get("type").one_of(kinds, "kind of device: a, b or c", required=False)
+    for name in ("major", "minor"):
+        yield from rule.get(name).number(-1)
     access = rule.get("access").value
     if access is not None and (not isinstance(access, str) or set(access) - set("rwm")):
         yield rule.get("access").problem("is not made of r, w and m")
