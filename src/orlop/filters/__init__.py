@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orlop.filters.parser import parse
     from orlop.filters.pattern import literal_prefix
     from orlop.filters.quantity import Time
-    from orlop.filters.quote import quote
+    from orlop.filters.quoting import quote
 else:
     from orlop._late import late
 
@@ -23,7 +23,7 @@ else:
             "orlop.filters.parser": "parse",
             "orlop.filters.pattern": "literal_prefix",
             "orlop.filters.quantity": "Time",
-            "orlop.filters.quote": "quote",
+            "orlop.filters.quoting": "quote",
         }
     )
 

@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import Final, final
 
 from orlop.filters.failure import invalid
-from orlop.filters.quote import QUOTES, read_quoted
+from orlop.filters.quoting import QUOTES, read_quoted
 
 _SPACE: Final = re.compile(
     r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*", re.ASCII
