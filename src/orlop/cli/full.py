@@ -94,7 +94,7 @@ def _for_cyclopts(hint: Any) -> Any:
     if get_origin(hint) is not Annotated:
         return hint
     said = get_args(hint)[1:]
-    more = next((each for each in said if isinstance(each, Parameter)), None)
+    more = Parameter.of(said)
     if more is None or any(isinstance(each, cyclopts.Parameter) for each in said):
         return hint
     options = {name: value for name, value in more._asdict().items() if value is not None}

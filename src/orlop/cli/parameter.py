@@ -6,8 +6,8 @@ Both readers of command lines understand it: `orlop.cli.quick`, and cyclopts, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Self
 
 
 class Parameter(NamedTuple):
@@ -28,3 +28,16 @@ class Parameter(NamedTuple):
     show_default: bool | None = None
     allow_leading_hyphen: bool = False
     validator: Callable[[Any, Any], None] | None = None
+
+    @classmethod
+    def of(cls, said: Iterable[object]) -> Self | None:
+        """All that is said beside a type, the last word of each counting; None for nothing."""
+        found = [each for each in said if isinstance(each, cls)]
+        if not found:
+            return None
+        merged: dict[str, Any] = {}
+        for each in found:
+            for name, value in each._asdict().items():
+                if value != cls._field_defaults[name]:
+                    merged[name] = value
+        return cls(**merged)

@@ -211,7 +211,7 @@ def _parted(hint: Any) -> tuple[Any, Parameter]:
     more = Parameter()
     if get_origin(hint) is Annotated:
         hint, *said = get_args(hint)
-        more = next((each for each in said if isinstance(each, Parameter)), more)
+        more = Parameter.of(said) or more
     if get_origin(hint) in {Union, types.UnionType}:
         kinds = [each for each in get_args(hint) if each is not types.NoneType]
         hint = kinds[0] if len(kinds) == 1 else None

@@ -79,6 +79,7 @@ def test_it_means_the_same(words):
         "run --rm --memory=256M --timeout 1.5 --pids-limit 7 box",
         "disk box -o root.ext4 --fs ext4 --size +1G",
         "image create a --name b",
+        "bundle create a ./b -e A=b -v /x:/y:ro -e C=d --memory 1G",
         "layer name add a b c",
         "copy store:a oci:b",
         "config a --tag b --env A=1 --env B=2 --user 5",
