@@ -35,9 +35,10 @@ class Parameter(NamedTuple):
         found = [each for each in said if isinstance(each, cls)]
         if not found:
             return None
-        merged: dict[str, Any] = {}
-        for each in found:
-            for name, value in each._asdict().items():
-                if value != cls._field_defaults[name]:
-                    merged[name] = value
-        return cls(**merged)
+        told = (
+            (name, value)
+            for each in found
+            for name, value in each._asdict().items()
+            if value != cls._field_defaults[name]
+        )
+        return cls(**dict(told))
