@@ -117,8 +117,8 @@ def iter_mounts(path: str = "/proc/self/mountinfo", *, naming: bytes = b"") -> I
     """
     if _ESCAPED.search(naming):
         naming = b""
-    for line in Path(path).read_bytes().splitlines():
-        if naming in line:
+    for line in Path(path).read_bytes().split(b"\n"):  # a carriage return may be in a name
+        if line and naming in line:
             yield parse_mountinfo(line)
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from orlop.cli.render import clean
@@ -74,13 +75,16 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException) -> int:
     """Say on stderr what went wrong and what to do next, and return the exit code."""
+    hint = None
     if isinstance(error, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    print(f"error: {clean(describe(error))}", file=sys.stderr)
-    hint = _hint(error)
+        lines = ["interrupted"]
+    else:
+        lines = [f"error: {clean(describe(error))}"]
+        hint = _hint(error)
     if hint:
-        print(f"hint: {clean(hint)}", file=sys.stderr)
+        lines.append(f"hint: {clean(hint)}")
+    with suppress(OSError):  # The exit code says it to whoever cannot be told.
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
     return exit_code(error)
 
 

@@ -14,6 +14,7 @@ import mmap
 import os
 import queue
 import threading
+from contextlib import closing
 from typing import Final, TypeAlias
 
 from orlop._sys.sync import start_writeback
@@ -41,6 +42,7 @@ class DirectWriter:
         self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._alone: _Work | None = None
         self._error: BaseException | None = None
         self._buffer: mmap.mmap | None = None
         self._start = self._end = self._base = 0
@@ -85,35 +87,52 @@ class DirectWriter:
         self._end_thread()
 
     def _next_buffer(self) -> mmap.mmap:
-        if self._thread is None:
-            for _ in range(_COUNT):
-                self._free.put(mmap.mmap(-1, _SIZE))
-            # A thread that is left behind, by a second Ctrl-C, writes to this file and no other.
-            work = _Work(os.dup(self._fd))
-            self._thread = threading.Thread(
-                target=self._work, args=(work,), name="orlop-disk", daemon=True
-            )
-            self._thread.start()
+        if self._thread is None and self._alone is None:
+            self._begin()
         buffer = self._free.get()
         if self._error is not None:
             raise self._error
         return buffer
 
+    def _begin(self) -> None:
+        for _ in range(_COUNT):
+            self._free.put(mmap.mmap(-1, _SIZE))
+        # A thread that is left behind, by a second Ctrl-C, writes to this file and no other.
+        work = _Work(os.dup(self._fd))
+        self._thread = threading.Thread(
+            target=self._work, args=(work,), name="orlop-disk", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError:  # No thread is to be had: then all is written here.
+            self._thread, self._alone = None, work
+
     def _hand_over(self) -> None:
-        if self._buffer is not None:
-            self._jobs.put((self._buffer, self._start, self._end, self._base))
-            self._buffer = None
+        buffer, self._buffer = self._buffer, None
+        if buffer is None:
+            return
+        if self._alone is None:
+            self._jobs.put((buffer, self._start, self._end, self._base))
+        else:
+            self._alone.write(memoryview(buffer), self._start, self._end, self._base)
+            self._free.put(buffer)
 
     def _end_thread(self) -> None:
-        if self._thread is not None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
             self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
-            self._free = queue.SimpleQueue()
+            if thread.ident is not None:  # else its start was interrupted, and it ends at once
+                thread.join()
+        if self._alone is not None:
+            self._alone.close()
+            self._alone = None
+        self._free = queue.SimpleQueue()
+        self._jobs = queue.SimpleQueue()
 
     def _work(self, work: _Work) -> None:
-        with work:
-            while (job := self._jobs.get()) is not None:
+        jobs, free = self._jobs, self._free
+        with closing(work):
+            while (job := jobs.get()) is not None:
                 buffer, start, end, base = job
                 try:
                     if self._error is None:
@@ -121,7 +140,7 @@ class DirectWriter:
                 except BaseException as error:
                     self._error = error
                 finally:
-                    self._free.put(buffer)
+                    free.put(buffer)
 
 
 class _Work:
@@ -131,10 +150,7 @@ class _Work:
         self._fd = fd
         self._direct = _open_direct(fd)
 
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         os.close(self._fd)
         self._close_direct()
 

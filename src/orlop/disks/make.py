@@ -157,14 +157,9 @@ class DiskMaker:
         with ExitStack() as stack:
             # They get their names when all are written.
             tars = stack.enter_context(LayerTars(self._storage.forms))
-            targets = [
-                None
-                if path is None
-                else stack.enter_context(DiskTarget(path, read_again=self._read_again))
-                for path in paths
-            ]
+            targets = [None if path is None else self._open(path, stack) for path in paths]
             hashes = [
-                stack.enter_context(DiskTarget(target.path.with_name(f"{target.path.name}.verity")))
+                self._open(target.path.with_name(f"{target.path.name}.verity"), stack)
                 if target is not None and self._options.beside
                 else None
                 for target in targets
@@ -188,6 +183,13 @@ class DiskMaker:
             for target in wanted:
                 target.name(keep=len(wanted) > 1)
             return disks
+
+    def _open(self, path: Path, stack: ExitStack) -> DiskTarget:
+        """A target, whose end is made sure of before anything is made."""
+        target = DiskTarget(path, read_again=self._read_again)
+        stack.push(target)
+        target.open()
+        return target
 
     def _make(
         self, at: int, root: Node, target: DiskTarget, hashed: DiskTarget | None, tars: LayerTars

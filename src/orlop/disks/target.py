@@ -31,18 +31,15 @@ class DiskTarget:
     what was there before is there still; of a block device the beginning is wiped, so that nobody
     takes half a filesystem for a whole one.
 
+    Nothing is made before its block begins, or `open` is called; whoever calls that has made sure
+    of its end before, so that nothing is left whatever interrupts it.
+
     Args:
         path: A file, which is replaced, or a block device.
         read_again: Whether it is read as soon as it is written, and so stays in the page cache.
 
     Attributes:
         size: Bytes that were taken so far.
-
-    Raises:
-        NotFoundError: There is no directory for it.
-        InUseError: The device is mounted, or somebody has it for himself.
-        UnsafePathError: It is neither a file nor a block device.
-        OSError: It cannot be made or opened.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, read_again: bool = False) -> None:
@@ -53,6 +50,19 @@ class DiskTarget:
         self._replaced = False
         self._named = False
         self._capacity: int | None = None
+        self._fd = -1
+        self._read_again = read_again
+        self._direct: DirectWriter | None = None
+
+    def open(self) -> None:
+        """Make the file, or have the device for oneself.
+
+        Raises:
+            NotFoundError: There is no directory for it.
+            InUseError: The device is mounted, or somebody has it for himself.
+            UnsafePathError: It is neither a file nor a block device.
+            OSError: It cannot be made or opened.
+        """
         kind = _kind_of(self.path)
         if kind == stat.S_IFBLK:
             self._fd = _open_device(self.path)
@@ -62,7 +72,8 @@ class DiskTarget:
             self._fd = _create(self._temporary)
         else:
             raise UnsafePathError("is neither a file nor a block device", where=str(self.path))
-        self._direct = None if read_again else DirectWriter(self._fd)
+        if not self._read_again:
+            self._direct = DirectWriter(self._fd)
 
     @property
     def fd(self) -> int:
@@ -149,6 +160,11 @@ class DiskTarget:
             left, offset = left[written:], offset + written
 
     def __enter__(self) -> Self:
+        try:
+            self.open()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -168,7 +184,8 @@ class DiskTarget:
                 self._give_up()
             raise
         finally:
-            os.close(self._fd)
+            if self._fd >= 0:
+                os.close(self._fd)
 
     def finish(self) -> None:
         """Wait until what was taken is on the disk; nothing follows.
@@ -215,12 +232,17 @@ class DiskTarget:
             self._replaced = False
 
     def _give_up(self) -> None:
-        if self._direct is not None:
-            self._direct.cancel()
+        try:
+            if self._direct is not None:
+                self._direct.cancel()
+        finally:
             self._direct = None
+            self._undo()
+
+    def _undo(self) -> None:
         if self._temporary is None:
-            assert self._capacity is not None
-            self.write_at(0, _ZEROS[: min(_PIECE, self._capacity)])
+            if self._capacity is not None:
+                self.write_at(0, _ZEROS[: min(_PIECE, self._capacity)])
             return
         if self._named and self._replaced:
             exchange(str(self._temporary), str(self.path))

@@ -255,6 +255,7 @@ def test_ctrl_c_stays_ignored_where_whoever_started_it_has_it_so():
         (["load"], "<&-", 1, "is empty"),
         (["images", "-q"], "<&- 2>&-", 0, ""),
         (["inspect", "missing"], "2>&-", 3, ""),
+        (["inspect", "missing"], "2>/dev/full", 3, ""),
     ],
 )
 def test_a_stream_that_is_closed_is_no_fault_of_the_program(filled, arguments, closed, code, told):

@@ -140,3 +140,38 @@ def test_after_an_error_no_thread_writes_to_a_file_that_is_closed(tmp_path):
         fail()
     assert not ours()
     assert os.listdir(tmp_path) == []
+
+
+def test_where_no_thread_is_to_be_had_it_is_written_all_the_same(tmp_path, monkeypatch):
+    """As in a control group that may have no more processes."""
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    data = os.urandom(4096) * (3 * BUFFER // 4096) + b"end"
+    with DiskTarget(tmp_path / "disk") as target:
+        target.write(data)
+        target.write_at(0, b"head")
+        target.write(b"more")
+    assert (tmp_path / "disk").read_bytes() == b"head" + data[4:] + b"more"
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["the thread starts", "the file was made"])
+def test_whenever_it_is_interrupted_nothing_is_left(tmp_path, monkeypatch, moment):
+    if moment == "the thread starts":
+        monkeypatch.setattr(threading.Event, "wait", interrupt)
+    else:
+        monkeypatch.setattr("orlop.disks.target.DirectWriter", interrupt)
+
+    def write():
+        with DiskTarget(tmp_path / "disk") as target:
+            target.write(b"x")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert os.listdir(tmp_path) == []

@@ -90,13 +90,13 @@ def test_a_disk_that_cannot_be_named_leaves_those_before_it_as_they_were(tmp_pat
 
 def test_no_directory(tmp_path):
     with pytest.raises(NotFoundError, match=f"no such directory: {tmp_path}/none"):
-        DiskTarget(tmp_path / "none" / "disk")
+        DiskTarget(tmp_path / "none" / "disk").open()
 
 
 def test_a_parent_that_is_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
-        DiskTarget(tmp_path / "file" / "disk")
+        DiskTarget(tmp_path / "file" / "disk").open()
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "link to a directory"])
@@ -112,13 +112,13 @@ def test_what_is_neither_file_nor_device_is_refused(tmp_path, kind):
     else:
         path.symlink_to(tmp_path)
     with pytest.raises(UnsafePathError, match=f"{path}: is neither a file nor a block device"):
-        DiskTarget(path)
+        DiskTarget(path).open()
     assert os.listdir(tmp_path) == ["x"]
 
 
 def test_a_character_device_is_refused():
     with pytest.raises(UnsafePathError, match="neither a file nor a block device"):
-        DiskTarget("/dev/null")
+        DiskTarget("/dev/null").open()
 
 
 @pytest.mark.parametrize("dangling", [False, True])
@@ -138,7 +138,7 @@ def test_a_symbolic_link_is_replaced_and_not_followed(tmp_path, dangling):
 def test_a_loop_of_links_is_an_error(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError) as caught:
-        DiskTarget(tmp_path / "loop")
+        DiskTarget(tmp_path / "loop").open()
     assert caught.value.errno == errno.ELOOP
 
 

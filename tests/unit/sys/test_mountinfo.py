@@ -98,3 +98,11 @@ def test_only_mounts_that_name_something(tmp_path):
     assert ids(b"nothing") == []
     assert ids(b"one two") == [36, 37, 38]
     assert ids(b"\\") == ids(b"#") == [36, 37, 38]
+
+
+def test_a_carriage_return_in_a_name(tmp_path):
+    """The kernel writes it as it is."""
+    line = b"36 35 98:0 / /mnt/a\rb rw - ext3 /dev/root rw\n"
+    (tmp_path / "mountinfo").write_bytes(line * 2)
+    points = [each.mount_point for each in iter_mounts(str(tmp_path / "mountinfo"))]
+    assert points == [b"/mnt/a\rb"] * 2

@@ -60,8 +60,12 @@ def spoil(data, position):
 def damages(data):
     """Damaged forms of a compressed stream, by what is wrong with them."""
     size = len(data)
-    cuts = {f"cut at {n}": data[:n] for n in (1, 5, size // 3, size // 2, size - 9, size - 1)}
-    flips = {f"flipped at {n}": spoil(data, n) for n in (2, size // 3, size // 2, size - 2)}
+    places = {"1": 1, "2": 2, "5": 5, "a third": size // 3, "the half": size // 2}
+    places |= {"-9": size - 9, "-2": size - 2, "-1": size - 1}
+    at = {"cut": ["1", "5", "a third", "the half", "-9", "-1"]}
+    at["flipped"] = ["2", "a third", "the half", "-2"]
+    cuts = {f"cut at {name}": data[: places[name]] for name in at["cut"]}
+    flips = {f"flipped at {name}": spoil(data, places[name]) for name in at["flipped"]}
     ends = {"garbage after it": data + b"garbage", "zeros after it": data + bytes(512)}
     return cuts | flips | ends
 
