@@ -19,7 +19,7 @@ run: $(VENV)/installed ## Pull an image and mount it: make run [IMAGE=docker.io/
 test: $(VENV)/dev ## Lint and run every test; as root on Debian with the peers they need
 	@sh tests/peers.sh
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and layers
