@@ -131,7 +131,7 @@ def run_bundle(
     for name in ("log", "pid"):
         (state / name).unlink(missing_ok=True)
     command = [
-        str(runtime.path), "--root", str(state / "root"), "--log", str(state / "log"),
+        str(runtime.path), "--root", str(state / "root"), "--log", _log_of(runtime, state),
         "--log-format", "json", "run", "--pid-file", str(state / "pid"),
         "--bundle", str(bundle), id,
     ]  # fmt: skip
@@ -152,6 +152,12 @@ def run_bundle(
         return Ended(
             exit_code=code, stdout=watch.captured("stdout"), stderr=watch.captured("stderr")
         )
+
+
+def _log_of(runtime: Runtime, state: Path) -> str:
+    """What a runtime calls its log: for crun, what stands before a colon is a kind of logs."""
+    kind = "file:" if runtime.name.startswith("crun") else ""
+    return f"{kind}{state / 'log'}"
 
 
 def _not_ignored() -> list[int]:

@@ -34,6 +34,18 @@ def test_hello(words, store, nothing):
     assert nothing()
 
 
+@pytest.mark.parametrize("name", ["a:b", "a b", "file:", "a#b\\c", "r\rn"])
+def test_wherever_the_store_is(tmp_path, layout, runtime, name):
+    """Runtimes have a language of their own for where their logs go."""
+    where = ["--root", tmp_path / name / "root", "--run", tmp_path / name / "run"]
+    subprocess.run([*MAIN, *where, "pull", "-q", layout.source, "--tag", "box"], check=True)
+    done = ended([*MAIN, *where, "run", "--rm", "--runtime", runtime, "box"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"")
+    failed = ended([*MAIN, *where, "run", "--rm", "--runtime", runtime, "box", "nonesuch"])
+    assert failed.returncode == 127
+    assert b"nonesuch" in failed.stderr
+
+
 def test_options(words, tmp_path, nothing):
     script = "echo $A; id -u; pwd; ls /data; hostname"
     options = [
