@@ -5,23 +5,12 @@ import sys
 
 import pytest
 
-from orlop.cli.commands import COMMANDS, Command
 from orlop.cli.full import app
 from orlop.cli.main import main
+from support.commands import ALL_COMMANDS
 
 
-def paths(entries, *above):
-    for entry in entries:
-        if isinstance(entry, Command):
-            yield (*above, entry.name), entry
-        else:
-            yield from paths(entry.verbs, *above, entry.name)
-
-
-ALL = [found for entries in COMMANDS.values() for found in paths(entries)]
-
-
-@pytest.mark.parametrize("words", [words for words, _ in ALL], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words, _ in ALL_COMMANDS], ids=" ".join)
 def test_each_command_is_found_and_explained(words, capsys):
     command = app
     for word in words:
@@ -37,7 +26,7 @@ def test_each_command_is_found_and_explained(words, capsys):
 def test_a_noun_alone_lists_its_commands(noun, capsys):
     assert main(noun.split()) == 0
     page = capsys.readouterr().out
-    verbs = [words[-1] for words, _ in ALL if " ".join(words[:-1]) == noun]
+    verbs = [words[-1] for words, _ in ALL_COMMANDS if " ".join(words[:-1]) == noun]
     assert verbs
     assert all(f"│ {verb} " in page for verb in verbs)
 

@@ -9,20 +9,10 @@ import pytest
 from cyclopts import CycloptsError
 from hypothesis import given, settings
 
-from orlop.cli.commands import COMMANDS, Command
 from orlop.cli.full import app
 from orlop.cli.quick import _Reader, load, read
+from support.commands import ALL_COMMANDS
 
-
-def commands(entries, *above):
-    for entry in entries:
-        if isinstance(entry, Command):
-            yield (*above, entry.name), entry
-        else:
-            yield from commands(entry.verbs, *above, entry.name)
-
-
-ALL = [found for entries in COMMANDS.values() for found in commands(entries)]
 VALUES = ["a", "b:1", "1", "0.5", "12", "json", "table", "none", "missing", "x=y", "-", "", "/tmp"]
 ODD = ["--", "--help", "-h", "--root", "--run=x", "--storage-driver", "vfs", "--no-journal", "-it"]
 
@@ -50,7 +40,7 @@ def by_glance(words):
 
 @st.composite
 def command_lines(draw):
-    words, command = draw(st.sampled_from(ALL))
+    words, command = draw(st.sampled_from(ALL_COMMANDS))
     options = [*_Reader(load(command))._options]
     word = st.sampled_from([*options, *options, *VALUES, *ODD])
     glued = st.builds("{}={}".format, st.sampled_from(options or ["-q"]), st.sampled_from(VALUES))
