@@ -26,6 +26,7 @@ from orlop._sys.signals import SignalFile
 from orlop._sys.spawn import spawn_bound
 from orlop.errors import InvalidError, RuntimeFailedError
 from orlop.runtime.said import failure_of
+from orlop.runtime.streams import Streams
 from orlop.runtime.terminal import restored
 from orlop.runtime.watch import Watch
 
@@ -42,27 +43,6 @@ FORWARDED: Final = (
 
 LONGEST_RUN: Final = 1e9
 """Seconds that a container may be given; some thirty years."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
-    """What a container's standard streams are.
-
-    Attributes:
-        stdin: An open file's descriptor; None for an empty one.
-        stdout: Likewise; None to drop what is written.
-        stderr: Likewise.
-        input: Bytes for standard input, instead of a file.
-        capture: Keep what is written to both outputs, instead of writing it to files.
-        terminal: Whether the container has the terminal that the first two are.
-    """
-
-    stdin: int | None = 0
-    stdout: int | None = 1
-    stderr: int | None = 2
-    input: bytes | None = None
-    capture: bool = False
-    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

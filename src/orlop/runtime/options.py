@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from orlop.errors import InvalidError
-from orlop.runtime.bundle import Streams, check_timeout
+from orlop.runtime.bundle import check_timeout
+from orlop.runtime.streams import Streams
 from orlop.runtime.terminal import size_of
 
 if TYPE_CHECKING:

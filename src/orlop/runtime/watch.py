@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orlop._sys.signals import SignalFile
-    from orlop.runtime.bundle import Streams
+    from orlop.runtime.streams import Streams
 
 MAX_CAPTURED: Final = 100 << 20
 """Bytes of one output that are kept."""
