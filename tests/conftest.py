@@ -17,6 +17,7 @@ def pytest_configure():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items):
     """Keep those apart that would get into each other's way: peers, mounts, a loaded machine."""
     here = Path(__file__).parent

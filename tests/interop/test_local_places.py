@@ -16,6 +16,7 @@ from orlop.layout import list_images, open_source, parse_place
 from orlop.mediatype import is_index
 from orlop.spec.config import ImageConfig
 from orlop.spec.document import decode_document
+from support.peers import short_directory
 
 pytestmark = [
     pytest.mark.interop,
@@ -32,10 +33,10 @@ def run(tmp_path_factory):
     """Run a tool in a directory of its own, and return what it prints."""
     directory = tmp_path_factory.mktemp("places")
     environment = {**os.environ, "TMPDIR": str(directory)}
-    storage = [f"--root={directory}/root", f"--runroot={directory}/run", "--storage-driver=vfs"]
+    storage = [f"--root={directory}/root", "--storage-driver=vfs"]
 
     def call(tool, *arguments):
-        options = storage if tool in {"buildah", "podman"} else []
+        options = [*storage, f"--runroot={place}"] if tool in {"buildah", "podman"} else []
         command = [tool, *options, *map(str, arguments)]
         done = subprocess.run(
             command, cwd=directory, env=environment, capture_output=True, check=False, timeout=60
@@ -44,7 +45,8 @@ def run(tmp_path_factory):
         return done.stdout
 
     call.directory = directory
-    return call
+    with short_directory() as place:
+        yield call
 
 
 @pytest.fixture(scope="module")

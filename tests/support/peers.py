@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def umoci_unpack(layout, tag, target):
     return Path(target)
 
 
+@contextlib.contextmanager
+def short_directory():
+    """A directory with a short path: podman takes none of more than 50 characters to run in."""
+    with tempfile.TemporaryDirectory(prefix="run-", ignore_cleanup_errors=True) as path:
+        yield path
+
+
 class ContainersStorage:
     """podman and buildah on a store of their own, whose mounts `close` takes away.
 
@@ -45,9 +53,10 @@ class ContainersStorage:
     def __init__(self, place, driver="overlay"):
         self._place = Path(place)
         self._place.mkdir(parents=True)
+        self._run_root = contextlib.ExitStack()
         self._options = [
             f"--root={self._place}/root",
-            f"--runroot={self._place}/run",
+            f"--runroot={self._run_root.enter_context(short_directory())}",
             f"--storage-driver={driver}",
         ]
 
@@ -66,7 +75,8 @@ class ContainersStorage:
         return Path(self.podman("image", "mount", self.podman("pull", "-q", source)))
 
     def close(self):
-        self.podman("image", "umount", "--all", "--force")
+        with self._run_root:
+            self.podman("image", "umount", "--all", "--force")
 
 
 @contextlib.contextmanager
