@@ -4,6 +4,8 @@ PYTHON ?= python3
 IMAGE ?= oci-archive:examples/busybox/busybox.tar
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests that mount, run peers or load the machine, and so run one after another.
+ALONE := tests/interop tests/privileged tests/stress
 
 .DEFAULT_GOAL := help
 
@@ -19,7 +21,8 @@ run: $(VENV)/installed ## Pull an image and mount it: make run [IMAGE=docker.io/
 test: $(VENV)/dev ## Lint and run every test; as root on Debian with the peers they need
 	@sh tests/peers.sh
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 $(ALONE:%=--ignore=%) $(PYTEST_ARGS)
+	$(BIN)/pytest $(ALONE) $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/dev ## Check style, types and layers
