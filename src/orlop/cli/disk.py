@@ -67,7 +67,8 @@ def make(
         max_disks: With --layers, so many at most: the lowest layers are merged.
         indexed: One erofs that has the layers' tars in it as they are, for Linux 6.4. Where the
             filesystem shares blocks it takes no space.
-        size: Of ext4, how large the disk is, such as 4G; or what is free on it, such as +1G.
+        size: Of ext4, how large the disk is, such as 4G; or what is free on it, such as +1G. It is
+            as small as can be, and full, where nothing is said.
         compress: What contents are compressed with: lz4 or zstd in erofs, which Linux 5.13 and 6.10
             read; all four in squashfs.
         level: How hard erofs' compression tries.

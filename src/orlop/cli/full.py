@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from inspect import getdoc
+from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import cyclopts
@@ -21,7 +22,7 @@ from orlop import __version__
 from orlop.cli.commands import COMMANDS, Command, Noun
 from orlop.cli.failure import USAGE
 from orlop.cli.parameter import Parameter
-from orlop.cli.quick import load
+from orlop.cli.quick import end_options, load
 from orlop.cli.render import clean
 from orlop.cli.settings import DriverName, Settings, current, refuse_empty
 
@@ -34,6 +35,7 @@ def run(words: list[str]) -> object:
 
     Wrong usage is told, and gives its exit code.
     """
+    words = end_options(words)
     try:
         _explain_commands(words)
         return app.meta(words, exit_on_error=False, print_error=False, result_action="return_value")
@@ -98,6 +100,7 @@ def _for_cyclopts(hint: Any) -> Any:
     if more is None or any(isinstance(each, cyclopts.Parameter) for each in said):
         return hint
     options = {name: value for name, value in more._asdict().items() if value is not None}
+    del options["takes_rest"]
     return Annotated[hint, cyclopts.Parameter(**options)]
 
 
@@ -147,6 +150,7 @@ def _common(
 
 def _explain_commands(words: Iterable[str]) -> None:
     """Let the page of a command say all of its description, where the list has one line of it."""
+    words = [*takewhile(lambda word: word != "--", words)]
     if not {"--help", "-h"} & set(words):
         return
     command = app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from orlop.cli.progress import display
-from orlop.errors import NotFoundError
+from orlop.errors import NotFoundError, TransportError
 
 if TYPE_CHECKING:
     from orlop.cli.registry import RegistryFlags
@@ -35,13 +35,16 @@ def obtain(
         except NotFoundError:
             if pull == "never":
                 raise
-    with display(quiet=quiet) as bars:
-        return store.pull(
-            image,
-            platform=platform,
-            options=registry.options_for(image),
-            progress=bars.update if bars else None,
-        )
+    try:
+        with display(quiet=quiet) as bars:
+            return store.pull(
+                image,
+                platform=platform,
+                options=registry.options_for(image),
+                progress=bars.update if bars else None,
+            )
+    except TransportError as error:
+        raise error.inside(f"{image} is to be pulled")
 
 
 def of_platform(image: Image, platform: str | None) -> Image:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 
 class Parameter(NamedTuple):
-    """How an argument is given; the words are those of cyclopts, and so is their meaning.
+    """How an argument is given; all but the last are words of cyclopts, and mean the same.
 
     Attributes:
         name: What the option is called, instead of what the parameter is.
@@ -20,6 +20,8 @@ class Parameter(NamedTuple):
         show_default: Whether its page tells the default.
         allow_leading_hyphen: Whether a value may begin with one.
         validator: Raises `ValueError` where a value means nothing.
+        takes_rest: Whether these words are a command's, which has options of its own: they begin
+            behind the words before them, where `--` is put for cyclopts.
     """
 
     name: str | None = None
@@ -28,6 +30,7 @@ class Parameter(NamedTuple):
     show_default: bool | None = None
     allow_leading_hyphen: bool = False
     validator: Callable[[Any, Any], None] | None = None
+    takes_rest: bool = False
 
     @classmethod
     def of(cls, said: Iterable[object]) -> Self | None:

@@ -13,6 +13,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import (
@@ -35,8 +36,9 @@ Function: TypeAlias = Callable[..., object]
 
 _COMMON: Final = {"--root": "root", "--run": "run"}
 """Options of all commands; those that are rarely given are left to cyclopts."""
-_LEFT: Final = frozenset({"--help", "--version", "--storage-driver", "--additional-store"})
+_VALUED: Final = ("--storage-driver", "--additional-store")
 _WHOLE: Final = re.compile(r"\d{1,9}", re.ASCII)
+_LEFT: Final = frozenset({"--help", "--version", *_VALUED})
 _DECIMAL: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
@@ -69,6 +71,25 @@ def read(words: Sequence[str]) -> Call | None:
         return Call(common, function, *_Reader(function).read(left))
     except _UnclearError:
         return None
+
+
+def end_options(words: list[str]) -> list[str]:
+    """The same command line, with `--` before words that are a container's command, or such.
+
+    They may look like options, of which none is orlop's then.
+    """
+    left = list(words)
+    try:
+        while left and left[0].startswith("-"):
+            del left[: 1 if "=" in left[0] else 2]
+        reader = _Reader(_take_command(left))
+    except _UnclearError:
+        return words
+    end = reader.end_of_options(left)
+    if end is None:
+        return words
+    rest = left[end:]
+    return [*words[: len(words) - len(left) + end], *(["--"] if rest[:1] != ["--"] else []), *rest]
 
 
 def _take_common(words: list[str]) -> dict[str, str]:
@@ -140,6 +161,7 @@ class _Reader:
         self._places: list[_Option] = []
         self._required: set[str] = set()
         self._rest: _Option | None = None
+        self._flags: dict[str, bool] = dict.fromkeys((*_COMMON, *_VALUED), False)
         hints = get_type_hints(function, include_extras=True)
         for name, parameter in inspect.signature(function).parameters.items():
             option = _Option(name, *_parted(hints[name]))
@@ -152,6 +174,30 @@ class _Reader:
                 self._places.append(option)
             if parameter.kind is not parameter.POSITIONAL_ONLY:
                 self._options.update(dict.fromkeys(_names(option), option))
+            if is_dataclass(option.hint):
+                for field, hint in get_type_hints(option.hint, include_extras=True).items():
+                    below = _Option(field, *_parted(hint))
+                    self._flags.update(dict.fromkeys(_names(below), below.is_flag))
+        self._flags |= {name: option.is_flag for name, option in self._options.items()}
+
+    def end_of_options(self, words: Sequence[str]) -> int | None:
+        """Where in the words those begin that may look like options; None where none do."""
+        if not self._takes_rest:
+            return None
+        at = count = 0
+        while at < len(words) and words[at] != "--":
+            word = words[at]
+            if not word.startswith("-"):
+                count += 1
+                if count > len(self._places):
+                    return at
+                if count == len(self._places):
+                    return at + 1 if at + 1 < len(words) else None
+            name, equals, _ = word.partition("=")
+            short = name[:2] if not name.startswith("--") else name
+            takes_word = self._flags.get(short) is False and not equals and short == name
+            at += 2 if word.startswith("-") and takes_word else 1
+        return None
 
     def read(self, words: Sequence[str]) -> tuple[list[object], dict[str, object]]:
         """Arguments by place, and those by name."""
@@ -170,7 +216,18 @@ class _Reader:
                     given[option.name] = value
             else:
                 plain.append(word)
+                if self._takes_rest and len(plain) >= len(self._places):
+                    plain += self._rest_of(left)
         return self._place(plain, given), given
+
+    @property
+    def _takes_rest(self) -> bool:
+        return self._rest is not None and self._rest.more.takes_rest
+
+    def _rest_of(self, left: Iterator[str]) -> list[str]:
+        """The words of a command; a `--` before them is none."""
+        rest = list(left)
+        return rest[1:] if self._places and rest[:1] == ["--"] else rest
 
     def _read_option(self, word: str, left: Iterator[str]) -> Iterator[tuple[_Option, object]]:
         name, equals, value = word.partition("=")
@@ -181,7 +238,7 @@ class _Reader:
             yield from ((option, True) for option in options if option is not None)
             return
         option = self._options.get(name)
-        if option is None or name in _LEFT or name in _COMMON or (option.is_flag and equals):
+        if option is None or name in _COMMON or name in _LEFT or (option.is_flag and equals):
             raise _UnclearError
         if option.is_flag:
             yield option, True

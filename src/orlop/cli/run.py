@@ -27,7 +27,7 @@ _Flag = Annotated[bool, Parameter(negative="")]
 def run(
     image: str,
     /,
-    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True, takes_rest=True)],
     rm: _Flag = False,
     interactive: Annotated[bool, Parameter(alias="-i", negative="")] = False,
     tty: Annotated[bool, Parameter(alias="-t", negative="")] = False,
@@ -62,9 +62,9 @@ def run(
     Args:
         image: A container's ID or name; or an image's; or what `orlop pull` takes, of an image that
             is not here.
-        command: What follows the image's entrypoint, instead of its own command; after -- where it
-            has options.
-        rm: Remove the container when it has ended.
+        command: What follows the image's entrypoint, instead of its own command; all that stands
+            behind the image, whatever it looks like.
+        rm: Remove the container when it has ended, if it was made for this.
         interactive: Let it read this standard input; it is empty otherwise.
         tty: Give it a terminal, which is this one.
         name: What the container is called.

@@ -15,15 +15,16 @@ from orlop.errors import NotFoundError
 _SHELL = "/bin/sh"
 
 
-def unshare(*command: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+def unshare(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True, takes_rest=True)],
+) -> None:
     """Run a command in a user namespace, as its root, with this user's subordinate IDs.
 
     There, layers are mounted and written to with the owners that they have, and `orlop` works on
     the same store. What is mounted inside is seen inside alone, and goes with the command.
 
     Args:
-        command: The command and its arguments, after -- where they have options; a shell if there
-            is none.
+        command: The command and its arguments; a shell if there is none.
     """
     from orlop._sys.enter import enter_user_namespace
     from orlop._sys.process import CAP_SETUID, has_capability

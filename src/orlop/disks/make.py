@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orlop.digest import Digest
@@ -20,7 +21,6 @@ from orlop.tree import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from orlop.disks.options import DiskOptions, Filesystem
     from orlop.fsimage.verity import DmVerity
@@ -140,12 +140,16 @@ class DiskMaker:
                 than the disk.
             UnsupportedError: A library or program is missing, or an attribute has no place in it.
             InUseError: A block device is in use.
+            UnsafePathError: A hash tree is to be a file beside a block device.
             OSError: Something could not be read or written.
             ValueError: Two of the paths are one.
         """
         places = [os.path.realpath(path) for path in paths if path is not None]
         if len(set(places)) < len(places):
             raise ValueError("two disks would have the same path")
+        if self._options.beside:
+            for place in places:
+                _require_no_device(place)
         for at, diff_id in enumerate(self._stack.diff_ids):
             if lease is not None:
                 ensure_form(self._storage, self._stack, at, "tar", lease)
@@ -224,3 +228,13 @@ class DiskMaker:
             progress(DiskProgress(disk=at, disks=len(self.slices), done=self._done, total=total))
 
         return report
+
+
+def _require_no_device(path: str) -> None:
+    """Refuse a block device: a file beside it would be in memory, among the other devices."""
+    if Path(path).is_block_device():
+        raise UnsafePathError(
+            "is a device, beside which no hash tree can lie",
+            where=path,
+            hint="let the tree follow the filesystem: leave --beside out",
+        )

@@ -111,7 +111,9 @@ class DiskTarget:
         """
         end = self.size + len(data)
         if self._capacity is not None and end > self._capacity:
-            self.require(end)
+            raise LimitExceededError(
+                f"{self.path} is too small for the disk", limit="size", value=self._capacity
+            )
         if self._direct is not None:
             self._direct.write(data, self.size)
             self.size = end

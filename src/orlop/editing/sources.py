@@ -150,8 +150,10 @@ def parents(root: Node, path: bytes) -> list[Put]:
         path: An absolute path, without slashes at its ends.
 
     Raises:
+        InvalidError: Something on the way is no directory, or not at its end.
         InvalidLayerError: It leads through too many symbolic links.
     """
+    _require_directories(root, path)
     mark = Node(S_IFREG)
     Merger(root).apply([], [Put(path + b"/.", mark)])
     found = next(name for name, node in walk(root) if node is mark).rpartition(b"/")[0]
@@ -164,6 +166,19 @@ def parents(root: Node, path: bytes) -> list[Put]:
         entries.append(Put(each, Node(node.mode, node.uid, node.gid, node.mtime_ns,
                                       xattrs=node.xattrs)))  # fmt: skip
     return entries
+
+
+def _require_directories(root: Node, path: bytes) -> None:
+    """Refuse a path whose directories would take the place of files."""
+    names = path.split(b"/")
+    for each in (b"/".join(names[: at + 1]) for at in range(len(names))):
+        node = lookup(root, each)
+        if node is not None and node.children is None:
+            shown = each.decode(errors="backslashreplace")
+            raise InvalidError(
+                f"/{shown} is no directory of the image, into which something could be put",
+                hint="name the directory that it is in",
+            )
 
 
 class _Files:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import orlop
 from orlop.digest import Digest
 from orlop.disks import Builder, BuildOptions, DiskOptions, ImageMeta, LayerRef, Store, disk_paths
 from orlop.errors import (
@@ -13,6 +14,7 @@ from orlop.errors import (
     CreateExt4Error,
     CreateTempError,
     ImageNotFoundError,
+    LimitExceededError,
     PullImageError,
     StoreSaveError,
     UnsafePathError,
@@ -112,5 +114,27 @@ def test_several_disks_have_no_place_beside_a_device(tmp_path):
         with pytest.raises(UnsafePathError, match=f"{device}: is no place for 2 disks"):
             disk_paths(Path(device), 2)
         assert [str(path) for path in disk_paths(Path(device), 1)] == [device]
+    finally:
+        run("losetup", "--detach", device)
+
+
+def test_a_device_that_is_too_small(tmp_path):
+    """What is on it is wiped then, so that nobody takes it for whole."""
+    with orlop.open_store(tmp_path / "root", tmp_path / "run") as store:
+        image = store.pull(layout_of(tmp_path, 1 << 20).source)
+        too_small(image, tmp_path)
+
+
+def too_small(image, tmp_path):
+    backing = tmp_path / "backing"
+    backing.write_bytes(b"old" + bytes(16 << 10))
+    device = run("losetup", "--show", "--find", backing).strip()
+    try:
+        with pytest.raises(LimitExceededError, match=f"{device} is too small for the disk"):
+            image.disks(device)
+        assert not any(Path(device).read_bytes())
+        with pytest.raises(UnsafePathError, match="beside which no hash tree can lie"):
+            image.disks(device, DiskOptions(verity=True, beside=True))
+        assert not Path(f"{device}.verity").exists()
     finally:
         run("losetup", "--detach", device)

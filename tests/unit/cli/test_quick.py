@@ -10,7 +10,7 @@ from cyclopts import CycloptsError
 from hypothesis import given, settings
 
 from orlop.cli.full import app
-from orlop.cli.quick import _Reader, load, read
+from orlop.cli.quick import _Reader, end_options, load, read
 from support.commands import ALL_COMMANDS
 
 VALUES = ["a", "b:1", "1", "0.5", "12", "json", "table", "none", "missing", "x=y", "-", "", "/tmp"]
@@ -21,7 +21,7 @@ def by_cyclopts(words):
     """What cyclopts makes of a command line: common options, function, and its arguments."""
     how = {"exit_on_error": False, "print_error": False}
     try:
-        _, common, _ = app.meta.parse_args(words, **how)
+        _, common, _ = app.meta.parse_args(end_options(words), **how)
         function, bound, _ = app.parse_args(list(common.args), **how)
     except CycloptsError:
         return None
@@ -83,13 +83,47 @@ def test_what_is_typed_daily_is_read_at_a_glance(words):
 
 
 @pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("box grep -q root", "grep -q root"),
+        ("--rm box ls --help", "ls --help"),
+        ("box sh -c exit --rm", "sh -c exit --rm"),
+        ("-e A=b --memory=1G box --rm", "--rm"),
+        ("box -- ls -l", "ls -l"),
+        ("box ls -- -l", "ls -- -l"),
+        ("box -- -- x", "-- x"),
+        ("box", ""),
+        ("box --", ""),
+        ("-it -v /a:/b box sh -i", "sh -i"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "--plain-http --ca-file /x --root /r "])
+def test_what_follows_the_image_is_its_command(words, command, before):
+    """Whichever of the two reads it, and whatever it looks like."""
+    line = f"run {before}{words}".split()
+    found = [by_cyclopts(line)] if before else [by_cyclopts(line), by_glance(line)]
+    for _, name, arguments in found:
+        assert (name, arguments["image"]) == ("run", "box")
+        assert arguments["command"] == tuple(command.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [("make -j2 -- x", "make -j2 -- x"), ("-- ls -l", "ls -l"), ("ls --help", "ls --help")],
+)
+def test_a_command_in_a_namespace(words, command):
+    for found in (by_cyclopts(f"unshare {words}".split()), by_glance(f"unshare {words}".split())):
+        assert found[2]["command"] == tuple(command.split())
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "", "images --help", "--version", "images --nonsense", "nonsense", "layer", "images a",
-        "run", "run -- ", "run box -c", "run --name a --name b box", "run --rm=yes box",
+        "run", "run -- ", "run --name a --name b box", "run --rm=yes box",
         "disk box -o a --fs fat", "run --timeout soon box", "run --name= box", "run --name",
         "disk box -o a --no-journal", "run -ie box", "run --pids-limit -1 box",
-        "images --root r", "run box --plain-http", "layer --help ls", "--root", "--root -q images",
+        "images --root r", "run --plain-http box", "layer --help ls", "--root", "--root -q images",
     ],
 )  # fmt: skip
 def test_what_may_be_wrong_or_mean_more_is_left_to_cyclopts(words):

@@ -168,6 +168,15 @@ def test_append_below_a_directory_of_the_image(store, tmp_path, rootfs):
     assert made.stat("/usr/lib").gid == 4
 
 
+@pytest.mark.parametrize("target", ["/etc/motd", "/two", "/two/below/it", "/link"])
+def test_no_directory_takes_the_place_of_a_file(store, image, rootfs, target):
+    (rootfs / "etc").mkdir()
+    linked = image.append(io.BytesIO(tar(symlink("link", "etc/motd")))).save("linked:1")
+    with pytest.raises(InvalidError, match="is no directory of the image"):
+        linked.append(rootfs, target=target).save("app:1")
+    assert len(store.images()) == 2
+
+
 def test_nothing_of_the_image_is_copied_or_compressed_again(store, image, rootfs):
     before = {info.digest: os.stat(store.storage.places.blob(info.digest)).st_ino
               for info in store.content().walk()}  # fmt: skip
