@@ -343,8 +343,11 @@ class ContainerStore:
     def _record(
         self, row: ContainerRow, layer: LayerRow, names: Iterable[str], wanted: AutoIds | None
     ) -> LayerRow:
-        """Record a container and its layer, which is given back with the IDs that it got."""
-        with self._storage.database.write() as tx:
+        """Record a container and its layer, which is given back with the IDs that it got.
+
+        What a volatile one has written is lost in a crash of the machine; so may its record be.
+        """
+        with self._storage.database.write(durable=not row.flags.get("volatile")) as tx:
             if wanted is not None:
                 from orlop.storage.stored.auto import choose_ids
 
