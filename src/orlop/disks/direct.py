@@ -24,7 +24,7 @@ _COUNT: Final = 2
 _BLOCK: Final = 4096
 """What memory, offset and length of a direct write are multiples of: no device has larger blocks
 that Linux makes filesystems on."""
-_NOT_DIRECT: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES})
+_NOT_DIRECT: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 _Job: TypeAlias = tuple[mmap.mmap, int, int, int]
 """A buffer, where in it what is to be written begins and ends, and where the buffer goes."""
@@ -180,10 +180,8 @@ class _Work:
 def _open_direct(fd: int) -> int | None:
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in _NOT_DIRECT:
-            return None
-        raise
+    except OSError:  # Whatever there is against it, the usual way is open.
+        return None
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:
