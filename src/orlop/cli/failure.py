@@ -6,8 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Final
+from typing import Final, TextIO
 
 from orlop.cli.render import clean
 from orlop.errors import (
@@ -83,9 +82,16 @@ def report(error: BaseException) -> int:
         hint = _hint(error)
     if hint:
         lines.append(f"hint: {clean(hint)}")
-    with suppress(OSError):  # The exit code says it to whoever cannot be told.
+    try:
         print(*lines, sep="\n", file=sys.stderr, flush=True)
+    except OSError:  # The exit code says it to whoever cannot be told.
+        drop(sys.stderr)
     return exit_code(error)
+
+
+def drop(stream: TextIO) -> None:
+    """Let all that is left for a standard stream go nowhere: the interpreter would fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def for_each(names: Iterable[str], action: Callable[[str], object]) -> int:

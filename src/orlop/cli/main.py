@@ -7,7 +7,7 @@ import signal
 import sys
 from io import TextIOWrapper
 
-from orlop.cli.failure import DONE, report
+from orlop.cli.failure import DONE, drop, report
 from orlop.cli.quick import read
 from orlop.cli.settings import Settings, current
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         result = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()  # Whoever read this has seen enough.
+        drop(sys.stdout)  # Whoever read this has seen enough.
         return DONE
     except (Exception, KeyboardInterrupt) as error:
         if _wants_traceback(error):
@@ -66,11 +66,7 @@ def _finish_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop_output()
-
-
-def _drop_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
 
 
 def _wants_traceback(error: BaseException) -> bool:
