@@ -150,14 +150,7 @@ class DiskMaker:
         if self._options.beside:
             for place in places:
                 _require_no_device(place)
-        for at, diff_id in enumerate(self._stack.diff_ids):
-            if lease is not None:
-                ensure_form(self._storage, self._stack, at, "tar", lease)
-            elif self._storage.forms.usable(diff_id, "tar") is None:
-                raise NotFoundError(
-                    f"layer {diff_id} is not unpacked as a tar, and the store is only read",
-                    hint="open the store to be written to",
-                )
+        self._ensure_tars(lease)
         with ExitStack() as stack:
             # They get their names when all are written.
             tars = stack.enter_context(LayerTars(self._storage.forms))
@@ -187,6 +180,16 @@ class DiskMaker:
             for target in wanted:
                 target.name(keep=len(wanted) > 1)
             return disks
+
+    def _ensure_tars(self, lease: Lease | None) -> None:
+        for at, diff_id in enumerate(self._stack.diff_ids):
+            if lease is not None:
+                ensure_form(self._storage, self._stack, at, "tar", lease)
+            elif self._storage.forms.usable(diff_id, "tar") is None:
+                raise NotFoundError(
+                    f"layer {diff_id} is not unpacked as a tar, and the store is only read",
+                    hint="open the store to be written to",
+                )
 
     def _open(self, path: Path, stack: ExitStack) -> DiskTarget:
         """A target, whose end is made sure of before anything is made."""

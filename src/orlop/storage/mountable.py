@@ -131,7 +131,9 @@ class Mountables:
     @cached_property
     def mounts_erofs(self) -> bool:
         """Whether the kernel mounts EROFS images of the store's filesystem; found out by trying."""
-        return mounts_erofs_already(self._places.root) or any(
+        # What others have mounted proves nothing to who may not mount it, as in a user namespace.
+        allowed = has_capability(CAP_SYS_ADMIN) and in_initial_user_namespace()
+        return (allowed and mounts_erofs_already(self._places.root)) or any(
             probe_erofs(self._places.staging, loop=loop) for loop in (False, True)
         )
 
