@@ -14,6 +14,7 @@ from tests.support.erofs_images import UUID, compare_contents, make, reading, se
 from orlop.digest import Digest
 from orlop.errors import OrlopError
 from orlop.fsimage.erofs import ErofsReader, check_image, make_codec
+from orlop.fsimage.erofs.format import COMPACT_INODE
 from orlop.testing.trees import Bytes, content
 from orlop.tree import Node, directory, walk
 
@@ -46,6 +47,24 @@ def test_fsck_extracts_the_files_of_random_trees(name):
             compare(root, store, out)
 
     extracts()
+
+
+def test_fsck_passes_images_whose_inodes_fill_their_blocks(tmp_path):
+    """It reads behind inodes that have no attributes, and takes the end of the image for damage.
+
+    mkfs.erofs makes such images, too.
+    """
+    filled = 0
+    for number in range(80, 95):
+        root = directory()
+        root.children = {b"%d" % each: Node(0o100644) for each in range(number)}
+        image, _ = make(root, None)
+        reader = ErofsReader(reading(image))
+        last = max(reader.lookup(name).start for name in root.children)
+        filled += (last + COMPACT_INODE.size) % 4096 == 0
+        (tmp_path / "image").write_bytes(image)
+        run("fsck.erofs", tmp_path / "image")
+    assert filled
 
 
 def compare(root, store, out):

@@ -119,7 +119,9 @@ class ImagePlan(Plan):
         for node in self.order:
             size, shares = self.measure(node)
             self.nids[node] = packer.place(size, shares=shares) >> NID_SHIFT
-        self.meta_size = packer.end + (-packer.end & self.block_size - 1)
+        # fsck.erofs 1.5 reads behind inodes that have no attributes, so one may not end the image.
+        end = packer.end if self._spilled else packer.end + 1
+        self.meta_size = end + (-end & self.block_size - 1)
 
     def numbered(self) -> Iterator[tuple[int, Node]]:
         """Every inode once with its serial number, in the order that they lie."""
