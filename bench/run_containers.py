@@ -4,8 +4,10 @@
 
 The runtime alone runs a bundle that lies ready, on the image as orlop mounts it, started as orlop
 starts it. The API and the command make a container of the image, run it and remove it. All take
-turns, and each figure is a median of milliseconds. With an image of bench/make-images, its own
-programs are run, too. Needs root and crun or runc; podman, where it is there.
+turns, and each figure is a median of milliseconds. Before each comes a pause: for some time after a
+container the kernel takes its namespaces apart, and what starts meanwhile takes up to 10 ms less.
+With an image of bench/make-images, its own programs are run, too. Needs root and crun or runc;
+podman, where it is there.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ IMAGE = "localhost/image:latest"
 TOOLS = (("python3", "-c", "print(6 * 7)"), ("gcc", "--version"), ("git", "--version"))
 API, ALONE = 15, 120
 """Milliseconds that are to be held: the API over the runtime, the command over the runtime."""
+PAUSE = 0.1
+"""Seconds before each step."""
 
 
 def steps(store: Store, runtime: str, stack: ExitStack, place: Path) -> dict[str, Callable]:
@@ -88,6 +92,7 @@ def measure(found: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(rounds):
         for name, step in found.items():
+            time.sleep(PAUSE)
             begun = time.perf_counter()
             step()
             times[name].append((time.perf_counter() - begun) * 1000)

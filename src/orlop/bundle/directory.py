@@ -68,13 +68,19 @@ def _taken(path: Path) -> AlreadyExistsError:
     )
 
 
-def write_spec(path: Path, spec: RuntimeSpec) -> None:
-    """Write a bundle's configuration, which is there whole or not at all."""
+def write_spec(path: Path, spec: RuntimeSpec, *, indent: int | None = 2) -> None:
+    """Write a bundle's configuration, which is there whole or not at all.
+
+    Args:
+        path: The bundle.
+        spec: What is written.
+        indent: Spaces a level, for people; None for programs alone, which is quicker.
+    """
     temporary = path / f".{FILE_SPEC}.{os.getpid()}"
-    data = json.dumps(spec.document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    data = json.dumps(spec.document, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, SPEC_MODE)
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(data)
+    with open(fd, "wb") as file:
+        file.write(data.encode())
     os.rename(temporary, path / FILE_SPEC)
 
 

@@ -228,7 +228,7 @@ class _Run:
                     made = missing_targets(root.fileno(), targets)
                     note_targets(self._state, made)
                     make_targets(root.fileno(), targets, self._owner)
-                write_spec(bundle, spec)
+                write_spec(bundle, spec, indent=None)
                 yield bundle
             finally:
                 forget_targets(root.fileno(), made)

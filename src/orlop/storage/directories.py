@@ -33,17 +33,24 @@ def make_run_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # 
     return _made(path)
 
 
-def remove_directories(storage: Storage, kind: ObjectKind, id: str) -> None:  # noqa: A002
-    """Remove what belonged to something that is no more.
+def remove_directories(
+    storage: Storage,
+    kind: ObjectKind,
+    id: str,  # noqa: A002
+    *,
+    layer: str | None = None,
+) -> None:
+    """Remove what belonged to something that is no more, and to a layer that was its own.
 
     Raises:
         OSError: It could not be removed.
     """
-    for path in (storage.places.object(kind, id), storage.places.run_directory(kind, id)):
-        if path.exists():
-            from orlop.storage.leftovers import remove_leftover
+    from orlop.storage.leftovers import remove_leftovers
 
-            remove_leftover(storage, path)
+    places = storage.places
+    found = [] if layer is None else [places.layer(layer)]
+    found += [places.object(kind, id), places.run_directory(kind, id)]
+    remove_leftovers(storage, [path for path in found if path.exists()])
 
 
 def _made(path: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.process import boot_id
@@ -88,30 +89,45 @@ def is_recorded(tx: Transaction, storage: Storage, path: Path) -> bool:
 
 
 def remove_leftover(storage: Storage, path: Path) -> bool:
-    """Remove a directory or file that nothing records, as a transaction that alone writes sees it.
+    """Remove a directory or file that nothing records; whether it is gone.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    return remove_leftovers(storage, [path])
+
+
+def remove_leftovers(storage: Storage, paths: Iterable[Path]) -> bool:
+    """Remove what nothing records, as a transaction that alone writes sees it.
 
     Whoever makes something of that name has to record it first, and so comes before or after; a
     file of big data is recorded last, and its name is never used again. What was written to a
     layer stays while somebody reads it.
 
     Returns:
-        Whether it is gone.
+        Whether all of it is gone.
 
     Raises:
-        OSError: It could not be removed.
+        OSError: Something could not be removed; the next collection goes on.
     """
+    with ExitStack() as stack:
+        waiting = list(paths)
+        alone = [path for path in waiting if _is_alone(path, stack)]
+        with storage.database.write() as tx:
+            unknown = [path for path in alone if not is_recorded(tx, storage, path)]
+            trash = [_rename(storage, path) for path in unknown]
+    for path in trash:
+        discard(path)
+    return len(trash) == len(waiting)
+
+
+def _is_alone(path: Path, stack: ExitStack) -> bool:
+    """Whether nobody reads what was written to a layer; nobody begins to while `stack` is open."""
     try:
-        with (
-            unread(path / "diff"),
-            unread(path / "tree"),
-            storage.database.write() as tx,
-        ):
-            if is_recorded(tx, storage, path):
-                return False
-            trash = _rename(storage, path)
+        for name in ("diff", "tree"):
+            stack.enter_context(unread(path / name))
     except InUseError:
         return False
-    discard(trash)
     return True
 
 

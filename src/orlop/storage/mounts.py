@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.lock import FileLock
 from orlop._sys.mountinfo import iter_mounts
 from orlop._sys.process import boot_id, mount_namespace, seen_mount_namespaces
-from orlop.digest import Digest
 from orlop.drivers import is_mounted, mount_bind, unmount
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError
 from orlop.metadata import MountHolder, MountRecord, Mounts, MountSubject, Owner
@@ -39,7 +38,6 @@ LOCK_TIMEOUT: Final = 60.0
 """Seconds to wait for whoever mounts or unmounts at the same place."""
 NOT_MOUNTED: Final = 0
 """What stands for the mount id of a directory that is shown as it is."""
-_NAME_LENGTH: Final = 16
 
 
 class MountTable:
@@ -271,9 +269,7 @@ class MountTable:
 
     def own_place(self, subject: MountSubject, driver: Driver) -> Path:
         """Where a stack is mounted when nobody says where; several stores may share `RUN`."""
-        root = os.fsencode(os.path.realpath(self._places.root))
-        name = Digest.of(root + subject.chain_id.encode()).encoded[:_NAME_LENGTH]
-        return self._places.mounts / f"{name}-{driver}"
+        return self._places.mount_place(subject.chain_id, driver)
 
     def find_own(self, subject: MountSubject) -> MountRecord | None:
         """A mount of a stack at a place of orlop's own, or None."""

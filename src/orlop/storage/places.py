@@ -35,6 +35,7 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orlop.digest import Digest
@@ -64,7 +65,7 @@ _FOLDERS: Final = (
 _OWN_NAMES: Final = frozenset({*_FOLDERS, "format.json", "reserve", "lost+found"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
     """The paths of one store.
 
@@ -100,10 +101,15 @@ class Places:
         """What is being removed."""
         return self.root / "trash"
 
-    @property
+    @cached_property
     def mounts(self) -> Path:
         """The mount points that orlop chooses itself."""
         return self.run / "mounts"
+
+    @cached_property
+    def _real_root(self) -> bytes:
+        """The store by one name, whatever links lead there: what tells stores in one RUN apart."""
+        return os.fsencode(os.path.realpath(self.root))
 
     def blob(self, digest: Digest) -> Path:
         """The file of a blob."""
@@ -137,8 +143,17 @@ class Places:
 
     def run_directories(self, kind: ObjectKind) -> Path:
         """Where those of all images or containers lie: other stores may share RUN."""
-        root = os.fsencode(os.path.realpath(self.root))
-        return self.run / f"{kind}s" / Digest.of(root).encoded[:_NAME_LENGTH]
+        return self.run / f"{kind}s" / Digest.of(self._real_root).encoded[:_NAME_LENGTH]
+
+    def mount_place(self, what: str, kind: str) -> Path:
+        """Where something of this store is mounted when nobody says where.
+
+        Args:
+            what: What it is: a chainID, or the ID of a layer.
+            kind: The end of its name.
+        """
+        name = Digest.of(self._real_root + what.encode()).encoded[:_NAME_LENGTH]
+        return self.mounts / f"{name}-{kind}"
 
     def make_below_run(self, path: Path) -> None:
         """Make a directory below RUN, and those above it: whoever has mapped IDs may pass them.
@@ -146,14 +161,24 @@ class Places:
         Raises:
             OSError: One could not be made.
         """
+        if self._make_below_run(path):
+            return
         self.run.parent.mkdir(parents=True, exist_ok=True)
         above = [each for each in path.parents if each.is_relative_to(self.run)]
         for each in (*reversed(above), path):
-            try:
-                each.mkdir()
-            except FileExistsError:
-                continue
-            each.chmod(0o711)
+            self._make_below_run(each)
+
+    @staticmethod
+    def _make_below_run(path: Path) -> bool:
+        """Make a directory; False where the one above it is missing."""
+        try:
+            path.mkdir()
+        except FileExistsError:
+            return True
+        except FileNotFoundError:
+            return False
+        path.chmod(0o711)
+        return True
 
     def lock(self, digest: Digest) -> Path:
         """The lock file of whoever builds something named by this digest."""

@@ -10,6 +10,7 @@ import pytest
 
 from orlop.digest import chain_on
 from orlop.errors import InUseError
+from orlop.storage import leftovers
 from orlop.storage.check.examination import Examination
 from orlop.storage.check.layers import LayerExaminer
 from orlop.storage.collect import collect
@@ -222,19 +223,19 @@ def test_a_layer_is_read_while_its_image_is_deleted(storage):
     assert not storage.places.layer(layer.id).exists()
 
 
-def test_an_id_is_given_again_before_its_files_are_gone(storage, other):
+def test_an_id_is_given_again_before_its_files_are_gone(storage, other, monkeypatch):
     storage.containers.create(id="box")
     storage.containers.data.put("box", "item", b"old")
-    making = storage.layers.making
-    discard = making.discard
+    remove = leftovers.remove_leftovers
 
-    def slow(layer):
-        discard(layer)
+    def slow(of, paths):
+        assert storage.places.object("container", "box") in paths
         other.containers.create(id="box")
         other.containers.data.put("box", "item", b"new")
         other.containers.run_directory("box")
+        return remove(of, paths)
 
-    making.discard = slow
+    monkeypatch.setattr(leftovers, "remove_leftovers", slow)
     storage.containers.delete("box")
     assert storage.containers.data.get("box", "item") == b"new"
     assert storage.places.run_directory("container", "box").is_dir()

@@ -95,6 +95,8 @@ def iter_problems(document: object) -> Iterator[Problem]:
 
 def _encodable(root: _Value) -> Iterator[Problem]:
     """The texts that no JSON can hold: what comes from a command line need not be UTF-8."""
+    if _is_encodable(root.value):
+        return
     waiting = [root]
     while waiting:
         found = waiting.pop()
@@ -107,6 +109,16 @@ def _encodable(root: _Value) -> Iterator[Problem]:
                 waiting += reversed([found.get(key) for key in found.value])
         else:
             waiting += reversed(list(found.items()))
+
+
+def _is_encodable(value: object) -> bool:
+    """Whether JSON can hold all texts; without their places, which take most of the time."""
+    if isinstance(value, str):
+        return _is_utf8(value)
+    if isinstance(value, dict):
+        texts = (isinstance(key, str) and _is_utf8(key) for key in value)
+        return all(texts) and all(map(_is_encodable, value.values()))
+    return not isinstance(value, list) or all(map(_is_encodable, value))
 
 
 def _is_utf8(text: str) -> bool:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id, mount_namespace
-from orlop.digest import Digest
 from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from orlop.storage.layers.view import View
     from orlop.storage.storage import Storage
 
-_NAME_LENGTH: Final = 16
 _TRIES: Final = 10
 """How often a mount is begun anew since layers below were changed meanwhile."""
 _Held: TypeAlias = tuple[MountRecord, list[MountHolder]]
@@ -95,7 +93,7 @@ class LayerMounts:
                 if read_only is False and not record.writable:
                     raise _taken(id, record, "read-only")
                 return record, self._add_holder(record, owner)
-            self.require_unmoved(id)
+            self._require_unmoved(id, recorded)
             for _ in range(_TRIES):
                 layers = self._layers(id)
                 writable = self._takes_writes(layers[0], read_only)
@@ -231,8 +229,9 @@ class LayerMounts:
             InUseError: It is mounted where nothing is recorded.
             OSError: Unmounting failed.
         """
-        self.require_unmoved(id)
-        for record, _ in self._recorded(id):
+        recorded = self._recorded(id)
+        self._require_unmoved(id, recorded)
+        for record, _ in recorded:
             if record.mount_namespace == mount_namespace():
                 self._take_away(record, lazy=True)
 
@@ -248,7 +247,7 @@ class LayerMounts:
         away = [each for each, holders in recorded if holders and each.mount_namespace != here]
         targets = [each.target for each in (*away, *(found or ())[:1])]
         if not targets:
-            self.require_unmoved(id)
+            self._require_unmoved(id, recorded)
         if targets:
             raise InUseError(
                 f"layer {id} is mounted at {', '.join(targets)}",
@@ -261,22 +260,23 @@ class LayerMounts:
 
         Only this mount namespace is looked through.
         """
+        return self._moved(id, self._recorded(id))
+
+    def _moved(self, id: str, recorded: list[_Held]) -> tuple[str, ...]:  # noqa: A002
+        shown = shown_at(self._storage.places.layer(id))
+        if not shown:
+            return ()
         here = mount_namespace()
         known = {
             os.path.realpath(record.target)
-            for record, _ in self._recorded(id)
+            for record, _ in recorded
             if record.mount_namespace == here and self._storage.mounts.is_there(record)
         }
-        shown = shown_at(self._storage.places.layer(id))
         return tuple(each for each in shown if each not in known)
 
-    def require_unmoved(self, id: str) -> None:  # noqa: A002
-        """Succeed if a layer is mounted nowhere but where it is recorded to be.
-
-        Raises:
-            InUseError: It is.
-        """
-        targets = self.moved(id)
+    def _require_unmoved(self, id: str, recorded: list[_Held]) -> None:  # noqa: A002
+        """Succeed if a layer is mounted nowhere but where it is recorded to be."""
+        targets = self._moved(id, recorded)
         if targets:
             raise InUseError(
                 f"layer {id} is mounted at {', '.join(targets)}, where orlop has not mounted it",
@@ -332,7 +332,7 @@ class LayerMounts:
             if holders and self._storage.mounts.is_there(record):
                 return record, holders
             if not self._storage.mounts.is_there(record):
-                self.require_unmoved(record.layer or "")
+                self._require_unmoved(record.layer or "", recorded)
             self._take_away(record, lazy=False)
         return None
 
@@ -426,9 +426,7 @@ class LayerMounts:
 
     def place_of(self, id: str) -> Path:  # noqa: A002
         """Where a layer is mounted; several stores may share `RUN`."""
-        root = os.fsencode(os.path.realpath(self._storage.places.root))
-        name = Digest.of(root + id.encode()).encoded[:_NAME_LENGTH]
-        return self._storage.places.mounts / f"{name}-layer"
+        return self._storage.places.mount_place(id, "layer")
 
     def _add_holder(self, record: MountRecord, owner: Owner | None) -> str:
         holder = MountHolder(

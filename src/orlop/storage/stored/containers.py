@@ -291,6 +291,8 @@ class ContainerStore:
     def delete(self, key: str, *, force: bool = False) -> None:
         """Remove a container with its layer and all its data; success means that it is gone.
 
+        After a crash of the machine a volatile one may be there again, with nothing in it.
+
         Args:
             key: The container.
             force: Also while it is mounted: the mount is taken away first.
@@ -314,13 +316,12 @@ class ContainerStore:
             mounts.require_unmounted(row.layer)
 
             def forget() -> None:
-                with self._storage.database.write() as tx:
+                with self._storage.database.write(durable=not _is_volatile(row)) as tx:
                     _forget(tx, row)
 
             with self._storage.layers.making.unread(row.layer):
                 with_reserve(self._storage.places, forget)
-            self._storage.layers.making.discard(row.layer)
-            remove_directories(self._storage, "container", row.id)
+            remove_directories(self._storage, "container", row.id, layer=row.layer)
 
     def directory(self, key: str) -> Path:
         """A directory that belongs to a container, and goes with it; made now."""
@@ -347,7 +348,7 @@ class ContainerStore:
 
         What a volatile one has written is lost in a crash of the machine; so may its record be.
         """
-        with self._storage.database.write(durable=not row.flags.get("volatile")) as tx:
+        with self._storage.database.write(durable=not _is_volatile(row)) as tx:
             if wanted is not None:
                 from orlop.storage.stored.auto import choose_ids
 
@@ -409,6 +410,10 @@ def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) 
         id_mapping=None if layer is None else mapping_of(layer),
         created_at_ns=row.created_at_ns,
     )
+
+
+def _is_volatile(row: ContainerRow) -> bool:
+    return bool(row.flags.get("volatile"))
 
 
 def _forget(tx: Transaction, row: ContainerRow) -> None:
