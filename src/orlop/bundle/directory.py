@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from orlop.bundle.names import DIR_ROOTFS, FILE_NOTE, FILE_SPEC
-from orlop.errors import AlreadyExistsError, UnsupportedError
+from orlop.errors import AlreadyExistsError, InvalidDocumentError, UnsupportedError
+from orlop.spec import MAX_DOCUMENT_SIZE, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +110,22 @@ def _note(path: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def root_path(path: Path) -> Path:
+    """The root directory that a bundle's configuration names.
+
+    Raises:
+        InvalidDocumentError: It is no configuration, or names none.
+        OSError: It could not be read.
+    """
+    with open(path / FILE_SPEC, "rb") as file:
+        document = decode_json(file.read(MAX_DOCUMENT_SIZE + 1), what=str(path / FILE_SPEC))
+    root = document.get("root")
+    found = root.get("path") if isinstance(root, dict) else None
+    if not isinstance(found, str) or not found:
+        raise InvalidDocumentError(f"{path / FILE_SPEC} names no root directory", where="$.root")
+    return path / found
 
 
 def has_spec(path: Path) -> bool:

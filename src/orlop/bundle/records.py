@@ -21,6 +21,7 @@ from orlop.bundle.directory import (
     owner_of,
     read_targets,
     remove_bundle_directory,
+    root_path,
 )
 from orlop.bundle.names import DIR_ROOTFS
 from orlop.bundle.running import require_idle, running_in
@@ -138,9 +139,12 @@ class Bundles:
         own = owner_of(path)
         found = [each for each in self.list() if each.id == own]
         if found and has_spec(path):
+            layer = self._storage.containers.get(found[0].id).layer
+            steps = [f"umount {each}" for each in self._storage.layers.mounts.moved(layer)]
+            steps.append(f"orlop bundle rm {found[0].path}")
             raise NotFoundError(
                 f"{path} was moved: its bundle is recorded at {found[0].path}",
-                hint=f"move it back, or remove its container: orlop bundle rm {found[0].path}",
+                hint=f"move it back, or remove its container: {'; '.join(steps)}",
             )
 
     def finish(self, record: BundleRecord) -> None:
@@ -159,6 +163,31 @@ class Bundles:
             if targets:
                 return Path(targets[0])
         return record.path / DIR_ROOTFS
+
+    def mount(self, record: BundleRecord) -> Path:
+        """Show a bundle's files where its runtime expects them, and say where that is.
+
+        A restart of the machine takes mounts away; what the container wrote stays. One that is
+        mounted is left as it is.
+
+        Raises:
+            NotFoundError: The bundle is not whole, or its container is gone.
+            InUseError: It is mounted where it was moved to.
+            UnsupportedError: No right to mount.
+            OSError: Something is missing, or mounting failed.
+        """
+        if not _is_finished(record):
+            raise NotFoundError(
+                f"bundle {record.path} is not whole: its configuration is missing",
+                hint=f"remove it, and make another one: orlop bundle rm {record.path}",
+            )
+        containers = self._storage.containers
+        if record.kind == "overlay" and not containers.mounted(record.id):
+            self._require_unmoved(record)
+            own = record.path / DIR_ROOTFS
+            at_home = root_path(record.path) == own
+            containers.mount(record.id, keep=True, target=own if at_home else None)
+        return self.rootfs(record)
 
     def state(self, record: BundleRecord) -> State:
         """What can be said of a bundle now."""

@@ -187,7 +187,8 @@ def list_bundles(
 ) -> None:
     """List the bundles.
 
-    A bundle is ready, running, unmounted since the machine was started again, or incomplete.
+    A bundle is ready, running, incomplete, or unmounted since the machine was started again: then
+    `orlop bundle mount` makes it ready.
 
     Args:
         quiet: Print directories alone.
@@ -215,6 +216,23 @@ def list_bundles(
             for record, state in found
         ]  # fmt: skip
         print_table(rows, ["bundle", "state", "kind", "container", "image", "created"])
+
+
+def mount(directory: str, /, *more: str) -> int:
+    """Mount the files of bundles again, and print where they are.
+
+    A restart of the machine takes mounts away, and leaves what the containers wrote. A bundle that
+    is mounted stays as it is.
+
+    Args:
+        directory: A bundle, or the ID of its container.
+        more: Further ones.
+    """
+    from orlop.bundle import Bundles
+
+    with open_existing() as store:
+        bundles = Bundles(store.storage)
+        return for_each((directory, *more), lambda key: print(bundles.mount(bundles.get(key))))
 
 
 def remove(

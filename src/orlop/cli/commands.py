@@ -161,6 +161,7 @@ COMMANDS: Final[dict[str, tuple[Command | Noun, ...]]] = {
             (
                 Command("create", "bundles:create", "Make a bundle of an image."),
                 Command("ls", "bundles:list_bundles", "List the bundles."),
+                Command("mount", "bundles:mount", "Mount bundles again after a restart."),
                 Command("rm", "bundles:remove", "Remove bundles with all that was written."),
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from orlop.cli.failure import UsageError, for_each
@@ -31,7 +32,10 @@ from orlop.cli.settings import (
 from orlop.cli.streams import STREAM, source_date_epoch, write_output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orlop.storage.stored.record import Container
+    from orlop.store import Store
 
 _SECOND = 10**9
 
@@ -217,7 +221,7 @@ def changes(container: str, /, *, format: Format = "table") -> None:  # noqa: A0
         container: An ID, a name or a unique prefix of an ID.
         format: How to print: table or json.
     """
-    with open_for_reading() as store:
+    with open_for_reading() as store, _settled(store, container):
         found = store.containers.changes(container)
     if format == "json":
         print_json(change_documents(found))
@@ -243,6 +247,7 @@ def diff(
     """
     with (
         open_for_reading() as store,
+        _settled(store, container),
         store.containers.diff(container, compression=compress) as stream,
     ):
         write_output(stream, output, "the tar")
@@ -274,14 +279,26 @@ def commit(
     """
     seconds = source_date_epoch()
     names = () if name is None else (name, *more)
-    from orlop.bundle import Bundles
-
-    with open_existing() as store, Bundles(store.storage).hiding_targets(container):
+    with open_existing() as store, _settled(store, container):
         image = store.containers.commit(
             container, *names, author=author, comment=comment, created_by=created_by,
             created_at_ns=None if seconds is None else seconds * _SECOND, compression=compress,
         )  # fmt: skip
     print(image.id)
+
+
+@contextmanager
+def _settled(store: Store, container: str) -> Iterator[None]:
+    """A container without the empty places that were made to mount at, unless it runs."""
+    from orlop.bundle import Bundles
+    from orlop.runtime import settle
+
+    if store.storage.database.read_only:
+        yield
+        return
+    settle(store.storage, container)
+    with Bundles(store.storage).hiding_targets(container):
+        yield
 
 
 def _summary(container: Container) -> dict[str, object]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from orlop.cli.failure import UsageError
 from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.parameter import Parameter
+from orlop.cli.progress import single_bar
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, human_size, print_json
 from orlop.cli.settings import open_store
@@ -160,21 +161,16 @@ def _read_uuid(text: str) -> bytes:
 @contextmanager
 def _bar(*, quiet: bool) -> Iterator[Callable[[DiskProgress], object] | None]:
     """A bar while the block runs; None where nobody would see it."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    with single_bar("writing", "bytes", quiet=quiet) as update:
+        if update is None:
+            yield None
+            return
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task("writing")
-
-        def update(step: DiskProgress) -> None:
+        def show(step: DiskProgress) -> None:
             of = f"disk {step.disk + 1} of {step.disks}" if step.disks > 1 else "writing"
-            bars.update(task, completed=step.done, total=step.total, description=of)
+            update(of, step.done, step.total)
 
-        yield update
+        yield show
 
 
 def _tell(disks: list[Disk], format: Format, *, quiet: bool) -> None:  # noqa: A002

@@ -1,15 +1,15 @@
-"""Progress bars for people: one a layer, on stderr, on a terminal only."""
+"""Progress bars for people, on stderr, on a terminal only: one a layer, or one for all."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orlop.cli.render import human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -71,3 +71,26 @@ def display(*, quiet: bool) -> Iterator[Display | None]:
         console=Console(stderr=True),
     ) as bars:
         yield Display(bars)
+
+
+@contextmanager
+def single_bar(
+    description: str, unit: Literal["bytes", "files"], *, quiet: bool
+) -> Iterator[Callable[[str, int, int], object] | None]:
+    """One bar while the block runs: gives what shows a description, how much is done, of how much.
+
+    None where nobody would see it.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+
+    amount = DownloadColumn(binary_units=True) if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount)
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(description, total=None)
+        yield lambda text, done, total: bars.update(
+            task, completed=done, total=total, description=text
+        )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from orlop.cli.failure import UsageError
 from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.parameter import Parameter
+from orlop.cli.progress import single_bar
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, clean, print_json
 from orlop.cli.settings import open_existing, open_store
@@ -16,7 +18,9 @@ from orlop.cli.streams import source_date_epoch
 from orlop.timestamp import parse_timestamp
 
 if TYPE_CHECKING:
-    from orlop.unpack import Repacked, Unpacked
+    from collections.abc import Callable, Iterator
+
+    from orlop.unpack import Repacked, Unpacked, UnpackProgress
 
 _SHOWN = 10
 
@@ -56,7 +60,8 @@ def unpack(
         raise UsageError("--layer is one layer, --stacked all of them", hint="give one")
     with open_store() as store:
         found = obtain(store, image, pull, platform, registry, quiet=quiet)
-        unpacked = found.unpack(directory, layer=layer, stacked=stacked)
+        with _bar(quiet=quiet) as bar:
+            unpacked = found.unpack(directory, layer=layer, stacked=stacked, progress=bar)
     _tell_unpacked(unpacked, format, quiet=quiet)
 
 
@@ -105,6 +110,22 @@ def repack(
     with open_existing() as store:
         repacked = store.repack(directory, *tag, options=options)
     _tell_repacked(repacked, format, quiet=quiet)
+
+
+@contextmanager
+def _bar(*, quiet: bool) -> Iterator[Callable[[UnpackProgress], object] | None]:
+    """A bar while the block runs; None where nobody would see it."""
+    with single_bar("unpacking", "files", quiet=quiet) as update:
+        if update is None:
+            yield None
+            return
+
+        def show(step: UnpackProgress) -> None:
+            several = step.directories > 1
+            of = f"layer {step.directory + 1} of {step.directories}" if several else "unpacking"
+            update(of, step.done, step.total)
+
+        yield show
 
 
 def _moment(text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orlop.digest import Digest
-from orlop.errors import InvalidError
+from orlop.errors import InvalidError, OrlopError
 from orlop.rootfs import open_upper, read_tree
 from orlop.storage.layers.members import iter_members
 from orlop.tar.archive import tree_members
@@ -52,7 +52,10 @@ class TarSource:
             yield io.BytesIO(self._origin)
         elif isinstance(self._origin, str):
             with open(self._origin, "rb") as file:
-                yield file
+                try:
+                    yield file
+                except OrlopError as error:
+                    raise error.inside(self._origin)
         else:
             self._rewind(self._origin)
             yield self._origin

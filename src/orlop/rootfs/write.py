@@ -60,6 +60,7 @@ def write_tree(
     ownership: bool = True,
     xattrs: XattrPolicy = "strict",
     overlay: OverlayNamespace | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> WriteReport:
     """Fill an empty directory with a tree and return what could not be kept of it.
 
@@ -77,6 +78,8 @@ def write_tree(
             is left out.
         overlay: The tree is in overlay's form (`overlay_form`), and the marks of this namespace
             are never left out.
+        progress: Called with the number of inodes that are made, after each directory; what it
+            raises stops the work.
 
     Raises:
         InvalidLayerError: A source ends before a file's content does; a directory has two names.
@@ -87,7 +90,7 @@ def write_tree(
     with Handles(Place(None, b"", dir_fd)) as handles:
         opened = _once(open_source)
         helper = ContentHelper(opened, ownership, xattrs, overlay)
-        writer = TreeWriter(handles, ownership, xattrs, overlay, helper)
+        writer = TreeWriter(handles, ownership, xattrs, overlay, helper, progress)
         content = ContentCopier(opened, where=writer.where)
         try:
             return writer.write(root, lambda _place, _name, node, fd: content.copy(node, fd))
@@ -108,6 +111,7 @@ class TreeWriter:
         xattrs: As in `write_tree`.
         overlay: As in `write_tree`.
         helper: Writes large files beside; None where their content comes from elsewhere.
+        progress: As in `write_tree`.
     """
 
     def __init__(
@@ -117,9 +121,11 @@ class TreeWriter:
         xattrs: XattrPolicy,
         overlay: OverlayNamespace | None = None,
         helper: ContentHelper | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> None:
         self._handles = handles
         self._helper = helper
+        self._progress = progress
         self._creator = Creator(
             ownership=ownership, xattrs=xattrs, where=self.where, overlay=overlay
         )
@@ -223,6 +229,8 @@ class TreeWriter:
         if place.parent is not None:
             self._handles.leave(place)
             self._place = place.parent
+        if self._progress is not None:
+            self._progress(self._inodes)
 
     def _link(self, node: Node) -> bool:
         """Link to the node's first name, or remember this one as the first."""

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from orlop.runtime.bundle import Ended, run_bundle
     from orlop.runtime.container import run
     from orlop.runtime.find import RUNTIMES, Runtime, RuntimeVersion, find_runtime
-    from orlop.runtime.left import remove_left
+    from orlop.runtime.left import remove_left, settle
     from orlop.runtime.options import RunOptions, RunResult, Volume
     from orlop.runtime.streams import Streams
 else:
@@ -17,7 +17,7 @@ else:
             "orlop.runtime.bundle": "Ended run_bundle",
             "orlop.runtime.container": "run",
             "orlop.runtime.find": "RUNTIMES Runtime RuntimeVersion find_runtime",
-            "orlop.runtime.left": "remove_left",
+            "orlop.runtime.left": "remove_left settle",
             "orlop.runtime.options": "RunOptions RunResult Volume",
             "orlop.runtime.streams": "Streams",
         }
@@ -36,4 +36,5 @@ __all__ = [
     "remove_left",
     "run",
     "run_bundle",
+    "settle",
 ]

@@ -35,7 +35,7 @@ from orlop.metadata import Containers, Owner
 from orlop.runtime.bundle import run_bundle
 from orlop.runtime.find import find_runtime
 from orlop.runtime.left import RUN_FLAG, clear, note_targets
-from orlop.runtime.options import RunOptions, RunResult
+from orlop.runtime.options import RunOptions, RunResult, require_words
 from orlop.runtime.terminal import require_terminal
 from orlop.storage.naming import new_id
 from orlop.storage.stored.running import running
@@ -80,8 +80,10 @@ def run(
         InvalidError: An option is not what it should be.
         UnsupportedError: This machine cannot, or this user has no right to.
         OSError: Something could not be read or written.
+        TypeError: `args` is one text.
     """
     options = options or RunOptions()
+    require_words(args, "args")
     runtime = find_runtime(options.runtime)
     if options.terminal:
         streams = options.streams()

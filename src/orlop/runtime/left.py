@@ -73,6 +73,26 @@ def _noted_targets(state: Path) -> list[str]:
     return [str(each) for each in found]
 
 
+def settle(storage: Storage, key: str) -> None:
+    """Remove what a killed run left in a container that stays, before somebody looks at it.
+
+    Nothing is done while it runs.
+
+    Raises:
+        NotFoundError: There is no such container.
+        OSError: Something could not be removed.
+    """
+    container = storage.containers.get(key)
+    directory = storage.places.run_directory("container", container.id)
+    if not (directory / "runtime").exists() or RUN_FLAG in container.flags:
+        return
+    try:
+        with running(directory, container.id):
+            clear(storage, directory / "runtime", container.id)
+    except InUseError:
+        return
+
+
 def remove_left(storage: Storage) -> list[str]:
     """Remove what killed runs left, and the containers that were to go; the IDs of these.
 

@@ -28,6 +28,16 @@ Stream: TypeAlias = "int | HasFileno | None"
 """An open file or its descriptor; None for an empty file, which drops what is written to it."""
 
 
+def require_words(words: Sequence[str] | None, what: str) -> None:
+    """Refuse one text where several words are meant: it would be taken for its letters.
+
+    Raises:
+        TypeError: It is one text.
+    """
+    if isinstance(words, (str, bytes)):
+        raise TypeError(f"{what} is a sequence of words, such as ['ls', '-l'], and not one text")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """A directory or file of the machine that a container sees.
@@ -93,6 +103,7 @@ class RunOptions:
 
     Raises:
         InvalidError: The hostname is empty, the time is none, or a variable has no name.
+        TypeError: The entrypoint is one text.
     """
 
     runtime: str | None = None
@@ -120,6 +131,7 @@ class RunOptions:
     spec: Sequence[SpecOption] = ()
 
     def __post_init__(self) -> None:
+        require_words(self.entrypoint, "entrypoint")
         check_timeout(self.timeout)
         if self.hostname == "":
             raise InvalidError("a hostname is empty", hint="leave it away for the container's ID")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orlop.store.check import ImageCheck
     from orlop.store.draft import ImageDraft
     from orlop.tree import Node
-    from orlop.unpack import Unpacked
+    from orlop.unpack import Unpacked, UnpackProgress
 
 
 class Image(Editable):
@@ -304,6 +304,7 @@ class Image(Editable):
         *,
         layer: int | str | None = None,
         stacked: bool = False,
+        progress: Callable[[UnpackProgress], object] | None = None,
     ) -> Unpacked:
         """Write the image into a directory: its files as `rootfs`, beside a note of what they are.
 
@@ -318,6 +319,7 @@ class Image(Editable):
             layer: One layer alone, by its number from 0 for the base, its digest or its diffID;
                 whiteouts are empty files `.wh.NAME`, as its tar has them.
             stacked: Each layer in a directory of its own, in overlay's form, base first.
+            progress: Called again and again while files are made; what it raises stops the work.
 
         Raises:
             AlreadyExistsError: The directory is not empty; nothing was touched.
@@ -343,7 +345,8 @@ class Image(Editable):
             form="stacked" if stacked else "rootfs" if layer is None else "layer",
         )
         with self._lease("unpack") as lease:
-            return Unpacker(self._storage, state, lease).unpack(Path(path), layer=number)
+            unpacker = Unpacker(self._storage, state, lease, progress)
+            return unpacker.unpack(Path(path), layer=number)
 
     def files(self) -> ImageFiles:
         """Its files, read without mounting anything; a context manager.

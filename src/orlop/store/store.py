@@ -342,6 +342,7 @@ class Store(ImageEdits, StoreUpkeep):
             InvalidError: An option is not what it should be.
             UnsupportedError: This machine cannot, or this user has no right to.
             OSError: Something could not be read or written.
+            TypeError: `args` is one text.
         """
         from orlop.runtime import run
 

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from orlop.unpack.repacking import Repacked, RepackOptions, repack
     from orlop.unpack.scan import Skipped
     from orlop.unpack.state import Form
-    from orlop.unpack.unpacker import Unpacked, Unpacker, find_layer, state_for
+    from orlop.unpack.unpacker import Unpacked, Unpacker, UnpackProgress, find_layer, state_for
 else:
     from orlop._late import late
 
@@ -15,11 +15,11 @@ else:
             "orlop.unpack.repacking": "Repacked RepackOptions repack",
             "orlop.unpack.scan": "Skipped",
             "orlop.unpack.state": "Form",
-            "orlop.unpack.unpacker": "Unpacked Unpacker find_layer state_for",
+            "orlop.unpack.unpacker": "UnpackProgress Unpacked Unpacker find_layer state_for",
         }
     )
 
 __all__ = [
-    "Form", "RepackOptions", "Repacked", "Skipped", "Unpacked", "Unpacker", "find_layer", "repack",
-    "state_for",
+    "Form", "RepackOptions", "Repacked", "Skipped", "UnpackProgress", "Unpacked", "Unpacker",
+    "find_layer", "repack", "state_for",
 ]  # fmt: skip

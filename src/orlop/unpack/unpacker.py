@@ -12,6 +12,7 @@ from orlop.rootfs import write_tree
 from orlop.storage.chains import Stack
 from orlop.storage.rebuild import ensure_form
 from orlop.storage.tars import LayerTars
+from orlop.tree import walk
 from orlop.unpack.layer import layer_tree
 from orlop.unpack.rootless import Kept, disguise
 from orlop.unpack.state import ROOTFS, Form, State, write_state
@@ -19,7 +20,7 @@ from orlop.unpack.stats import read_stats
 from orlop.unpack.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from orlop.digest import Digest
@@ -58,6 +59,23 @@ class Unpacked:
     dropped_count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackProgress:
+    """How far the unpacking of an image has come.
+
+    Attributes:
+        directory: Which one is being filled, from 0.
+        directories: How many there will be; several for `stacked`.
+        done: Inodes that are made in it.
+        total: Inodes that it will have.
+    """
+
+    directory: int
+    directories: int
+    done: int
+    total: int
+
+
 class Unpacker:
     """Unpacks one image.
 
@@ -65,13 +83,21 @@ class Unpacker:
         storage: Where its layers are.
         state: What it is, and how it is to be unpacked.
         lease: What keeps the layers, whose tars are made again from their blobs if need be.
+        progress: Called again and again while files are made; what it raises stops the work.
     """
 
-    def __init__(self, storage: Storage, state: State, lease: Lease) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        state: State,
+        lease: Lease,
+        progress: Callable[[UnpackProgress], object] | None = None,
+    ) -> None:
         self._storage = storage
         self._stack = Stack.of(state.diff_ids)
         self._state = state
         self._lease = lease
+        self._progress = progress
 
     def unpack(self, path: Path, *, layer: int | None = None) -> Unpacked:
         """Fill a directory; success means that all of the image is in it, as far as it can be.
@@ -131,9 +157,21 @@ class Unpacker:
                 ownership=kept != "nothing",
                 xattrs="strict" if kept == "all" else "drop",
                 overlay=None if not overlay else "trusted" if kept == "all" else "user",
+                progress=self._told(root, int(name) if overlay else 0),
             )
         finally:
             os.close(handle)
+
+    def _told(self, root: Node, at: int) -> Callable[[int], object] | None:
+        """What tells of the inodes that are made in one directory."""
+        tell = self._progress
+        if tell is None:
+            return None
+        total = len({node for _, node in walk(root)}) - 1
+        directories = len(self._stack.diff_ids) if self._state.form == "stacked" else 1
+        return lambda done: tell(
+            UnpackProgress(directory=at, directories=directories, done=done, total=total)
+        )
 
     def _record(self, target: Target) -> None:
         """Note what each file is like; whatever is done to one from now on has another time."""

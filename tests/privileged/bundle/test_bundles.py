@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -552,3 +553,56 @@ def test_a_moved_bundle_is_named_where_it_is_recorded(yard):
     done.check_failure(3, f"recorded at {yard.place / 'b'}")
     assert (yard.place / "c/config.json").exists()
     (yard.place / "c").rename(yard.place / "b")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_bundle_is_mounted_again_after_a_restart(running, closed):
+    """One that a mapped root cannot reach is mounted elsewhere, and is so again."""
+    yard, place = running, running.place / "b"
+    if closed:
+        place = yard.place / "closed/b"
+        place.parent.mkdir(mode=0o700)
+    found = Bundles(yard.store.storage)
+    script = yard.shell("echo more >> /kept; cat /kept", options.user_namespace(MAPPING))
+    bundle = yard.overlay.bundle(yard.image(), "demo", *script, path=place)
+    assert (found.rootfs(found.get("demo")) == place / "rootfs") is not closed
+    assert yard.runtime.output(place, "demo") == "more\n"
+    rootfs = found.rootfs(found.get("demo"))
+    subprocess.run(["umount", rootfs], check=True)
+    assert found.state(found.get("demo")) == "unmounted"
+    assert "more" not in {each.name for each in (place / "rootfs").iterdir()}
+    for _ in range(2):
+        done = yard.under_test.orlop("bundle", "mount", place)
+        assert (done.code, done.out) == (0, f"{rootfs}\n")
+        assert found.state(found.get("demo")) == "ready"
+    assert yard.runtime.output(place, "demo") == "more\nmore\n"
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+def test_what_is_no_whole_bundle_is_not_mounted(yard, bundler):
+    bundle = bundler.bundle(small(yard), "demo", path=yard.place / "b")
+    assert Bundles(yard.store.storage).mount(Bundles(yard.store.storage).get("demo")) == (
+        yard.place / "b/rootfs"
+    )
+    yard.store.containers.unmount("demo", force=True)
+    (bundle.path / "config.json").write_text("{}")
+    done = yard.under_test.orlop("bundle", "mount", "demo")
+    assert "names no root directory" in done.err or bundler.kind == "uncompressed"
+    (bundle.path / "config.json").unlink()
+    yard.under_test.orlop("bundle", "mount", "demo").check_failure(3, "is not whole")
+    yard.under_test.orlop("bundle", "mount", "nothing").check_failure(3)
+    bundle.cleanup()
+
+
+def test_places_that_were_made_to_mount_at_are_no_changes(yard):
+    image = small(yard)
+    with yard.overlay.bundle(image, "demo", options.tmpfs("/new/place"), path=yard.place / "b"):
+        assert (yard.place / "b/rootfs/new/place").is_dir()
+        (yard.place / "b/rootfs/mine").write_text("x")
+        assert yard.under_test.orlop("container", "changes", "demo").out == "A /mine\n"
+        tar = yard.place / "tar"
+        assert yard.under_test.orlop("container", "diff", "demo", "-o", tar).code == 0
+        with tarfile.open(tar) as opened:
+            assert [each for each in opened.getnames() if each != "."] == ["mine"]
+        assert (yard.place / "b/rootfs/new/place").is_dir()

@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import subprocess
+import tarfile
 import termios
 import time
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_killed_and_run_again(words, command, store):
     assert command.orlop("container", "rm", "ship").code == 0
 
 
-@pytest.mark.parametrize("way", ["collect", "run"])
+@pytest.mark.parametrize("way", ["collect", "run", "changes", "diff", "commit"])
 def test_places_to_mount_at_of_a_killed_run_are_no_changes(words, command, store, tmp_path, way):
     script = "mkdir /own; echo begun; while sleep 0.1; do :; done"
     volume = ("-v", f"{tmp_path}:/data/deep")
@@ -213,8 +214,20 @@ def test_places_to_mount_at_of_a_killed_run_are_no_changes(words, command, store
         process.kill()
     if way == "collect":
         command.collect()
-    else:
+    elif way == "run":
         assert ended(words("ship", "true")).returncode == 0
+    elif way == "changes":
+        assert command.orlop("container", "changes", "ship").out == "A /own\n"
+    elif way == "diff":
+        assert command.orlop("container", "diff", "ship", "-o", tmp_path / "tar").code == 0
+        with tarfile.open(tmp_path / "tar") as tar:
+            assert [each for each in tar.getnames() if each != "."] == ["own"]
+    else:
+        assert command.orlop("container", "commit", "ship", "mine:1").code == 0
+        with store.image("mine:1").files() as files:
+            assert b"own" in {name for name, _ in files.list(b"/")}
+            assert b"data" not in {name for name, _ in files.list(b"/")}
+        store.remove("mine:1")
     assert {each.path for each in store.containers.changes("ship")} == {b"own"}
     command.collect()
     store.containers.delete("ship")

@@ -1,6 +1,8 @@
 """Containers that both runtimes run, through the API: what a container sees, and what is left."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -306,3 +308,19 @@ def test_a_terminal_that_is_none(run, nothing):
     with open(os.devnull) as null, pytest.raises(UnsupportedError, match="no terminal"):
         run(terminal=True, stdin=null, capture=False)
     assert nothing()
+
+
+def test_one_text_is_not_taken_for_its_letters(store, nothing):
+    with pytest.raises(TypeError, match="not one text"):
+        store.run_container("box", "id")
+    assert nothing()
+
+
+def test_a_process_that_does_not_close_its_store_leaves_no_mount(command):
+    script = f"""
+import orlop
+store = orlop.open_store({str(command.root)!r}, {str(command.run)!r})
+assert store.run_container("box", ["true"]).exit_code == 0
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert mounts_below(command.run) == []

@@ -63,3 +63,9 @@ def test_variables_that_are_none(env):
 
 def test_any_number_of_processes():
     assert document(pids=-1) == document()
+
+
+@pytest.mark.parametrize("words", ["ls -l", b"ls"])
+def test_one_text_is_not_taken_for_its_letters(words):
+    with pytest.raises(TypeError, match="not one text"):
+        RunOptions(entrypoint=words)

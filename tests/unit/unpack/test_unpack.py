@@ -7,6 +7,7 @@ import shutil
 import stat
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -46,6 +47,29 @@ def image(store, tmp_path):
         file("opt/c", b"c"), hardlink("two", "one"), symlink("link", "/etc/passwd"),
     )  # fmt: skip
     return store.pull(builder.write(tmp_path / "layout").source, tag="base")
+
+
+@pytest.mark.parametrize(
+    ("way", "directories"), [({}, 1), ({"stacked": True}, 2), ({"layer": 1}, 1)]
+)
+def test_progress_tells_of_all_inodes(image, tmp_path, way, directories):
+    steps = []
+    unpacked = image.unpack(tmp_path / "b", **way, progress=steps.append)
+    assert {each.directories for each in steps} == {directories}
+    last = {each.directory: each for each in steps}
+    assert [*last] == [*range(directories)]
+    assert sum(each.done for each in last.values()) == unpacked.inodes
+    assert all(each.done == each.total for each in last.values())
+    assert all(a.done <= b.done for a, b in pairwise(steps) if a.directory == b.directory)
+
+
+def test_what_progress_raises_stops_the_work_and_leaves_nothing(image, tmp_path):
+    def stop(_):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        image.unpack(tmp_path / "b", progress=stop)
+    assert not (tmp_path / "b").exists()
 
 
 def test_the_merged_tree(image, tmp_path):

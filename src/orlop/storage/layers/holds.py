@@ -1,13 +1,16 @@
 """Mounts of stacks that a process keeps for its next container.
 
 The mount of an image costs more than that of a container on it. Who makes one container after the
-other has it made once: the last few are held until the store is closed, or collects.
+other has it made once: the last few are held until the store is closed, or collects, or the process
+ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 MAX_HELD: Final = 4
 """Mounts of stacks that a store holds while nobody needs them."""
 
+_open: Final = weakref.WeakSet["StackHolds"]()
+
 
 class StackHolds:
     """The mounts that this store's object holds; safe for threads. A forked child holds nothing.
@@ -32,6 +37,7 @@ class StackHolds:
     def __init__(self, mounts: MountTable) -> None:
         self._mounts = mounts
         self._begin()
+        _open.add(self)
 
     def _begin(self) -> None:
         self._held: OrderedDict[str, tuple[MountRecord, str]] = OrderedDict()
@@ -78,3 +84,10 @@ class StackHolds:
         # Of a mount that is in use the hold is dropped all the same with this process.
         with suppress(OrlopError, OSError):
             self._mounts.release(record, holder)
+
+
+@atexit.register
+def _release_all() -> None:
+    """Release what stores hold that nobody has closed."""
+    for each in list(_open):
+        each.release()
