@@ -92,7 +92,7 @@ def test_config_clears_first(store):
         (["config", "base:1"], 1, "nothing is to be changed"),
         (["config", "none:1", "--user", "1"], 3, "none:1"),
         (["append", "base:1", "/nowhere"], 3, "/nowhere"),
-        (["append", "base:1", "/dev/null"], 1, "/dev/null: the stream is empty"),
+        (["append", "base:1", "/dev/null"], 1, "/dev/null: there is no tar"),
         (["append", "base:1", "-", "-"], 2, "read but once"),
         (["append", "base:1", "-x"], 2, "'-x' is no option"),
         (["append", "base:1", "/dev/null", "--none"], 2, "no option"),
