@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.metadata import ObjectKind
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 MAX_ITEMS: Final = 10_000
 """Items of big data that one layer, image or container may have."""
@@ -43,7 +43,7 @@ class BigDataStore:
         kind: Whose data these are.
     """
 
-    def __init__(self, storage: Storage, kind: ObjectKind) -> None:
+    def __init__(self, storage: StorageCore, kind: ObjectKind) -> None:
         self._storage = storage
         self._kind = kind
 
@@ -140,11 +140,11 @@ class BigDataStore:
                 raise self._missing(id, name)
         (self._folder(id) / datum.file).unlink(missing_ok=True)
 
-    def path(self, store: Storage, id: str, datum: BigDatum) -> Path:  # noqa: A002
+    def path(self, store: StorageCore, id: str, datum: BigDatum) -> Path:  # noqa: A002
         """Where an item's bytes are."""
         return store.places.object(self._kind, id) / "data" / datum.file
 
-    def unrecorded(self, store: Storage, id: str) -> Iterable[Path]:  # noqa: A002
+    def unrecorded(self, store: StorageCore, id: str) -> Iterable[Path]:  # noqa: A002
         """The files among the data of something that no record names."""
         folder = store.places.object(self._kind, id) / "data"
         try:
@@ -158,7 +158,7 @@ class BigDataStore:
     def _folder(self, id: str) -> Path:  # noqa: A002
         return self._storage.places.object(self._kind, id) / "data"
 
-    def _find(self, key: str, name: str) -> tuple[Storage, str, BigDatum]:
+    def _find(self, key: str, name: str) -> tuple[StorageCore, str, BigDatum]:
         store, id = find_object(self._storage, self._kind, key)  # noqa: A001
         with store.database.read() as tx:
             datum = BigData(tx).get(self._kind, id, name)

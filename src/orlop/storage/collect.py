@@ -15,12 +15,11 @@ from orlop.metadata.collected import Collected, Item
 from orlop.metadata.gc import INGEST_KEEP_TIME, ended_leases
 from orlop.metadata.gc import collect as collect_records
 from orlop.metadata.graph import Node
+from orlop.storage.layers.thaw import iter_thawed, thaw_layer
 from orlop.storage.leftovers import (
     forget_orphans,
     iter_leftovers,
-    iter_thawed,
     remove_leftover,
-    thaw_layer,
 )
 from orlop.storage.meter import DiskMeter
 from orlop.storage.staging import discard, lease_of
@@ -28,10 +27,10 @@ from orlop.storage.staging import discard, lease_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
-def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
+def collect(storage: StorageCore, *, unfinished: bool = False, dry_run: bool = False) -> Collected:
     """Free what no image, mount or lease needs; may be killed at any time, and run beside others.
 
     Args:
@@ -80,19 +79,19 @@ def collect(storage: Storage, *, unfinished: bool = False, dry_run: bool = False
     return Collected.of([*mounts, *collected.items, *leftovers])
 
 
-def _trash(storage: Storage, meter: DiskMeter) -> list[Item]:
+def _trash(storage: StorageCore, meter: DiskMeter) -> list[Item]:
     """What another collector was killed at, and the next one frees."""
     paths = sorted(storage.places.trash.iterdir())
     return [_leftover(storage, path, meter) for path in paths]
 
 
-def _leftover(storage: Storage, path: Path, meter: DiskMeter) -> Item:
+def _leftover(storage: StorageCore, path: Path, meter: DiskMeter) -> Item:
     inside = path.is_relative_to(storage.places.root)
     key = path.relative_to(storage.places.root) if inside else path
     return Item(kind="leftover", key=str(key), size=meter.add(path))
 
 
-def _discard(storage: Storage, path: Path) -> None:
+def _discard(storage: StorageCore, path: Path) -> None:
     """Remove something: first its name, in one step."""
     trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
     try:
@@ -102,7 +101,7 @@ def _discard(storage: Storage, path: Path) -> None:
     discard(trash)
 
 
-def abandoned(storage: Storage) -> list[Path]:
+def abandoned(storage: StorageCore) -> list[Path]:
     """The staging directories of leases that are no more, and trials that were killed."""
     # The names come first: whoever makes a directory has had its lease before.
     names = sorted(os.listdir(storage.places.staging))
@@ -114,7 +113,7 @@ def abandoned(storage: Storage) -> list[Path]:
     return [path for path in paths if over or not path.name.startswith(PROBE_PREFIX)]
 
 
-def mark_durable(storage: Storage) -> int:
+def mark_durable(storage: StorageCore) -> int:
     """Wait until what was derived in this boot is on the disk, and record that; how many records.
 
     From then on it outlives a crash of the machine without being verified or built again.

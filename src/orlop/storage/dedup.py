@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.reflink import CannotShareError, share_range
 from orlop.errors import ConflictError, UnsafePathError, UnsupportedError
 from orlop.rootfs import open_upper, read_tree
-from orlop.storage.layers.reading import close_shared, open_shared
+from orlop.storage.reading import close_shared, open_shared
 from orlop.tree import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 _DIRECTORIES: Final = (
     "layers/*/diff", "layers/*/tree", "forms/*/*/diff", "forms/*/*/base", "chains/*/*/rootfs",
@@ -45,7 +45,7 @@ _File = tuple["Path", bytes]
 """A directory of the store, and a path in it."""
 
 
-def dedup(storage: Storage) -> int:
+def dedup(storage: StorageCore) -> int:
     """Make files of the same content share their blocks; see `Storage.dedup`."""
     storage.require_writable()
     shared = 0
@@ -62,7 +62,7 @@ def dedup(storage: Storage) -> int:
     return shared
 
 
-def _by_size(storage: Storage) -> dict[int, list[_File]]:
+def _by_size(storage: StorageCore) -> dict[int, list[_File]]:
     """The files of all directories that are not empty, one name of each, by their length."""
     found: defaultdict[int, list[_File]] = defaultdict(list)
     for pattern in _DIRECTORIES:

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.metadata import ObjectKind
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
-def make_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+def make_directory(storage: StorageCore, kind: ObjectKind, id: str) -> Path:  # noqa: A002
     """The directory of something for whatever its user wants to keep, made now.
 
     Raises:
@@ -21,7 +21,7 @@ def make_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # noqa
     return _made(storage.places.object(kind, id) / "userdata")
 
 
-def make_run_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # noqa: A002
+def make_run_directory(storage: StorageCore, kind: ObjectKind, id: str) -> Path:  # noqa: A002
     """The same, for what goes with this boot of the machine.
 
     Raises:
@@ -34,7 +34,7 @@ def make_run_directory(storage: Storage, kind: ObjectKind, id: str) -> Path:  # 
 
 
 def remove_directories(
-    storage: Storage,
+    storage: StorageCore,
     kind: ObjectKind,
     id: str,  # noqa: A002
     *,

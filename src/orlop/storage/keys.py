@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orlop.errors import AmbiguousError, NotFoundError
+from orlop.digest import Digest
+from orlop.errors import AmbiguousError, InvalidDigestError, NotFoundError
 from orlop.metadata import Containers, Layers, Names, StoredImages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from orlop.metadata import ObjectKind, Transaction
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 KINDS: Final[tuple[ObjectKind, ...]] = ("layer", "image", "container")
 _MAX_CANDIDATES: Final = 10
 
 
-def find_object(storage: Storage, kind: ObjectKind, key: str) -> tuple[Storage, str]:
+def find_object(storage: StorageCore, kind: ObjectKind, key: str) -> tuple[StorageCore, str]:
     """The store that something lies in, and its ID.
 
     Raises:
@@ -41,7 +42,7 @@ def nothing_called(kind: ObjectKind, key: str) -> NotFoundError:
     return NotFoundError(f"no {kind} is called {key!r}", hint=f"`orlop {kind} ls` lists them")
 
 
-def find_any(storage: Storage, key: str) -> list[tuple[ObjectKind, str]]:
+def find_any(storage: StorageCore, key: str) -> list[tuple[ObjectKind, str]]:
     """Whatever a key means, by kind and ID; nothing where it means nothing.
 
     Raises:
@@ -114,3 +115,12 @@ def _only(kind: ObjectKind, key: str, found: Sequence[str]) -> str | None:
             hint="give more of the ID",
         )
     return found[0] if found else None
+
+
+def digests_of(id: str) -> Iterator[Digest]:  # noqa: A002
+    """The digests that an image's ID may be the digits of."""
+    for algorithm in ("sha256", "sha512"):
+        try:
+            yield Digest(f"{algorithm}:{id}")
+        except InvalidDigestError:
+            continue

@@ -12,16 +12,13 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from orlop._sys.process import boot_id
 from orlop.errors import InUseError
 from orlop.metadata import BigData, Containers, Images, Layers, StoredImages
 from orlop.storage.big_data import BigDataStore
-from orlop.storage.keys import KINDS
-from orlop.storage.layers.ancestry import directory_of
-from orlop.storage.layers.reading import unread
+from orlop.storage.keys import KINDS, digests_of
 from orlop.storage.places import EMPTY_LOWER
+from orlop.storage.reading import unread
 from orlop.storage.staging import discard
-from orlop.storage.stored.facts import digests_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
     from orlop.metadata import ObjectKind, Transaction
     from orlop.metadata.graph import Node
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 _RECORDED: Final[dict[ObjectKind, str]] = {
     "layer": "SELECT id, id FROM layers",
@@ -41,7 +38,7 @@ _RECORDED: Final[dict[ObjectKind, str]] = {
 
 
 def iter_leftovers(
-    storage: Storage,
+    storage: StorageCore,
     *,
     max_age_ns: int | None = None,
     garbage: Collection[Node] = (),
@@ -72,11 +69,11 @@ def iter_leftovers(
                         yield from _old(data.unrecorded(storage, name), now - max_age_ns)
 
 
-def _folders(storage: Storage, kind: ObjectKind) -> tuple[Path, Path]:
+def _folders(storage: StorageCore, kind: ObjectKind) -> tuple[Path, Path]:
     return storage.places.root / f"{kind}s", storage.places.run_directories(kind)
 
 
-def is_recorded(tx: Transaction, storage: Storage, path: Path) -> bool:
+def is_recorded(tx: Transaction, storage: StorageCore, path: Path) -> bool:
     """Whether something that `iter_leftovers` gave is somebody's after all."""
     for kind in KINDS:
         folders = _folders(storage, kind)
@@ -88,7 +85,7 @@ def is_recorded(tx: Transaction, storage: Storage, path: Path) -> bool:
     return True
 
 
-def remove_leftover(storage: Storage, path: Path) -> bool:
+def remove_leftover(storage: StorageCore, path: Path) -> bool:
     """Remove a directory or file that nothing records; whether it is gone.
 
     Raises:
@@ -97,7 +94,7 @@ def remove_leftover(storage: Storage, path: Path) -> bool:
     return remove_leftovers(storage, [path])
 
 
-def remove_leftovers(storage: Storage, paths: Iterable[Path]) -> bool:
+def remove_leftovers(storage: StorageCore, paths: Iterable[Path]) -> bool:
     """Remove what nothing records, as a transaction that alone writes sees it.
 
     Whoever makes something of that name has to record it first, and so comes before or after; a
@@ -131,7 +128,7 @@ def _is_alone(path: Path, stack: ExitStack) -> bool:
     return True
 
 
-def _rename(storage: Storage, path: Path) -> Path:
+def _rename(storage: StorageCore, path: Path) -> Path:
     """Take the name of something away, which may be gone already; what it is called now."""
     trash = storage.places.trash / f"{path.name}-{time.time_ns()}"
     try:
@@ -158,7 +155,7 @@ def exists(tx: Transaction, kind: ObjectKind, id: str) -> bool:  # noqa: A002
     return any(next(Images(tx).with_id(digest), None) is not None for digest in digests_of(id))
 
 
-def forget_orphans(storage: Storage) -> None:
+def forget_orphans(storage: StorageCore) -> None:
     """Forget notes on images that are gone, and what belongs to objects that are."""
     if not _has_orphans(storage):
         return
@@ -173,25 +170,10 @@ def forget_orphans(storage: Storage) -> None:
             )
 
 
-def iter_thawed(storage: Storage) -> Iterator[tuple[str, Path]]:
-    """The frozen layers that no mount stands on any more, and their directories."""
-    with storage.database.read() as tx:
-        rows = map(Layers(tx).get, Layers(tx).frozen())
-        thawed = [row for row in rows if row and not Layers(tx).is_mounted_on(row.id, boot_id())]
-    for row in thawed:
-        yield row.id, directory_of(storage, row)
-
-
-def thaw_layer(storage: Storage, id: str) -> bool:  # noqa: A002
-    """Remove the directory of a frozen layer, unless a mount stands on it; whether it is gone."""
-    with storage.layers.mounts.lock(id):
-        return storage.layers.freezer.thaw(id)
-
-
 _ENCODED: Final = "substr(image_id, instr(image_id, ':') + 1)"
 
 
-def _has_orphans(storage: Storage) -> bool:
+def _has_orphans(storage: StorageCore) -> bool:
     with storage.database.read() as tx:
         return bool(orphaned_notes(tx)) or tx.row(_STRAY) is not None
 
@@ -214,7 +196,9 @@ def orphaned_notes(tx: Transaction) -> list[str]:
     return [row[0] for row in tx.rows(sql)]
 
 
-def _recorded(storage: Storage, kind: ObjectKind, garbage: Collection[Node] = ()) -> frozenset[str]:
+def _recorded(
+    storage: StorageCore, kind: ObjectKind, garbage: Collection[Node] = ()
+) -> frozenset[str]:
     with storage.database.read() as tx:
         rows = tx.rows(_RECORDED[kind])
     gone = {key for what, key in garbage if what == kind}

@@ -265,7 +265,11 @@ class MountTable:
     def _lock_of(self, record: MountRecord) -> FileLock:
         if record.layer is None:
             return self._lock(Path(record.target))
-        return FileLock(self._places.layer_lock(record.layer), timeout=LOCK_TIMEOUT)
+        return self.lock_layer(record.layer)
+
+    def lock_layer(self, id: str) -> FileLock:  # noqa: A002
+        """The lock of whoever mounts, changes or removes a layer."""
+        return FileLock(self._places.layer_lock(id), timeout=LOCK_TIMEOUT)
 
     def own_place(self, subject: MountSubject, driver: Driver) -> Path:
         """Where a stack is mounted when nobody says where; several stores may share `RUN`."""

@@ -12,14 +12,14 @@ from orlop.metadata import Blobs, Chains, Layers
 if TYPE_CHECKING:
     from orlop.metadata import Lease
     from orlop.storage.chains import Stack
+    from orlop.storage.core import StorageCore
     from orlop.storage.forms import FormKind
     from orlop.storage.mountable import Driver, Mountable
-    from orlop.storage.storage import Storage
 
 _CHUNK: Final = 1 << 20
 
 
-def make_mountable(storage: Storage, stack: Stack, driver: Driver, lease: Lease) -> Mountable:
+def make_mountable(storage: StorageCore, stack: Stack, driver: Driver, lease: Lease) -> Mountable:
     """What a stack is mounted from by this driver, made now as far as it is not there.
 
     Raises:
@@ -36,7 +36,7 @@ def make_mountable(storage: Storage, stack: Stack, driver: Driver, lease: Lease)
     return found
 
 
-def _directory(storage: Storage, stack: Stack, lease: Lease) -> Mountable:
+def _directory(storage: StorageCore, stack: Stack, lease: Lease) -> Mountable:
     found = storage.mountables.find(stack, "directory")
     if found is not None:
         return found
@@ -45,7 +45,7 @@ def _directory(storage: Storage, stack: Stack, lease: Lease) -> Mountable:
     return storage.mountables.prepare_directory(stack, lease)
 
 
-def _make_forms(storage: Storage, stack: Stack, driver: Driver, lease: Lease) -> None:
+def _make_forms(storage: StorageCore, stack: Stack, driver: Driver, lease: Lease) -> None:
     if storage.mountables.find(stack, driver) is not None:
         return
     kind: FormKind = "tar" if driver == "erofs" else "diff"
@@ -58,7 +58,7 @@ def _make_forms(storage: Storage, stack: Stack, driver: Driver, lease: Lease) ->
             ensure_form(storage, stack, at, "tar", lease)
 
 
-def ensure_form(storage: Storage, stack: Stack, at: int, kind: FormKind, lease: Lease) -> None:
+def ensure_form(storage: StorageCore, stack: Stack, at: int, kind: FormKind, lease: Lease) -> None:
     """Build a form of the stack's layer number `at`, if it is not there in any store.
 
     Raises:
@@ -78,7 +78,7 @@ def ensure_form(storage: Storage, stack: Stack, at: int, kind: FormKind, lease: 
 
 
 def build_form(
-    storage: Storage, diff_id: Digest, kind: FormKind, lease: Lease, *, lowest: bool = False
+    storage: StorageCore, diff_id: Digest, kind: FormKind, lease: Lease, *, lowest: bool = False
 ) -> None:
     """Build a form of a layer from a blob of it; the caller holds the layer's lock.
 
@@ -104,7 +104,7 @@ def build_form(
         build.publish()
 
 
-def find_blob(storage: Storage, diff_id: Digest) -> tuple[Storage, Digest]:
+def find_blob(storage: StorageCore, diff_id: Digest) -> tuple[StorageCore, Digest]:
     """A stored blob that a layer unpacks from, and the store that has it.
 
     Raises:
@@ -125,7 +125,7 @@ def find_blob(storage: Storage, diff_id: Digest) -> tuple[Storage, Digest]:
     )
 
 
-def _named_by_manifests(store: Storage, diff_id: Digest) -> Digest | None:
+def _named_by_manifests(store: StorageCore, diff_id: Digest) -> Digest | None:
     """The stored blob of a layer as an image's manifest names it.
 
     Layers that an older version recorded do not say what they came in.

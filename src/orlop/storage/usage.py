@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.metadata.collected import Collected
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Usage:
         }
 
 
-def measure(storage: Storage) -> Usage:
+def measure(storage: StorageCore) -> Usage:
     """Count what a store occupies, on the disk rather than by its records."""
     places = storage.places
     reclaimable = _reclaimable(collect(storage, dry_run=True))

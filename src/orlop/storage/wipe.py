@@ -12,10 +12,10 @@ from orlop.storage.reserve import with_reserve
 
 if TYPE_CHECKING:
     from orlop.metadata import MountRecord
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
-def shutdown(storage: Storage, *, force: bool = False) -> tuple[str, ...]:
+def shutdown(storage: StorageCore, *, force: bool = False) -> tuple[str, ...]:
     """Take away the store's mounts, and say where they were; see `Storage.shutdown`."""
     storage.let_go()
     storage.mounts.clean()
@@ -45,14 +45,14 @@ def shutdown(storage: Storage, *, force: bool = False) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def wipe(storage: Storage, *, force: bool = False) -> None:
+def wipe(storage: StorageCore, *, force: bool = False) -> None:
     """Remove everything; see `Storage.wipe`."""
     shutdown(storage, force=force)
     with_reserve(storage.places, lambda: _forget(storage))
     with_reserve(storage.places, lambda: collect(storage, unfinished=True))
 
 
-def _others(storage: Storage, record: MountRecord) -> list[str]:
+def _others(storage: StorageCore, record: MountRecord) -> list[str]:
     """The processes that hold a mount, this one left out."""
     pids = {holder.owner.pid for holder in storage.mounts.live_holders(record) if holder.owner} - {
         os.getpid()
@@ -60,7 +60,7 @@ def _others(storage: Storage, record: MountRecord) -> list[str]:
     return [f"process {pid} at {record.target}" for pid in sorted(pids)]
 
 
-def _forget(storage: Storage) -> None:
+def _forget(storage: StorageCore) -> None:
     """Forget all that nobody but its user keeps; blobs go with the collection that follows."""
     with storage.database.write() as tx:
         mounted = tx.row(_MOUNTED, (boot_id(),))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.metadata.objects import BigDatum
     from orlop.storage.big_data import BigDataStore
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.record import Layer
-    from orlop.storage.storage import Storage
     from orlop.storage.stored.record import StoredImage
     from orlop.storagecmd.session import Session
 
@@ -98,9 +98,10 @@ class _Look:
     def run(self) -> Report:
         for storage in self.session.storages:
             self._contents(storage, additional=False)
-        for storage in self.session.storage.additional:
-            if storage.places.root not in {own.places.root for own in self.session.storages}:
-                self._contents(storage, additional=True)
+        own = {storage.places.root for storage in self.session.storages}
+        for other in self.session.storage.additional:
+            if other.places.root not in own:
+                self._contents(other, additional=True)
         for layer in topmost_first(self.layers.values()):
             self._layer(layer)
         for image in self.images.values():
@@ -117,12 +118,14 @@ class _Look:
         for reason in reasons:
             self._tell("layer", layer.id, reason, additional=layer.additional)
 
-    def _contents(self, storage: Storage, *, additional: bool) -> None:
+    def _contents(self, storage: StorageCore, *, additional: bool) -> None:
         """What is wrong with what layers are kept as, and with the records."""
+        from orlop.storage.check import check
+
         by_diff_id: dict[str, list[str]] = {}
         for each in self.layers.values():
             by_diff_id.setdefault(str(each.diff_id), []).append(each.id)
-        for found in storage.check(quick=self.quick).damaged:
+        for found in check(storage, quick=self.quick).damaged:
             if found.subject in ("data", "name", "mount"):
                 continue  # Of data more is said below; a mount is no damage of what is kept.
             if found.subject in ("layer", "image", "container"):

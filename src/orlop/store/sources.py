@@ -129,7 +129,7 @@ def _described(storage: Storage, key: str, lease: Lease | None) -> ImageRow:
             f"image {facts.id} has no manifest, and gets none in a store that is only read",
             hint="make one by `orlop image publish` where the store can be written",
         )
-    manifest, config = describe(storage, facts, lease)
+    manifest, config = describe(storage, storage.layers.freezer, facts, lease)
     name = key if key in facts.names else next(iter(facts.names), "")
     try:
         name = str(Reference.parse(name).with_default_tag())

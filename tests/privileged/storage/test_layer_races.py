@@ -14,8 +14,8 @@ from orlop.storage import leftovers
 from orlop.storage.check.examination import Examination
 from orlop.storage.check.layers import LayerExaminer
 from orlop.storage.collect import collect
+from orlop.storage.holds import MAX_HELD
 from orlop.storage.layers.ancestry import ancestry
-from orlop.storage.layers.holds import MAX_HELD
 from orlop.storage.places import Places
 from orlop.storage.storage import Storage
 from orlop.testing.storage.base import member, mounts_below, put, tar

@@ -2,9 +2,11 @@
 
 from orlop.storage.check.checker import check
 from orlop.storage.check.fetcher import BlobFetcher
+from orlop.storage.check.objects import Objects
 from orlop.storage.check.repair import repair
 from orlop.storage.check.report import REMEDIES, Finding, Remedy, Repaired, Report
 
 __all__ = [
-    "REMEDIES", "BlobFetcher", "Finding", "Remedy", "Repaired", "Report", "check", "repair",
+    "REMEDIES", "BlobFetcher", "Finding", "Objects", "Remedy", "Repaired", "Report", "check",
+    "repair",
 ]  # fmt: skip

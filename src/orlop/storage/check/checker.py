@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from orlop.storage.check.examination import Examiner
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 _SECOND: Final = 10**9
 DEFAULT_MAX_AGE: Final = INGEST_KEEP_TIME / _SECOND
@@ -35,7 +35,7 @@ _PAUSES: Final = (0.0, 0.02, 0.1)
 """Seconds before each further look at what looked wrong."""
 
 
-def check(storage: Storage, *, quick: bool = False, max_age: float = DEFAULT_MAX_AGE) -> Report:
+def check(storage: StorageCore, *, quick: bool = False, max_age: float = DEFAULT_MAX_AGE) -> Report:
     """What is wrong with a store; see `Storage.check`."""
     examination = Examination(storage=storage, quick=quick, max_age_ns=round(max_age * _SECOND))
     looked: dict[str, int] = {}

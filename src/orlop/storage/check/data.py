@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orlop.metadata import BigDatum, ObjectKind
     from orlop.storage.check.examination import Examination
     from orlop.storage.check.report import Damage, Remedy
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 class DataExaminer:
@@ -101,7 +101,7 @@ def split_key(key: str) -> tuple[ObjectKind, str, str]:
     return cast("ObjectKind", kind), id, name
 
 
-def data_path(storage: Storage, kind: ObjectKind, id: str, datum: BigDatum) -> Path:  # noqa: A002
+def data_path(storage: StorageCore, kind: ObjectKind, id: str, datum: BigDatum) -> Path:  # noqa: A002
     """Where an item's bytes are."""
     return storage.places.object(kind, id) / "data" / datum.file
 

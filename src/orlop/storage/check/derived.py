@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orlop.metadata import DerivedRecord
     from orlop.storage.check.examination import Examination
     from orlop.storage.check.report import Damage, Remedy
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
     from orlop.storage.unpack import UnpackedLayer
 
 _CHUNK: Final = 1 << 20
@@ -184,7 +184,7 @@ class ChainExaminer:
         )
 
 
-def stack_of_chain(storage: Storage, source: Digest) -> Stack | None:
+def stack_of_chain(storage: StorageCore, source: Digest) -> Stack | None:
     """The layers of a recorded stack; None where they are not known."""
     with storage.database.read() as tx:
         diff_ids = Chains(tx).layers(source)
@@ -212,7 +212,7 @@ def scan(tar: Path) -> UnpackedLayer:
         return unpacker.finish()
 
 
-def _present(storage: Storage, folder: str) -> list[Digest]:
+def _present(storage: StorageCore, folder: str) -> list[Digest]:
     place = DigestDirectory(str(storage.places.root / folder), storage.content.trash)
     return list(place.iter_digests())
 

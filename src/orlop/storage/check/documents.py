@@ -17,6 +17,7 @@ from orlop.spec import ImageConfig, Index, Manifest
 from orlop.storage.check.examination import in_additional
 from orlop.storage.check.layers import has_form
 from orlop.storage.check.report import Finding
+from orlop.storage.layers.ancestry import has_layer
 from orlop.storage.stored.facts import read_facts
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from orlop.metadata import BlobRecord, ImageRow, Transaction
     from orlop.storage.check.examination import Examination
     from orlop.storage.check.report import Damage, Remedy, Subject
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 _SUBJECTS: Final[dict[str, Subject]] = {"image": "image", "own": "image", "container": "container"}
 
@@ -109,7 +110,7 @@ class DocumentExaminer:
         return recorded or in_additional(self._storage, digest)
 
     def _has_layer(self, id: str) -> bool:  # noqa: A002
-        return any(store.layers.has(id) for store in (self._storage, *self._storage.additional))
+        return any(has_layer(store, id) for store in (self._storage, *self._storage.additional))
 
     def _has_image(self, id: str) -> bool:  # noqa: A002
         for store in (self._storage, *self._storage.additional):
@@ -155,14 +156,14 @@ def needs_of_name(row: ImageRow) -> Needs:
     return Needs(documents=documents, layer=_top(row))
 
 
-def read_stored(storage: Storage, digest: Digest) -> Manifest | Index | None:
+def read_stored(storage: StorageCore, digest: Digest) -> Manifest | Index | None:
     """A manifest or index that is stored; None for what is none, or is damaged."""
     with storage.database.read() as tx:
         record = Blobs(tx).get(digest)
     return None if record is None else read_document(storage, record)
 
 
-def read_document(storage: Storage, record: BlobRecord) -> Manifest | Index | None:
+def read_document(storage: StorageCore, record: BlobRecord) -> Manifest | Index | None:
     """A manifest or index that is recorded; None for what is none, or is damaged."""
     kind = record.media_type
     if not (is_index(kind) or is_manifest(kind)):
@@ -182,7 +183,7 @@ def names_of(document: Manifest | Index) -> set[Digest]:
 
 
 def stack_of_image(
-    storage: Storage,
+    storage: StorageCore,
     tx: Transaction,
     kind: str,
     id: str,  # noqa: A002

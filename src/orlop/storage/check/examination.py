@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orlop.metadata import Transaction
     from orlop.metadata.graph import NodeKind
     from orlop.storage.check.report import Finding
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 class Examiner(Protocol):
@@ -49,7 +49,7 @@ class Examination:
         hashed: The digests of files that were read, by what tells a file and its state.
     """
 
-    storage: Storage
+    storage: StorageCore
     quick: bool
     max_age_ns: int
     hashed: dict[tuple[object, ...], Digest] = field(default_factory=dict)
@@ -98,6 +98,6 @@ def is_needed(tx: Transaction, kind: NodeKind, key: str) -> bool:
     return not ended or (kind, key) not in mark(read_graph(tx, now_ns=now, ended=ended))
 
 
-def in_additional(storage: Storage, digest: Digest) -> bool:
+def in_additional(storage: StorageCore, digest: Digest) -> bool:
     """Whether an additional store has a blob."""
     return any(store.content.stat(digest) is not None for store in storage.additional)

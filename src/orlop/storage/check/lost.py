@@ -15,6 +15,7 @@ from orlop.storage.staging import discard
 if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.storage.check.examination import Examination
+    from orlop.storage.check.objects import Objects
     from orlop.storage.check.report import Finding
 
 
@@ -23,13 +24,15 @@ class Remover:
 
     Args:
         examination: The check.
+        objects: The store's layers, images and containers.
 
     Attributes:
         removed: What went: kind and ID.
     """
 
-    def __init__(self, examination: Examination) -> None:
+    def __init__(self, examination: Examination, objects: Objects) -> None:
         self._examination = examination
+        self._objects = objects
         self._storage = examination.storage
         self.removed: list[str] = []
 
@@ -81,7 +84,7 @@ class Remover:
             InUseError: Layers stand on its own.
             OSError: It could not be removed.
         """
-        self._storage.containers.delete(finding.id, force=True)
+        self._objects.containers.delete(finding.id, force=True)
         self.removed.append(f"container {finding.id}")
 
     def remove_lost(self, finding: Finding) -> None:
@@ -112,14 +115,15 @@ class Remover:
         for child in users.layers:
             self._remove_with_users(child)
         for container in users.containers:
-            self._storage.containers.delete(container, force=True)
+            self._objects.containers.delete(container, force=True)
             self.removed.append(f"container {container}")
         for image in users.images:
             self._delete_image(image)
-        with self._storage.layers.mounts.lock(id):
-            self._storage.layers.mounts.require_unmounted(id)
-            if self._storage.layers.has(id):
-                self._storage.layers.making.remove(id)
+        layers = self._objects.layers
+        with layers.mounts.lock(id):
+            layers.mounts.require_unmounted(id)
+            if layers.has(id):
+                layers.making.remove(id)
                 self.removed.append(f"layer {id}")
         discard(self._storage.places.layer(id))
 
@@ -128,5 +132,5 @@ class Remover:
             users = [f"container {row.id}" for row in Containers(tx).with_image(id)]
         if users:
             raise InUseError(f"image {id} is needed by {some_of(users)}", users=users)
-        layers = self._storage.images.delete(id)
+        layers = self._objects.images.delete(id)
         self.removed += [f"image {id}", *(f"layer {layer}" for layer in layers)]

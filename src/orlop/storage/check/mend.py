@@ -39,6 +39,7 @@ from orlop.storage.collect import abandoned
 from orlop.storage.forms import CHANGESET, is_disk
 from orlop.storage.keys import KINDS
 from orlop.storage.layers.ancestry import ancestry
+from orlop.storage.layers.thaw import thaw_layer
 from orlop.storage.leftovers import exists, orphaned_notes, remove_leftover
 from orlop.storage.rebuild import build_form, ensure_form
 from orlop.storage.staging import discard
@@ -50,9 +51,10 @@ if TYPE_CHECKING:
     from orlop.metadata.leases import Kind
     from orlop.spec import Index
     from orlop.storage.check.fetcher import BlobFetcher
+    from orlop.storage.check.objects import Objects
     from orlop.storage.check.report import Finding
+    from orlop.storage.core import StorageCore
     from orlop.storage.forms import FormKind
-    from orlop.storage.storage import Storage
 
 _CHUNK: Final = 1 << 20
 _SECOND: Final = 10**9
@@ -64,6 +66,7 @@ class Mender:
 
     Args:
         storage: The store.
+        objects: Its layers, images and containers.
         fetcher: What fetches blobs; None where nothing is to be fetched.
         force: Remove records whose content is lost.
         max_age: As for a check.
@@ -74,19 +77,21 @@ class Mender:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: StorageCore,
+        objects: Objects,
         *,
         fetcher: BlobFetcher | None = None,
         force: bool = False,
         max_age: float = DEFAULT_MAX_AGE,
     ) -> None:
         self._storage = storage
+        self._layers = objects.layers
         self._fetcher = fetcher
         self._force = force
         self._examination = Examination(
             storage=storage, quick=False, max_age_ns=round(max_age * _SECOND)
         )
-        self._remover = Remover(self._examination)
+        self._remover = Remover(self._examination, objects)
         self.removed = self._remover.removed
 
     def mend(self, finding: Finding) -> None:
@@ -245,8 +250,7 @@ class Mender:
         if finding.remedy == "none":
             raise UnsupportedError("nothing that is here says what it was")
         if finding.damage == "leftover":
-            with self._storage.layers.mounts.lock(finding.id):
-                self._storage.layers.freezer.thaw(finding.id)
+            thaw_layer(self._storage, finding.id)
         elif finding.damage == "reference":
             self._restore_parent(finding)
         elif finding.damage in {"form", "mismatch"}:
@@ -270,7 +274,7 @@ class Mender:
     def _restore_chain(self, id: str) -> None:  # noqa: A002
         """Let there be nothing but tars below a tar, and its chainID say which."""
         layers = ancestry(self._storage, id)
-        self._storage.layers.freezer.freeze(layers[1:])
+        self._layers.freezer.freeze(layers[1:])
         layers = ancestry(self._storage, id)
         with self._storage.database.write() as tx:
             row = Layers(tx).get(id)

@@ -96,7 +96,7 @@ class MountExaminer:
             stacks |= {Digest(row[0]) for row in tx.rows("SELECT chain_id FROM chain_layers")}
         subjects = [MountSubject(chain_id=each) for each in stacks]
         mounts = self._storage.mounts
-        places = [self._storage.layers.mounts.place_of(id) for id in layers]  # noqa: A001
+        places = [self._storage.places.mount_place(id, "layer") for id in layers]  # noqa: A001
         places += [mounts.own_place(each, driver) for each in subjects for driver in DRIVERS]
         return sorted(path for path in places if path.name in present)
 
@@ -116,7 +116,7 @@ def remove_place(examination: Examination, path: Path, *, force: bool) -> bool:
     storage = examination.storage
     with storage.database.read() as tx:
         ids = [row.id for row in Layers(tx).list()]
-    owner = next((id for id in ids if storage.layers.mounts.place_of(id) == path), None)  # noqa: A001
+    owner = next((id for id in ids if storage.places.mount_place(id, "layer") == path), None)  # noqa: A001
     locks = storage.places
     lock = locks.mount_lock(path) if owner is None else locks.layer_lock(owner)
     with FileLock(lock, timeout=1):

@@ -20,15 +20,17 @@ from orlop.storage.reserve import with_reserve
 
 if TYPE_CHECKING:
     from orlop.storage.check.fetcher import BlobFetcher
+    from orlop.storage.check.objects import Objects
     from orlop.storage.check.report import Finding, Report
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 _MAX_ROUNDS: Final = 8
 """How often what is left is looked at; each removes what stood on what went before."""
 
 
 def repair(
-    storage: Storage,
+    storage: StorageCore,
+    objects: Objects,
     *,
     quick: bool = False,
     max_age: float = DEFAULT_MAX_AGE,
@@ -37,7 +39,7 @@ def repair(
 ) -> Repaired:
     """Mend a store, and say how; see `Storage.repair`."""
     forget_holders(storage.database, time.time_ns())
-    mender = Mender(storage, fetcher=fetcher, force=force, max_age=max_age)
+    mender = Mender(storage, objects, fetcher=fetcher, force=force, max_age=max_age)
     report = check(storage, quick=quick, max_age=max_age)
     seen: dict[Finding, None] = {}
     failed: dict[Finding, str] = {}
@@ -67,7 +69,7 @@ def repair(
     )
 
 
-def _mend(storage: Storage, mender: Mender, finding: Finding) -> str | None:
+def _mend(storage: StorageCore, mender: Mender, finding: Finding) -> str | None:
     """Why something could not be mended; None where it is, or is to be looked at again."""
     try:
         with_reserve(storage.places, lambda: mender.mend(finding))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow, Transaction
     from orlop.storage.chains import Stack
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Located:
     """
 
     row: LayerRow
-    storage: Storage
+    storage: StorageCore
     written: bool
 
     @property
@@ -67,17 +67,23 @@ class Ground:
     base: Stack | Written | None
 
 
-def directory_of(storage: Storage, row: LayerRow) -> Path:
+def has_layer(storage: StorageCore, id: str) -> bool:  # noqa: A002
+    """Whether there is a layer of this very ID in a store itself."""
+    with storage.database.read() as tx:
+        return Layers(tx).get(id) is not None
+
+
+def directory_of(storage: StorageCore, row: LayerRow) -> Path:
     """Where a layer's writes go: `layers/<id>/diff`, or `tree`."""
     return storage.places.layer(row.id) / ("tree" if row.form == "tree" else "diff")
 
 
-def note_of(storage: Storage, row: LayerRow) -> Path:
+def note_of(storage: StorageCore, row: LayerRow) -> Path:
     """Where it is noted what a layer's whole copy lacks: `layers/<id>/tree.lacks`."""
     return storage.places.layer(row.id) / note_name("tree")
 
 
-def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
+def ancestry(storage: StorageCore, id: str) -> list[Located]:  # noqa: A002
     """A layer and all below it, the topmost first, as they are at one moment.
 
     Raises:
@@ -98,13 +104,13 @@ def ancestry(storage: Storage, id: str) -> list[Located]:  # noqa: A002
     return found
 
 
-def locate(row: LayerRow, storage: Storage) -> Located:
+def locate(row: LayerRow, storage: StorageCore) -> Located:
     """A layer of a store, by its record."""
     may_be = row.form is not None and not row.frozen
     return Located(row, storage, may_be and directory_of(storage, row).is_dir())
 
 
-def _located(storage: Storage, id: str) -> list[Located]:  # noqa: A002
+def _located(storage: StorageCore, id: str) -> list[Located]:  # noqa: A002
     while True:
         with storage.database.read() as tx:
             rows = Layers(tx).ancestry(id)

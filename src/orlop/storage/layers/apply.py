@@ -15,16 +15,19 @@ from orlop.storage.layers.freeze import chain_below, holding
 from orlop.storage.layers.making import users_in
 from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import has_foreign_links, take_entries, take_stream
+from orlop.storage.layers.thaw import thaw
 from orlop.tree import Merger, difference, directory, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from orlop.metadata import Transaction
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.layers.store import LayerStore
+    from orlop.storage.layers.freeze import Freezer
+    from orlop.storage.layers.making import Making
+    from orlop.storage.layers.mounts import LayerMounts
     from orlop.storage.layers.tarball import Taken
-    from orlop.storage.storage import Storage
 
 _TRIES: Final = 10
 """How often a parent is frozen anew since it was written to meanwhile."""
@@ -35,12 +38,18 @@ class Applier:
 
     Args:
         storage: The store.
-        layers: Its layers.
+        making: What records layers.
+        mounts: The mounts of its layers.
+        freezer: What makes tars of them.
     """
 
-    def __init__(self, storage: Storage, layers: LayerStore) -> None:
+    def __init__(
+        self, storage: StorageCore, making: Making, mounts: LayerMounts, freezer: Freezer
+    ) -> None:
         self._storage = storage
-        self._layers = layers
+        self._making = making
+        self._mounts = mounts
+        self._freezer = freezer
 
     def put(self, row: LayerRow, names: Iterable[str], stream: BinaryIO) -> LayerRow:
         """Make a layer out of a tar, and return its record; see `LayerStore.put`."""
@@ -63,13 +72,13 @@ class Applier:
         self._frozen(ancestry(self._storage, id)[0].row.parent)
         with Lease(self._storage.database, "apply") as lease:
             taken = take_stream(self._storage, stream, lease)
-            with self._layers.mounts.lock(id):
+            with self._mounts.lock(id):
                 return self._hold(id, taken, lease)
 
     def _record(self, row: LayerRow, names: Iterable[str], lease: Lease) -> None:
         with self._storage.database.write() as tx:
             lease.require_in(tx)
-            self._layers.making.create_in(tx, row, names)
+            self._making.create_in(tx, row, names)
 
     @contextmanager
     def _unchanged(self, below: Sequence[Located]) -> Iterator[bool]:
@@ -78,15 +87,15 @@ class Applier:
             yield True
             return
         id = below[0].row.id  # noqa: A001
-        with self._layers.mounts.lock(id):
+        with self._mounts.lock(id):
             with self._storage.database.read() as tx:
                 now = locate(row_of(tx, id), self._storage)
             yield not now.written and now.row.diff_id == below[0].row.diff_id
 
     def _require_free(self, id: str) -> None:  # noqa: A002
         """Succeed if a layer may be changed, before anything is done for it."""
-        with self._layers.mounts.lock(id):
-            self._layers.mounts.require_unmounted(id)
+        with self._mounts.lock(id):
+            self._mounts.require_unmounted(id)
         with self._storage.database.read() as tx:
             if row_of(tx, id).pulled:
                 raise InUseError(
@@ -98,7 +107,7 @@ class Applier:
 
     def _hold(self, id: str, taken: Taken, lease: Lease) -> LayerRow:  # noqa: A002
         """Let a layer, whose lock is held, hold a tar besides what it has."""
-        self._layers.mounts.require_unmounted(id)
+        self._mounts.require_unmounted(id)
         taken = self._merged(id, taken, lease)
         layers = ancestry(self._storage, id)
         with self._storage.database.write() as tx:
@@ -107,7 +116,7 @@ class Applier:
             row = holding(row_of(tx, id), taken, chain_below(layers[1:]))
             row = replace(row, frozen=row.frozen or layers[0].written)
             Layers(tx).replace(row)
-        self._layers.freezer.thaw(id)
+        thaw(self._storage, id)
         return row
 
     def _frozen(self, id: str | None) -> list[Located]:  # noqa: A002
@@ -117,7 +126,7 @@ class Applier:
         layers = ancestry(self._storage, id)
         if not any(each.written for each in layers):
             return layers
-        self._layers.freezer.freeze(layers)
+        self._freezer.freeze(layers)
         return ancestry(self._storage, id)
 
     def _merged(self, id: str, taken: Taken, lease: Lease) -> Taken:  # noqa: A002

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 from orlop.digest import Digest
 from orlop.errors import OrlopError
+from orlop.metadata import Lease
 from orlop.rootfs import change_node, open_upper, read_tree, read_upper
-from orlop.storage.layers.ancestry import note_of
+from orlop.storage.layers.ancestry import note_of, stack_of
 from orlop.storage.layers.copy_time import Untouched, copied_at
 from orlop.storage.layers.mapping import mapping_of
-from orlop.storage.layers.reading import close_shared, open_shared
 from orlop.storage.layers.restore import restore
 from orlop.storage.left_out import read_note
+from orlop.storage.reading import close_shared, open_shared
+from orlop.storage.rebuild import ensure_form
 from orlop.tree import Merger, Node, Put, directory, split, walk
 from orlop.tree.node import S_IFREG
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.storage import Storage
     from orlop.tree import Entry
 
 _MAX_OPEN: Final = 64
@@ -41,7 +43,7 @@ class Contents:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
         self._directories: list[int] = []
         self._written: dict[Digest, tuple[int, bytes]] = {}
@@ -210,3 +212,22 @@ def _inodes(root: Node) -> Iterator[tuple[bytes, Node]]:
         if id(node) not in seen:
             seen.add(id(node))
             yield path, node
+
+
+def require_forms(storage: StorageCore, layers: Sequence[Located]) -> None:
+    """Build again what is lost of the tars of these layers, where a blob allows it.
+
+    Raises:
+        NotFoundError: A tar cannot be had.
+        OSError: It could not be written.
+    """
+    stack = stack_of([each for each in layers if each.row.diff_id is not None])
+    missing = [
+        at
+        for at, diff_id in enumerate(stack.diff_ids)
+        if storage.forms.usable(diff_id, "tar") is None
+    ]
+    if missing and not storage.database.read_only:
+        with Lease(storage.database, "read") as lease:
+            for at in missing:
+                ensure_form(storage, stack, at, "tar", lease)

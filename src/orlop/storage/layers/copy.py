@@ -14,12 +14,12 @@ from orlop._sys.sync import syncfs
 from orlop.metadata import Lease
 from orlop.rootfs import change_node, copy_tree, write_tree
 from orlop.storage.layers.ancestry import directory_of, note_of
-from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.contents import Contents, require_forms
 from orlop.storage.layers.copy_time import note_copied
 from orlop.storage.layers.mapping import mapping_of
-from orlop.storage.layers.reading import open_shared
 from orlop.storage.left_out import LeftOut, read_note
 from orlop.storage.places import writing_to
+from orlop.storage.reading import open_shared
 from orlop.storage.staging import staging_directory
 from orlop.tree import walk
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow
     from orlop.rootfs import WriteReport
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.storage import Storage
     from orlop.tree import Node
 
 
-def make_tree(storage: Storage, layers: Sequence[Located]) -> Path:
+def make_tree(storage: StorageCore, layers: Sequence[Located]) -> Path:
     """Give the first of these layers its directory, unless it has it.
 
     Raises:
@@ -74,7 +74,7 @@ def sync_copy(path: Path, row: LayerRow) -> None:
             syncfs(directory)
 
 
-def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
+def _fill(storage: StorageCore, layers: Sequence[Located], target: Path) -> LeftOut:
     """Write the files, and return what cannot be kept of them."""
     owners = storage.mountables.keeps_owners or storage.mountables.maps_ids
     mapping = mapping_of(layers[0].row)
@@ -84,7 +84,7 @@ def _fill(storage: Storage, layers: Sequence[Located], target: Path) -> LeftOut:
             report = _clone(parent, output, mapping, ownership=owners)
             known = read_note(note_of(parent.storage, parent.row))
             return known.also(LeftOut.by(report, owners=owners))
-        storage.layers.differ.require_forms(layers)
+        require_forms(storage, layers)
         with Contents(storage) as contents:
             root = contents.tree(layers)
             if mapping is not None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 from orlop.compression import CompressionName, Compressor
 from orlop.errors import NotFoundError
-from orlop.metadata import Lease
 from orlop.storage.files import WrittenFiles, open_files
 from orlop.storage.layers.ancestry import ancestry, stack_of
 from orlop.storage.layers.changes import changes_of, same_attributes
-from orlop.storage.layers.contents import Contents
+from orlop.storage.layers.contents import Contents, require_forms
 from orlop.storage.layers.members import iter_members
 from orlop.storage.layers.tarball import iter_tar, tar_size
-from orlop.storage.rebuild import ensure_form
 from orlop.tree import difference, directory, iter_changes, lookup
 
 if TYPE_CHECKING:
@@ -26,10 +24,10 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    from orlop.storage.core import StorageCore
     from orlop.storage.files import ImageFiles
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.members import Member
-    from orlop.storage.storage import Storage
     from orlop.tree import Change, Node
 
 
@@ -40,7 +38,7 @@ class Differ:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
 
     def open(
@@ -113,24 +111,6 @@ class Differ:
             return members
         return (member for member in members if member[0].path)
 
-    def require_forms(self, layers: Sequence[Located]) -> None:
-        """Build again what is lost of the tars of these layers, where a blob allows it.
-
-        Raises:
-            NotFoundError: A tar cannot be had.
-            OSError: It could not be written.
-        """
-        stack = stack_of([each for each in layers if each.row.diff_id is not None])
-        missing = [
-            at
-            for at, diff_id in enumerate(stack.diff_ids)
-            if self._storage.forms.usable(diff_id, "tar") is None
-        ]
-        if missing and not self._storage.database.read_only:
-            with Lease(self._storage.database, "read") as lease:
-                for at in missing:
-                    ensure_form(self._storage, stack, at, "tar", lease)
-
     def _written_members(self, contents: Contents, layers: Sequence[Located]) -> Iterator[Member]:
         """What was written, as a tar has it; the layers below are opened if there are sockets."""
         with ExitStack() as stack:
@@ -162,8 +142,8 @@ class Differ:
         self, contents: Contents, layers: Sequence[Located], base: str | None
     ) -> tuple[Node, Node]:
         others = layers[1:] if base is None else ancestry(self._storage, base)
-        self.require_forms(layers)
-        self.require_forms(others)
+        require_forms(self._storage, layers)
+        require_forms(self._storage, others)
         old = contents.tree(others) if others else directory()
         # A layer with a tar of its own was copied with what that has put in.
         if base in {None, layers[0].row.parent} and layers[0].row.diff_id is None:
@@ -175,12 +155,12 @@ class Differ:
         if layers and not any(each.written for each in layers):
             stack = stack_of(layers)
             if stack.diff_ids:
-                self.require_forms(layers)
+                require_forms(self._storage, layers)
                 return open_files(stack, self._storage.forms, self._storage.chains)
         return WrittenFiles(contents.tree(layers) if layers else directory(), _no_directory)
 
     def _pieces_of_tar(self, layers: Sequence[Located]) -> Iterator[bytes]:
-        self.require_forms(layers[:1])
+        require_forms(self._storage, layers[:1])
         assert layers[0].row.diff_id is not None
         with open(self._storage.forms.path(layers[0].row.diff_id, "tar"), "rb") as tar:
             while piece := tar.read(1 << 20):

@@ -6,30 +6,27 @@ directory stays as long as a mount stands on it.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orlop._sys.process import boot_id
 from orlop.digest import chain_on
-from orlop.errors import InUseError
 from orlop.metadata import Layers, Lease
-from orlop.storage.layers.ancestry import ancestry, directory_of, row_of
+from orlop.storage.layers.ancestry import ancestry, row_of
 from orlop.storage.layers.contents import Contents
-from orlop.storage.layers.reading import unread
+from orlop.storage.layers.making import require_no_writers
 from orlop.storage.layers.tarball import take_entries
-from orlop.storage.staging import remove_path
+from orlop.storage.layers.thaw import thaw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.digest import Digest
     from orlop.metadata import LayerRow
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.diff import Differ
     from orlop.storage.layers.mounts import LayerMounts
     from orlop.storage.layers.tarball import Taken
-    from orlop.storage.storage import Storage
 
 
 class Freezer:
@@ -41,7 +38,7 @@ class Freezer:
         differ: What reads its layers.
     """
 
-    def __init__(self, storage: Storage, mounts: LayerMounts, differ: Differ) -> None:
+    def __init__(self, storage: StorageCore, mounts: LayerMounts, differ: Differ) -> None:
         self._storage = storage
         self._mounts = mounts
         self._differ = differ
@@ -65,7 +62,7 @@ class Freezer:
                 return
             self._mounts.find(id)
             with self._storage.database.read() as tx:
-                self._mounts.require_no_writers(tx, id)
+                require_no_writers(tx, id)
             with Contents(self._storage) as contents:
                 members = self._differ.members(contents, layers)
                 taken = take_entries(self._storage, members, contents.open, lease)
@@ -73,41 +70,7 @@ class Freezer:
                 lease.require_in(tx)
                 row = row_of(tx, id)
                 Layers(tx).replace(holding(row, taken, chain_below(layers[1:]), frozen=True))
-            self.thaw(id)
-
-    def thaw(self, id: str) -> bool:  # noqa: A002
-        """Remove the directory of a frozen layer, unless it is needed; whether it is gone.
-
-        Mounts that stand on it, and readers, need it still.
-
-        The caller holds the layer's lock. Nothing is mounted on the layer meanwhile that would
-        stand on the directory, since it is frozen.
-        """
-        with self._storage.database.read() as tx:
-            row = Layers(tx).get(id)
-            if row is None or not row.frozen or Layers(tx).is_mounted_on(id, boot_id()):
-                return False
-        try:
-            with unread(directory_of(self._storage, row)):
-                self.discard(row)
-        except InUseError:
-            return False
-        with self._storage.database.write() as tx:
-            now = Layers(tx).get(id)
-            if now is not None:
-                Layers(tx).replace(replace(now, frozen=False))
-        return True
-
-    def discard(self, row: LayerRow) -> None:
-        """Remove a layer's directory: first its name, in one step."""
-        places = self._storage.places
-        directory = directory_of(self._storage, row)
-        trash = places.trash / f"layer-{row.id}-{time.time_ns()}"
-        try:
-            directory.rename(trash)
-        except FileNotFoundError:
-            return
-        remove_path(trash)
+            thaw(self._storage, id)
 
 
 def holding(row: LayerRow, taken: Taken, below: Digest | None, *, frozen: bool = False) -> LayerRow:

@@ -6,13 +6,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orlop._sys.process import in_initial_user_namespace
+from orlop._sys.process import boot_id, in_initial_user_namespace
 from orlop.errors import AlreadyExistsError, InUseError, NotFoundError, some_of
-from orlop.metadata import BigData, Containers, LayerRow, Layers, Names, StoredImages
+from orlop.metadata import BigData, Containers, LayerRow, Layers, Mounts, Names, StoredImages
+from orlop.storage.layers.ancestry import has_layer
 from orlop.storage.layers.mapping import encode_mapping
-from orlop.storage.layers.reading import unread
 from orlop.storage.layers.record import Users
 from orlop.storage.naming import check_id, check_metadata, new_id, require_free
+from orlop.storage.reading import unread
 from orlop.storage.reserve import with_reserve
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from orlop.idmap import IdMapping
     from orlop.metadata import Transaction
     from orlop.metadata.layers import LayerForm
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 class Making:
@@ -31,7 +32,7 @@ class Making:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
 
     def draft(
@@ -62,7 +63,7 @@ class Making:
         """Record a new layer, as part of a transaction; see `create`."""
         if row.parent is not None:
             self._require_parent(tx, row.parent)
-        if any(store.layers.has(row.id) for store in self._storage.additional):
+        if any(has_layer(store, row.id) for store in self._storage.additional):
             raise AlreadyExistsError(f"layer {row.id} exists in an additional store")
         require_free(tx, "layer", names)
         Layers(tx).create(row)
@@ -113,12 +114,25 @@ class Making:
 
     def _require_parent(self, tx: Transaction, parent: str) -> None:
         if Layers(tx).get(parent) is None:
-            if any(store.layers.has(parent) for store in self._storage.additional):
+            if any(has_layer(store, parent) for store in self._storage.additional):
                 return
             raise NotFoundError(f"layer {parent} has just been deleted")
-        from orlop.storage.layers.mounts import LayerMounts
+        require_no_writers(tx, parent)
 
-        LayerMounts.require_no_writers(tx, parent)
+
+def require_no_writers(tx: Transaction, id: str) -> None:  # noqa: A002
+    """Succeed if a layer is not mounted for writing, as a transaction sees it.
+
+    Raises:
+        InUseError: It is, or was by a process that has been killed since; see `writable`.
+    """
+    targets = [record.target for record in Mounts(tx).of_layer(id, boot_id()) if record.writable]
+    if targets:
+        raise InUseError(
+            f"layer {id} takes writes at {', '.join(targets)}, and is to stay as it is",
+            users=[f"mount {target}" for target in targets],
+            hint="unmount it first",
+        )
 
 
 def users_in(tx: Transaction, id: str) -> Users:  # noqa: A002

@@ -15,22 +15,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop._sys.lock import FileLock
 from orlop._sys.process import boot_id, mount_namespace
 from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
+from orlop.storage.layers.thaw import thaw
 from orlop.storage.layers.view import Viewer, ViewOptions
-from orlop.storage.mounts import LOCK_TIMEOUT, NOT_MOUNTED
+from orlop.storage.mounts import NOT_MOUNTED
 from orlop.storage.shown import shown_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orlop._sys.lock import FileLock
     from orlop.metadata import Owner, Transaction
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.layers.view import View
-    from orlop.storage.storage import Storage
 
 _TRIES: Final = 10
 """How often a mount is begun anew since layers below were changed meanwhile."""
@@ -45,13 +46,13 @@ class LayerMounts:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
         self._viewer = Viewer(storage)
 
     def lock(self, id: str) -> FileLock:  # noqa: A002
         """The lock of whoever mounts, changes or removes a layer."""
-        return FileLock(self._storage.places.layer_lock(id), timeout=LOCK_TIMEOUT)
+        return self._storage.mounts.lock_layer(id)
 
     def hold(
         self,
@@ -111,7 +112,7 @@ class LayerMounts:
         """A layer and all below it; its own directory is one that takes writes, if any."""
         layers = ancestry(self._storage, id)
         if layers[0].row.frozen and layers[0].storage is self._storage:
-            self._storage.layers.freezer.thaw(id)
+            thaw(self._storage, id)
             layers = ancestry(self._storage, id)
         return layers
 
@@ -282,23 +283,6 @@ class LayerMounts:
                 f"layer {id} is mounted at {', '.join(targets)}, where orlop has not mounted it",
                 users=[f"mount {target}" for target in targets],
                 hint=f"move the directory back, or unmount it: umount {targets[0]}",
-            )
-
-    @staticmethod
-    def require_no_writers(tx: Transaction, id: str) -> None:  # noqa: A002
-        """Succeed if a layer is not mounted for writing, as a transaction sees it.
-
-        Raises:
-            InUseError: It is, or was by a process that has been killed since; see `writable`.
-        """
-        targets = [
-            record.target for record in Mounts(tx).of_layer(id, boot_id()) if record.writable
-        ]
-        if targets:
-            raise InUseError(
-                f"layer {id} takes writes at {', '.join(targets)}, and is to stay as it is",
-                users=[f"mount {target}" for target in targets],
-                hint="unmount it first",
             )
 
     def _recorded(self, id: str) -> list[_Held]:  # noqa: A002

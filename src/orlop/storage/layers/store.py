@@ -10,7 +10,7 @@ from orlop.errors import InUseError, NotFoundError, UnsupportedError
 from orlop.metadata import Layers, Names, Owner
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.keys import find_object
-from orlop.storage.layers.ancestry import ancestry, note_of, row_of, stack_of
+from orlop.storage.layers.ancestry import ancestry, has_layer, note_of, row_of, stack_of
 from orlop.storage.layers.making import Making, users_in
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.layers.record import Layer, Users
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.idmap import IdMapping
     from orlop.metadata import LayerRow, Transaction
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.apply import Applier
     from orlop.storage.layers.diff import Differ
     from orlop.storage.layers.freeze import Freezer
     from orlop.storage.layers.mount import LayerMount
     from orlop.storage.layers.mounts import LayerMounts
-    from orlop.storage.storage import Storage
     from orlop.tree import Change
 
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ class LayerStore:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
         self.making = Making(storage)
         self.data = BigDataStore(storage, "layer")
@@ -75,7 +75,7 @@ class LayerStore:
     def _applier(self) -> Applier:
         from orlop.storage.layers.apply import Applier
 
-        return Applier(self._storage, self)
+        return Applier(self._storage, self.making, self.mounts, self.freezer)
 
     def create(
         self,
@@ -185,8 +185,7 @@ class LayerStore:
 
     def has(self, id: str) -> bool:  # noqa: A002
         """Whether there is a layer of this very ID in the store itself."""
-        with self._storage.database.read() as tx:
-            return Layers(tx).get(id) is not None
+        return has_layer(self._storage, id)
 
     def resolve(self, key: str) -> str:
         """The ID of a layer.

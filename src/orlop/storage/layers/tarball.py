@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orlop.compression import CompressionName
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.members import Member
-    from orlop.storage.storage import Storage
     from orlop.storage.unpack import UnpackedLayer
     from orlop.tree import Entry, Node
 
@@ -75,7 +75,7 @@ class TarTaker:
     """
 
     def __init__(
-        self, storage: Storage, lease: Lease, *, limits: LayerLimits | None = None
+        self, storage: StorageCore, lease: Lease, *, limits: LayerLimits | None = None
     ) -> None:
         self._storage = storage
         self._lease = lease
@@ -181,7 +181,7 @@ class TarTaker:
 
 
 def take_stream(
-    storage: Storage, stream: BinaryIO, lease: Lease, *, limits: LayerLimits | None = None
+    storage: StorageCore, stream: BinaryIO, lease: Lease, *, limits: LayerLimits | None = None
 ) -> Taken:
     """Take a tar in, compressed or not, from the stream's position to its end.
 
@@ -201,7 +201,7 @@ def take_stream(
 
 
 def take_entries(
-    storage: Storage,
+    storage: StorageCore,
     members: Iterable[Member],
     open_source: Callable[[Digest], int],
     lease: Lease,
@@ -221,7 +221,7 @@ def take_entries(
 
 
 def compress_blob(
-    storage: Storage, taken: Taken, lease: Lease, compression: CompressionName
+    storage: StorageCore, taken: Taken, lease: Lease, compression: CompressionName
 ) -> Descriptor:
     """The blob that a tar is kept in: itself, or a compressed one that is made now.
 

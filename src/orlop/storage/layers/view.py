@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.metadata import MountRecord
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
     from orlop.storage.mountable import Driver, Mountable
-    from orlop.storage.storage import Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ class Viewer:
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         self._storage = storage
 
     def open(self, layers: Sequence[Located], options: ViewOptions) -> View:

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orlop.metadata import LayerRow, Lease
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.storage import Storage
 
 _TYPES: Final = {"": OCI_LAYER, "none": OCI_LAYER, "gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 _CHUNK: Final = 1 << 20
 
 
 def documents_of(
-    storage: Storage, manifest_digest: Digest | None, config_digest: Digest | None
+    storage: StorageCore, manifest_digest: Digest | None, config_digest: Digest | None
 ) -> tuple[Manifest | None, ImageConfig | None]:
     """The documents of an image, as far as it has some.
 
@@ -60,7 +60,7 @@ def new_config(diff_ids: Sequence[Digest], created: str | None = None) -> ImageC
     )
 
 
-def layers_of(storage: Storage, layers: Sequence[Located]) -> list[Descriptor]:
+def layers_of(storage: StorageCore, layers: Sequence[Located]) -> list[Descriptor]:
     """The blobs of the tars of layers, the base first; the layers come the topmost first.
 
     Raises:
@@ -69,7 +69,7 @@ def layers_of(storage: Storage, layers: Sequence[Located]) -> list[Descriptor]:
     return [blob_of(storage, each.row) for each in reversed(layers) if each.row.diff_id is not None]
 
 
-def blob_of(storage: Storage, row: LayerRow) -> Descriptor:
+def blob_of(storage: StorageCore, row: LayerRow) -> Descriptor:
     """The descriptor of a stored blob that a layer unpacks from.
 
     Raises:
@@ -90,7 +90,7 @@ def blob_of(storage: Storage, row: LayerRow) -> Descriptor:
 
 
 def store_documents(
-    storage: Storage,
+    storage: StorageCore,
     lease: Lease,
     config: ImageConfig,
     layers: Sequence[Descriptor],
@@ -133,7 +133,9 @@ def described(old: Descriptor, raw: bytes, media_type: str) -> Descriptor:
     return replace(old, media_type=media_type, digest=new.digest, size=new.size, data=None)
 
 
-def store_as_is(storage: Storage, lease: Lease, manifest: Manifest, config: ImageConfig) -> None:
+def store_as_is(
+    storage: StorageCore, lease: Lease, manifest: Manifest, config: ImageConfig
+) -> None:
     """Store the documents of an image, kept by a lease with the blobs that they name.
 
     Blobs that lie in an additional store are copied from there.
@@ -154,7 +156,7 @@ def store_as_is(storage: Storage, lease: Lease, manifest: Manifest, config: Imag
     )
 
 
-def _bring(storage: Storage, content: LeasedContent, blob: Descriptor) -> None:
+def _bring(storage: StorageCore, content: LeasedContent, blob: Descriptor) -> None:
     for store in storage.additional:
         if store.content.stat(blob.digest) is None:
             continue
@@ -173,7 +175,7 @@ def _bring(storage: Storage, content: LeasedContent, blob: Descriptor) -> None:
     raise NotFoundError(f"content {blob.digest} is not stored", hint="pull the image again")
 
 
-def _read(storage: Storage, digest: Digest) -> bytes:
+def _read(storage: StorageCore, digest: Digest) -> bytes:
     for store in (storage, *storage.additional):
         info = store.content.stat(digest)
         if info is not None:

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from orlop.digest import Digest
     from orlop.metadata import ContainerRow
     from orlop.spec import Descriptor, ImageConfig
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
+    from orlop.storage.layers.diff import Differ
+    from orlop.storage.layers.store import LayerStore
     from orlop.storage.layers.tarball import Taken
-    from orlop.storage.storage import Storage
     from orlop.storage.stored.record import StoredImage
 
 
@@ -49,15 +51,19 @@ class Committed:
 
 
 def commit(
-    storage: Storage, row: ContainerRow, names: Sequence[str], said: Committed
+    storage: StorageCore,
+    layer_store: LayerStore,
+    row: ContainerRow,
+    names: Sequence[str],
+    said: Committed,
 ) -> StoredImage:
     """Make an image of a container, and return it; see `ContainerStore.commit`."""
     wanted = [str(Reference.parse(name).with_default_tag()) for name in names]
     below = ancestry(storage, row.layer)[1:]
-    storage.layers.freezer.freeze(below)
+    layer_store.freezer.freeze(below)
     layers = ancestry(storage, row.layer)
     with Lease(storage.database, f"commit {row.id}") as lease:
-        taken, blob = _take(storage, layers, lease, said.compression)
+        taken, blob = _take(storage, layer_store.differ, layers, lease, said.compression)
         manifest, config = documents_of(storage, row.manifest_digest, row.config_digest)
         if config is None and row.image:
             manifest, config = documents_among_data(storage, row.image)
@@ -77,11 +83,15 @@ def commit(
 
 
 def _take(
-    storage: Storage, layers: Sequence[Located], lease: Lease, compression: CompressionName
+    storage: StorageCore,
+    differ: Differ,
+    layers: Sequence[Located],
+    lease: Lease,
+    compression: CompressionName,
 ) -> tuple[Taken, Descriptor]:
     """What a container changed, as a layer and the blob that it is kept in."""
     with Contents(storage) as contents:
-        members = storage.layers.differ.members(contents, layers)
+        members = differ.members(contents, layers)
         taken = take_entries(storage, members, contents.open, lease)
     return taken, compress_blob(storage, taken, lease, compression)
 

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from orlop.compression import CompressionName
     from orlop.idmap import IdMapping
     from orlop.metadata import Transaction
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.mount import LayerMount
-    from orlop.storage.storage import Storage
+    from orlop.storage.layers.store import LayerStore
     from orlop.storage.stored.auto import AutoIds
     from orlop.storage.stored.facts import Facts
     from orlop.storage.stored.record import StoredImage
@@ -54,10 +55,12 @@ class ContainerStore:
 
     Args:
         storage: The store.
+        layers: Its layers.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore, layers: LayerStore) -> None:
         self._storage = storage
+        self._layers = layers
         self.data = BigDataStore(storage, "container")
 
     def create(
@@ -102,11 +105,11 @@ class ContainerStore:
             raise ValueError("a container is made from an image or from a layer")
         facts, top = (None, None) if image is None else self._image(image)
         if layer is not None:
-            top = self._storage.layers.resolve(layer)
+            top = self._layers.resolve(layer)
         names = check_names(names)
         made, wanted = _asked(id_mapping)
         durability = {"volatile": True} if volatile else {}
-        draft = self._storage.layers.making.draft(
+        draft = self._layers.making.draft(
             top, flags=durability, mount_label=mount_label, id_mapping=made
         )
         row = ContainerRow(
@@ -119,7 +122,7 @@ class ContainerStore:
             flags={**(flags or {}), **durability},
             created_at_ns=time.time_ns(),
         )
-        own = self._storage.layers.on_parent(top, lambda: self._record(row, draft, names, wanted))
+        own = self._layers.on_parent(top, lambda: self._record(row, draft, names, wanted))
         return _container(row, own, names)
 
     def resolve(self, key: str) -> str:
@@ -153,7 +156,7 @@ class ContainerStore:
 
     def by_layer(self, key: str) -> Container | None:
         """The container whose own a layer is, if any."""
-        id = self._storage.layers.resolve(key)  # noqa: A001
+        id = self._layers.resolve(key)  # noqa: A001
         with self._storage.database.read() as tx:
             row = Containers(tx).with_layer(id)
             return None if row is None else self._read(tx, row)
@@ -218,32 +221,32 @@ class ContainerStore:
             target: An existing directory to show it at, where it is not mounted yet; None for a
                 place of orlop's own.
         """
-        return self._storage.layers.mount_exactly(
+        return self._layers.mount_exactly(
             self._row(key).layer, read_only=read_only, keep=keep, nodev=False, nosuid=False,
             target=target,
         )  # fmt: skip
 
     def unmount(self, key: str, *, force: bool = False) -> int:
         """Give up one hold on its mount; see `LayerStore.unmount`."""
-        return self._storage.layers.unmount(self._row(key).layer, force=force)
+        return self._layers.unmount(self._row(key).layer, force=force)
 
     def mounted(self, key: str) -> int:
         """How many hold its mount."""
-        return self._storage.layers.mounted(self._row(key).layer)
+        return self._layers.mounted(self._row(key).layer)
 
     def diff(self, key: str, *, compression: CompressionName = "none") -> BinaryIO:
         """What it changed of its image, as a tar; see `LayerStore.diff`."""
-        return self._storage.layers.diff(self._row(key).layer, compression=compression)
+        return self._layers.diff(self._row(key).layer, compression=compression)
 
     def changes(self, key: str) -> tuple[Change, ...]:
         """What it added, modified and deleted of its image; see `LayerStore.changes`."""
-        return self._storage.layers.changes(self._row(key).layer)
+        return self._layers.changes(self._row(key).layer)
 
     def size(self, key: str) -> int:
         """The bytes of what it changed, as a tar, and of its big data."""
         row = self._row(key)
         data = sum(datum.size for datum in self.data.list(row.id))
-        return data + self._storage.layers.size(row.layer)
+        return data + self._layers.size(row.layer)
 
     def commit(
         self,
@@ -280,6 +283,7 @@ class ContainerStore:
 
         return commit(
             self._storage,
+            self._layers,
             self._row(key),
             names,
             Committed(
@@ -303,7 +307,7 @@ class ContainerStore:
             OSError: It could not be removed.
         """
         row = self._row(key)
-        mounts = self._storage.layers.mounts
+        mounts = self._layers.mounts
         directory = self._storage.places.run_directory("container", row.id)
         with ExitStack() as stack:
             if directory.exists():
@@ -319,7 +323,7 @@ class ContainerStore:
                 with self._storage.database.write(durable=not _is_volatile(row)) as tx:
                     _forget(tx, row)
 
-            with self._storage.layers.making.unread(row.layer):
+            with self._layers.making.unread(row.layer):
                 with_reserve(self._storage.places, forget)
             remove_directories(self._storage, "container", row.id, layer=row.layer)
 
@@ -356,7 +360,7 @@ class ContainerStore:
             require_free(tx, "container", names)
             Containers(tx).create(row)
             Names(tx).add("container", row.id, names)
-            self._storage.layers.making.create_in(tx, replace(layer, pinned=False))
+            self._layers.making.create_in(tx, replace(layer, pinned=False))
         return layer
 
     def _row(self, key: str) -> ContainerRow:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orlop.digest import Digest
-from orlop.errors import InvalidDigestError
 from orlop.metadata import BigData, BigDatum, Images, Layers, Names, StoredImageRow, StoredImages
+from orlop.storage.keys import digests_of
 from orlop.storage.stored.record import StoredImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orlop.digest import Digest
     from orlop.metadata import ImageRow, Transaction
 
 
@@ -140,15 +140,6 @@ def without_names(facts: Facts, layer: str | None) -> StoredImageRow:
         platform=row.platform,
         size=row.size,
     )
-
-
-def digests_of(id: str) -> Iterator[Digest]:  # noqa: A002
-    """The digests that an image's ID may be the digits of."""
-    for algorithm in ("sha256", "sha512"):
-        try:
-            yield Digest(f"{algorithm}:{id}")
-        except InvalidDigestError:
-            continue
 
 
 def _pulled(tx: Transaction, id: str) -> Iterator[ImageRow]:  # noqa: A002

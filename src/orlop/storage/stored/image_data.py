@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.metadata import BigDatum
-    from orlop.storage.storage import Storage
+    from orlop.storage.core import StorageCore
 
 
 class ImageData(BigDataStore):
@@ -26,7 +26,7 @@ class ImageData(BigDataStore):
         storage: The store.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore) -> None:
         super().__init__(storage, "image")
 
     def list(self, key: str) -> tuple[BigDatum, ...]:
@@ -47,13 +47,13 @@ class ImageData(BigDataStore):
             raise UnsupportedError(f"{name!r} is a document of image {id}, and goes with it")
         super().delete(key, name)
 
-    def path(self, store: Storage, id: str, datum: BigDatum) -> Path:  # noqa: A002
+    def path(self, store: StorageCore, id: str, datum: BigDatum) -> Path:  # noqa: A002
         """See `BigDataStore.path`."""
         if not datum.file:
             return store.places.blob(datum.digest)
         return super().path(store, id, datum)
 
-    def _find(self, key: str, name: str) -> tuple[Storage, str, BigDatum]:
+    def _find(self, key: str, name: str) -> tuple[StorageCore, str, BigDatum]:
         store, id = find_object(self._storage, "image", key)  # noqa: A001
         for datum in self.list(key):
             if datum.name == name:

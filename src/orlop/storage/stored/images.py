@@ -28,12 +28,14 @@ from orlop.metadata import (
     StoredImageRow,
     StoredImages,
 )
+from orlop.reference import Reference
 from orlop.storage.directories import (
     make_directory,
     make_run_directory,
     remove_directories,
 )
 from orlop.storage.keys import find_object
+from orlop.storage.layers.ancestry import has_layer
 from orlop.storage.layers.making import forget_layer, users_in
 from orlop.storage.naming import (
     MAX_NAMES,
@@ -61,8 +63,9 @@ if TYPE_CHECKING:
 
     from orlop.digest import Digest
     from orlop.metadata import Transaction
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.mount import LayerMount
-    from orlop.storage.storage import Storage
+    from orlop.storage.layers.store import LayerStore
     from orlop.storage.stored.record import StoredImage
 
 
@@ -74,10 +77,12 @@ class StoredImageStore:
 
     Args:
         storage: The store.
+        layers: Its layers.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: StorageCore, layers: LayerStore) -> None:
         self._storage = storage
+        self._layers = layers
         self.data = ImageData(storage)
 
     def create(
@@ -111,7 +116,7 @@ class StoredImageStore:
             OSError: It could not be recorded.
         """
         names = check_names(names)
-        top = None if layer is None else self._storage.layers.resolve(layer)
+        top = None if layer is None else self._layers.resolve(layer)
         row = StoredImageRow(
             id=new_id() if id is None else check_id(id),
             layer=top,
@@ -163,7 +168,7 @@ class StoredImageStore:
 
     def by_layer(self, key: str) -> tuple[StoredImage, ...]:
         """The images whose top layer this is."""
-        id = self._storage.layers.resolve(key)  # noqa: A001
+        id = self._layers.resolve(key)  # noqa: A001
         return self._found(lambda tx: users_in(tx, id).images)
 
     def add_names(self, key: str, names: Iterable[str]) -> StoredImage:
@@ -206,8 +211,8 @@ class StoredImageStore:
         total = sum(datum.size for datum in self.data.list(image.id))
         layer = image.layer
         while layer is not None:
-            total += self._storage.layers.size(layer)
-            layer = self._storage.layers.get(layer).parent
+            total += self._layers.size(layer)
+            layer = self._layers.get(layer).parent
         return total
 
     def mount(self, key: str, *, keep: bool = False) -> LayerMount:
@@ -216,16 +221,16 @@ class StoredImageStore:
         Raises:
             NotFoundError: There is no such image, or it has no layer.
         """
-        return self._storage.layers.mount(self._top(key), read_only=True, keep=keep)
+        return self._layers.mount(self._top(key), read_only=True, keep=keep)
 
     def unmount(self, key: str, *, force: bool = False) -> int:
         """Give up one hold on its mount; see `LayerStore.unmount`."""
-        return self._storage.layers.unmount(self._top(key), force=force)
+        return self._layers.unmount(self._top(key), force=force)
 
     def mounted(self, key: str) -> int:
         """How many hold a mount of its top layer."""
         layer = self.get(key).layer
-        return 0 if layer is None else self._storage.layers.mounted(layer)
+        return 0 if layer is None else self._layers.mounted(layer)
 
     def publish(self, key: str, *names: str) -> StoredImage:
         """Make an image one that can be pushed; success means that it is whole and durable.
@@ -248,9 +253,13 @@ class StoredImageStore:
             UnsupportedError: It was written to in an additional store.
             OSError: It could not be read or written; nothing was named.
         """
-        from orlop.storage.stored.publish import publish
+        from orlop.storage.stored.publish import find_facts, publish
 
-        return publish(self._storage, key, names)
+        wanted = [str(Reference.parse(name).with_default_tag()) for name in names]
+        store, facts = find_facts(self._storage, key)
+        if facts.pulled and store is self._storage:
+            return self.add_names(facts.id, wanted)
+        return publish(self._storage, self._layers.freezer, facts, wanted)
 
     def delete(
         self, key: str, *, dry_run: bool = False, keep_layers: bool = False
@@ -275,7 +284,7 @@ class StoredImageStore:
             return self._would_forget(id, keep_layers=keep_layers)
         gone = with_reserve(self._storage.places, lambda: self._forget(id, keep_layers=keep_layers))
         for layer in gone:
-            self._storage.layers.making.discard(layer)
+            self._layers.making.discard(layer)
         remove_directories(self._storage, "image", id)
         return gone
 
@@ -305,7 +314,7 @@ class StoredImageStore:
     def _require_layer(self, tx: Transaction, id: str | None) -> None:  # noqa: A002
         if id is None or Layers(tx).get(id) is not None:
             return
-        if not any(store.layers.has(id) for store in self._storage.additional):
+        if not any(has_layer(store, id) for store in self._storage.additional):
             raise InvalidError(f"layer {id} has just been deleted")
 
     def _forget(self, id: str, *, keep_layers: bool) -> tuple[str, ...]:  # noqa: A002

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from orlop.errors import NotFoundError, OrlopError, UnsupportedError
 from orlop.metadata import Lease
-from orlop.reference import Reference
 from orlop.spec import ImageConfig, Manifest
 from orlop.spec.json import MAX_DOCUMENT_SIZE
 from orlop.storage.keys import find_object
@@ -25,28 +24,28 @@ from orlop.storage.stored.assemble import (
 )
 from orlop.storage.stored.entry import record_image
 from orlop.storage.stored.facts import image_in, read_facts
+from orlop.storage.stored.image_data import ImageData
 from orlop.timestamp import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orlop.metadata import BigDatum
+    from orlop.storage.core import StorageCore
     from orlop.storage.layers.ancestry import Located
-    from orlop.storage.storage import Storage
+    from orlop.storage.layers.freeze import Freezer
     from orlop.storage.stored.facts import Facts
     from orlop.storage.stored.record import StoredImage
 
 _MANIFEST: Final = "manifest"
 
 
-def publish(storage: Storage, key: str, names: Sequence[str]) -> StoredImage:
+def publish(
+    storage: StorageCore, freezer: Freezer, facts: Facts, wanted: Sequence[str]
+) -> StoredImage:
     """Give an image what it takes to be pushed; see `StoredImageStore.publish`."""
-    wanted = [str(Reference.parse(name).with_default_tag()) for name in names]
-    store, facts = find_facts(storage, key)
-    if facts.pulled and store is storage:
-        return storage.images.add_names(facts.id, wanted)
     with Lease(storage.database, f"publish {facts.id}") as lease:
-        manifest, config = describe(storage, facts, lease)
+        manifest, config = describe(storage, freezer, facts, lease)
         with storage.database.write() as tx:
             lease.require_in(tx)
             made = read_facts(tx, record_image(tx, config, manifest, wanted))
@@ -54,7 +53,7 @@ def publish(storage: Storage, key: str, names: Sequence[str]) -> StoredImage:
             return image_in(tx, made)
 
 
-def find_facts(storage: Storage, key: str) -> tuple[Storage, Facts]:
+def find_facts(storage: StorageCore, key: str) -> tuple[StorageCore, Facts]:
     """The store that an image lies in, and what is recorded of it there.
 
     Raises:
@@ -69,7 +68,9 @@ def find_facts(storage: Storage, key: str) -> tuple[Storage, Facts]:
     return store, facts
 
 
-def describe(storage: Storage, facts: Facts, lease: Lease) -> tuple[Manifest, ImageConfig]:
+def describe(
+    storage: StorageCore, freezer: Freezer, facts: Facts, lease: Lease
+) -> tuple[Manifest, ImageConfig]:
     """The documents of an image, made where it has none, and stored, kept by a lease.
 
     Raises:
@@ -84,7 +85,7 @@ def describe(storage: Storage, facts: Facts, lease: Lease) -> tuple[Manifest, Im
         return manifest, config
     own = facts.own
     assert own is not None
-    layers = _frozen(storage, own.layer)
+    layers = _frozen(storage, freezer, own.layer)
     diff_ids = tuple(each.row.diff_id for each in reversed(layers) if each.row.diff_id is not None)
     manifest, config = documents_among_data(storage, facts.id)
     if config is None or manifest is None or config.diff_ids != diff_ids:
@@ -98,12 +99,12 @@ def describe(storage: Storage, facts: Facts, lease: Lease) -> tuple[Manifest, Im
 
 
 def documents_among_data(
-    storage: Storage,
+    storage: StorageCore,
     id: str,  # noqa: A002
 ) -> tuple[Manifest | None, ImageConfig | None]:
     """A manifest among the data of an image, and the config there that it names; or neither."""
     try:
-        data = storage.images.data.list(id)
+        data = ImageData(storage).list(id)
     except NotFoundError:
         return None, None
     for manifest in _manifests(storage, id, data):
@@ -115,17 +116,17 @@ def documents_among_data(
     return None, None
 
 
-def _manifests(storage: Storage, id: str, data: Sequence[BigDatum]) -> Iterator[Manifest]:  # noqa: A002
+def _manifests(storage: StorageCore, id: str, data: Sequence[BigDatum]) -> Iterator[Manifest]:  # noqa: A002
     for datum in data:
         if datum.name.startswith(_MANIFEST) and datum.size <= MAX_DOCUMENT_SIZE:
             try:
-                yield Manifest.decode(storage.images.data.get(id, datum.name))
+                yield Manifest.decode(ImageData(storage).get(id, datum.name))
             except OrlopError:
                 continue  # An index, or what only its user knows.
 
 
 def _config(
-    storage: Storage,
+    storage: StorageCore,
     id: str,  # noqa: A002
     datum: BigDatum,
     media_type: str,
@@ -133,12 +134,12 @@ def _config(
     if datum.size > MAX_DOCUMENT_SIZE:
         return None
     try:
-        return ImageConfig.decode(storage.images.data.get(id, datum.name), media_type)
+        return ImageConfig.decode(ImageData(storage).get(id, datum.name), media_type)
     except OrlopError:
         return None
 
 
-def _frozen(storage: Storage, top: str | None) -> list[Located]:
+def _frozen(storage: StorageCore, freezer: Freezer, top: str | None) -> list[Located]:
     """The layers of an image, the topmost first, which are nothing but tars by now."""
     if top is None:
         return []
@@ -149,7 +150,7 @@ def _frozen(storage: Storage, top: str | None) -> list[Located]:
                 f"layer {each.row.id} was written to in an additional store, and is no tar yet",
                 hint=f"publish the image in the store {each.storage.places.root} itself",
             )
-    storage.layers.freezer.freeze(layers)
+    freezer.freeze(layers)
     return ancestry(storage, top)
 
 
