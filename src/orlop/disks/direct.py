@@ -99,8 +99,10 @@ class DirectWriter:
             self._free.put(mmap.mmap(-1, _SIZE))
         # A thread that is left behind, by a second Ctrl-C, writes to this file and no other.
         work = _Work(os.dup(self._fd))
+        # Whenever it begins, these are its queues: an interrupt of its start exchanges them.
+        queues = (self._jobs, self._free)
         self._thread = threading.Thread(
-            target=self._work, args=(work,), name="orlop-disk", daemon=True
+            target=self._work, args=(work, *queues), name="orlop-disk", daemon=True
         )
         try:
             self._thread.start()
@@ -129,8 +131,9 @@ class DirectWriter:
         self._free = queue.SimpleQueue()
         self._jobs = queue.SimpleQueue()
 
-    def _work(self, work: _Work) -> None:
-        jobs, free = self._jobs, self._free
+    def _work(
+        self, work: _Work, jobs: queue.SimpleQueue[_Job | None], free: queue.SimpleQueue[mmap.mmap]
+    ) -> None:
         with closing(work):
             while (job := jobs.get()) is not None:
                 buffer, start, end, base = job

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import time
 
 import hypothesis.strategies as st
 import pytest
@@ -161,10 +162,17 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def late(thread, run=threading.Thread.run):
+    """A thread that gets no processor before the one that started it has gone on."""
+    time.sleep(0.05)
+    run(thread)
+
+
 @pytest.mark.parametrize("moment", ["the thread starts", "the file was made"])
 def test_whenever_it_is_interrupted_nothing_is_left(tmp_path, monkeypatch, moment):
     if moment == "the thread starts":
         monkeypatch.setattr(threading.Event, "wait", interrupt)
+        monkeypatch.setattr(threading.Thread, "run", late)
     else:
         monkeypatch.setattr("orlop.disks.target.DirectWriter", interrupt)
 
@@ -175,3 +183,7 @@ def test_whenever_it_is_interrupted_nothing_is_left(tmp_path, monkeypatch, momen
     with pytest.raises(KeyboardInterrupt):
         write()
     assert os.listdir(tmp_path) == []
+    deadline = time.monotonic() + 30
+    while ours() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not ours()
