@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from orlop.errors import NotFoundError
 from orlop.metadata import Lease
-from orlop.platform import Platform, matches
+from orlop.platform import Platform
 from orlop.spec.config import ImageConfig
 from orlop.storage.lookup import find_image
 
@@ -96,29 +96,17 @@ def obtain_image(storage: Storage, reference: str, rules: PullRules) -> StoreIma
         NotFoundError: There is none, and it may not be fetched.
         OrlopError: It could not be fetched, as `Store.pull` says.
     """
+    from orlop.transfer import choose_stored
+
     if rules.policy != "always":
         try:
             with storage.database.read() as tx:
                 row = find_image(tx, reference)[0]
-            _require_platform(row, rules.platform)
-            return StoreImage(storage, row)
+            return StoreImage(storage, choose_stored(storage, row, rules.platform))
         except NotFoundError:
             if rules.policy == "never":
                 raise
     return _pull(storage, reference, rules)
-
-
-def _require_platform(row: ImageRow, platform: str | None) -> None:
-    """Return if an image is for this platform, as far as its record says.
-
-    Raises:
-        NotFoundError: It is for another.
-    """
-    if platform is None or not row.platform:
-        return
-    wanted = Platform.parse(platform)
-    if not matches(wanted, Platform.parse(row.platform)):
-        raise NotFoundError(f"{row.name} is here for {row.platform}, and not for {wanted}")
 
 
 def _pull(storage: Storage, reference: str, rules: PullRules) -> StoreImage:

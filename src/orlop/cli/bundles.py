@@ -33,7 +33,7 @@ def create(
     image: str,
     directory: Annotated[str, Parameter(validator=refuse_empty)],
     /,
-    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *command: str,
     entrypoint: str | None = None,
     workdir: str | None = None,
     env: Annotated[_Texts, Parameter(alias="-e")] = (),

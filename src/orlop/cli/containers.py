@@ -23,6 +23,7 @@ from orlop.cli.objects import (
 from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, human_age, print_facts, print_json, print_table
 from orlop.cli.settings import (
+    become_root,
     open_existing,
     open_for_reading,
     open_store,
@@ -221,7 +222,7 @@ def changes(container: str, /, *, format: Format = "table") -> None:  # noqa: A0
         container: An ID, a name or a unique prefix of an ID.
         format: How to print: table or json.
     """
-    with open_for_reading() as store, _settled(store, container):
+    with _opened(container) as store:
         found = store.containers.changes(container)
     if format == "json":
         print_json(change_documents(found))
@@ -246,8 +247,7 @@ def diff(
         compress: none, gzip or zstd.
     """
     with (
-        open_for_reading() as store,
-        _settled(store, container),
+        _opened(container) as store,
         store.containers.diff(container, compression=compress) as stream,
     ):
         write_output(stream, output, "the tar")
@@ -279,7 +279,7 @@ def commit(
     """
     seconds = source_date_epoch()
     names = () if name is None else (name, *more)
-    with open_existing() as store, _settled(store, container):
+    with _opened(container) as store:
         image = store.containers.commit(
             container, *names, author=author, comment=comment, created_by=created_by,
             created_at_ns=None if seconds is None else seconds * _SECOND, compression=compress,
@@ -288,17 +288,25 @@ def commit(
 
 
 @contextmanager
-def _settled(store: Store, container: str) -> Iterator[None]:
-    """A container without the empty places that were made to mount at, unless it runs."""
+def _opened(container: str) -> Iterator[Store]:
+    """The store, to look at what a container wrote: as its own root sees it, if a user ran it.
+
+    Empty places that were made to mount at are none of it, unless it runs.
+    """
     from orlop.bundle import Bundles
     from orlop.runtime import settle
 
-    if store.storage.database.read_only:
-        yield
-        return
-    settle(store.storage, container)
-    with Bundles(store.storage).hiding_targets(container):
-        yield
+    with open_for_reading() as store:
+        form = store.layers.get(store.containers.get(container).layer).form
+    if form == "user-diff":
+        become_root()
+    with open_for_reading() as store:
+        if store.storage.database.read_only:
+            yield store
+            return
+        settle(store.storage, container)
+        with Bundles(store.storage).hiding_targets(container):
+            yield store
 
 
 def _summary(container: Container) -> dict[str, object]:

@@ -29,12 +29,16 @@ def obtain(
         NotFoundError: It is not here, or for another platform, and is not to be pulled.
         OrlopError: As `Store.pull`.
     """
+    other: NotFoundError | None = None  # It is here, and for other platforms.
     if pull != "always":
+        found = None
         try:
-            return of_platform(store.image(image), platform)
-        except NotFoundError:
+            found = store.image(image)
+            return found.of_platform(platform)
+        except NotFoundError as error:
             if pull == "never":
                 raise
+            other = error if found is not None else None
     try:
         with display(quiet=quiet) as bars:
             return store.pull(
@@ -44,22 +48,6 @@ def obtain(
                 progress=bars.update if bars else None,
             )
     except TransportError as error:
+        if other is not None:
+            raise other from error
         raise error.inside(f"{image} is to be pulled")
-
-
-def of_platform(image: Image, platform: str | None) -> Image:
-    """The image, if it is one for this platform, as far as it says.
-
-    Raises:
-        NotFoundError: It is for another.
-    """
-    from orlop.platform import Platform, matches
-
-    if platform is not None and image.platform is not None:
-        wanted = Platform.parse(platform)
-        if not matches(wanted, image.platform):
-            raise NotFoundError(
-                f"{image.name} is here for {image.platform}, and not for {wanted}",
-                hint="let it be pulled: --pull missing",
-            )
-    return image

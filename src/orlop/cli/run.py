@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from orlop.cli.failure import UsageError, report
 from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
-from orlop.cli.settings import current, find_places, open_store
+from orlop.cli.settings import become_root, open_store
 from orlop.errors import NotFoundError, OrlopError, RuntimeFailedError, RunTimeoutError
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def run(
             timeout=timeout,
             forward_signals=True,
         )
-        _become_root()
+        become_root()
         with open_store() as store:
             found = _bring(store, image, pull, platform, registry, quiet=quiet)
             sys.stdout.flush()
@@ -137,19 +136,6 @@ def _environment(entries: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _become_root() -> None:
-    """Enter a user namespace where this user is root, unless it has the right to mount."""
-    from orlop._sys.process import CAP_SYS_ADMIN, has_capability
-
-    if has_capability(CAP_SYS_ADMIN):
-        return
-    from orlop._sys.enter import enter_user_namespace
-
-    places = find_places()
-    enter_user_namespace()
-    current.set(replace(current.get(), root=places.root, run=places.run))
-
-
 def _bring(
     store: Store,
     name: str,
@@ -160,27 +146,27 @@ def _bring(
     quiet: bool,
 ) -> str:
     """What to run, which is pulled where it is an image that is not here, or is to be."""
-    if pull == "always" or (_is_image(store, name) and platform is not None):
-        return obtain(store, name, pull, platform, registry, quiet=quiet).name
-    if pull == "never" or _is_here(store, name):
+    if pull != "always" and (_is_container(store, name) or _is_nameless(store, name)):
         return name
     return obtain(store, name, pull, platform, registry, quiet=quiet).name
 
 
-def _is_image(store: Store, name: str) -> bool:
-    """Whether it is an image, and no container that is called so."""
+def _is_container(store: Store, name: str) -> bool:
     try:
         store.containers.resolve(name)
     except NotFoundError:
-        return True
-    return False
+        return False
+    return True
 
 
-def _is_here(store: Store, name: str) -> bool:
-    for find in (store.containers.resolve, store.image, store.stored_images.resolve):
+def _is_nameless(store: Store, name: str) -> bool:
+    """Whether it is an image that was made here, and has no name that could be pulled."""
+    try:
+        store.image(name)
+    except NotFoundError:
         try:
-            find(name)
+            store.stored_images.resolve(name)
         except NotFoundError:
-            continue
+            return False
         return True
     return False

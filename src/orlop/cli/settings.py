@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 
@@ -116,6 +116,23 @@ def open_for_reading() -> Store:
     places = find_places()
     writable = os.access(places.root, os.W_OK) and os.access(places.database, os.W_OK)
     return open_store(read_only=not writable)
+
+
+def become_root() -> None:
+    """Enter a user namespace where this user is root, unless it has the right to mount.
+
+    Raises:
+        UnsupportedError: There may be none.
+    """
+    from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+
+    if has_capability(CAP_SYS_ADMIN):
+        return
+    from orlop._sys.enter import enter_user_namespace
+
+    places = find_places()
+    enter_user_namespace()
+    current.set(replace(current.get(), root=places.root, run=places.run))
 
 
 def find_places() -> Places:

@@ -37,6 +37,7 @@ from orlop.runtime.find import find_runtime
 from orlop.runtime.left import RUN_FLAG, clear, note_targets
 from orlop.runtime.options import RunOptions, RunResult, require_words
 from orlop.runtime.terminal import require_terminal
+from orlop.storage.lookup import find_name
 from orlop.storage.naming import new_id
 from orlop.storage.stored.running import running
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from orlop.storage.stored.record import Container
 
 _HOSTNAME_LENGTH: Final = 12
+_SHOWN: Final = 12
 _TTY_GROUP: Final = 5
 """The group that terminals have in every distribution."""
 
@@ -114,6 +116,7 @@ def _container(
     """The container to run, and whether it was made for this; it is removed at the end if asked."""
     containers = storage.containers
     if is_container(storage, name):
+        _require_no_image(storage, name)
         yield _existing(storage, name, options), False
         return
     id = new_id()  # noqa: A001
@@ -131,6 +134,19 @@ def _container(
             except NotFoundError:
                 raise missing from None
         yield found, made
+
+
+def _require_no_image(storage: Storage, name: str) -> None:
+    """Succeed unless what is the name of a container is that of an image as well."""
+    with storage.database.read() as tx:
+        row = find_name(tx, name)
+    if row is not None:
+        found = storage.containers.get(name)
+        raise AmbiguousError(
+            f"{name!r} is container {found.id[:_SHOWN]} and image {row.name}",
+            candidates=(found.id, row.name),
+            hint=f"say the container's ID, or take its name away: orlop container name rm {name}",
+        )
 
 
 def _existing(storage: Storage, name: str, options: RunOptions) -> Container:

@@ -281,7 +281,7 @@ class ChainStore:
             source=stack.chain_id,
             kind=kind,
             size=size,
-            digest=_digest_of(path) if kind == INDEX else None,
+            digest=_digest_of(path) if path.is_file() else None,
             boot_id=boot_id(),
             writer_version=WRITER_VERSION,
         )

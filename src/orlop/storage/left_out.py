@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from orlop.errors import InvalidDocumentError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orlop.rootfs import Dropped, WriteReport
+
+_SUFFIX: Final = ".lacks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,12 @@ class LeftOut:
 
 def note_name(directory: str) -> str:
     """What the note beside a directory of this name is called."""
-    return f"{directory}.lacks"
+    return f"{directory}{_SUFFIX}"
+
+
+def is_note(name: str) -> bool:
+    """Whether that is what a note is called."""
+    return name.endswith(_SUFFIX)
 
 
 def read_note(path: Path) -> LeftOut:

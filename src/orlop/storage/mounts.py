@@ -225,7 +225,7 @@ class MountTable:
         here, found, kept = mount_namespace(), [], set[str]()
         for record, holders in self.entries():
             if record.mount_namespace != here:
-                gone = _is_beyond(record, holders)
+                gone = is_beyond(record, holders)
             else:
                 held = bool(self.live_holders(record)) or record.id in kept
                 gone = not (held and self._is_anywhere(record))
@@ -244,7 +244,7 @@ class MountTable:
         cleaned = []
         for record, holders in self.entries():
             if record.mount_namespace != mount_namespace():
-                if _is_beyond(record, holders):
+                if is_beyond(record, holders):
                     with self._database.write(durable=False) as tx:
                         Mounts(tx).delete(record.id)
                     cleaned.append(record)
@@ -424,7 +424,7 @@ def _holder(record: MountRecord, owner: Owner | None) -> MountHolder:
     )
 
 
-def _is_beyond(record: MountRecord, holders: Sequence[MountHolder]) -> bool:
+def is_beyond(record: MountRecord, holders: Sequence[MountHolder]) -> bool:
     """Whether a mount went with its mount namespace."""
     now = time.time_ns()
     if any(holder.owner is not None and holder.is_live(now) for holder in holders):

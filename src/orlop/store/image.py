@@ -148,6 +148,26 @@ class Image(Editable):
         config = self.manifest.config
         return decode_config(config, self._document(config.digest))
 
+    def of_platform(self, platform: str | None = None) -> Image:
+        """The image of this name for a platform; this one, if it is for that.
+
+        A name that stands for an index of several stands for another of them from now on, as after
+        a pull; nothing is fetched.
+
+        Args:
+            platform: Such as `linux/arm64`; where None, what it is for already, or else what suits
+                this machine.
+
+        Raises:
+            NotFoundError: There is no image for the platform, or not all of it is here.
+            InvalidPlatformError: The platform is none.
+            OSError: Something could not be read or written.
+        """
+        from orlop.transfer import choose_stored
+
+        row = choose_stored(self._storage, self._record, platform)
+        return self if row is self._record else Image(self._storage, row)
+
     def read_target(self) -> bytes:
         """What the name was resolved to, an index or a manifest, byte for byte.
 

@@ -1,5 +1,6 @@
 """Moving images: into a store, and between any two places."""
 
+from orlop.transfer.choose import choose_stored
 from orlop.transfer.convert import to_oci
 from orlop.transfer.copy import Copied, Item, copy
 from orlop.transfer.destination import CopyOptions, copy_opened, parse_destination
@@ -16,9 +17,10 @@ from orlop.transfer.stored import StoreSource
 from orlop.transfer.target import BlobTarget, ImageTarget
 
 __all__ = [
-    "DEFAULT_JOBS", "LOCAL_PREFIXES", "MAX_JOBS", "BlobTarget", "Copied",
-    "CopyOptions", "ImageSource", "ImageTarget", "Item", "OpenedImage", "Plan", "PlannedSource",
-    "Progress", "ProgressCallback", "Pull", "PullOptions", "Reporter", "Selection", "SourceOptions",
-    "Stage", "StoreSource", "copy", "copy_opened", "is_local", "make_plan", "open_archive",
-    "open_image", "open_images", "open_source", "parse_destination", "select", "to_oci",
+    "DEFAULT_JOBS", "LOCAL_PREFIXES", "MAX_JOBS", "BlobTarget", "Copied", "CopyOptions",
+    "ImageSource", "ImageTarget", "Item", "OpenedImage", "Plan", "PlannedSource", "Progress",
+    "ProgressCallback", "Pull", "PullOptions", "Reporter", "Selection", "SourceOptions", "Stage",
+    "StoreSource", "choose_stored", "copy", "copy_opened", "is_local", "make_plan",
+    "open_archive", "open_image", "open_images", "open_source", "parse_destination", "select",
+    "to_oci",
 ]  # fmt: skip

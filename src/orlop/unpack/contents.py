@@ -80,7 +80,8 @@ class Contents:
         Raises:
             ConflictError: Somebody wrote to one of them.
         """
-        for path, expected in (*self._read.items(), *self._scanner.directories):
+        scanner = self._scanner
+        for path, expected in (*self._read.items(), *scanner.empty, *scanner.directories):
             try:
                 now = stat_of(self._access.look(path))
             except OSError:

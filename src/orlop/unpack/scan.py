@@ -86,6 +86,7 @@ class Scanner:
         stats: What each file is like now.
         skipped: What is not part of the image.
         files: Path and record of each changed file by its source.
+        empty: Path and record of each changed file with nothing in it, which nobody opens.
         directories: Path and record of all directories.
         began_ns: When it began, in nanoseconds since 1970.
     """
@@ -114,6 +115,7 @@ class Scanner:
         self.stats = StatDirectory(stat_of(found))
         self.skipped: list[Skipped] = []
         self.files: dict[Digest, tuple[bytes, Stat]] = {}
+        self.empty: list[tuple[bytes, Stat]] = []
         self.directories: list[tuple[bytes, Stat]] = []
 
     def read(self) -> Node:
@@ -267,6 +269,8 @@ class Scanner:
         if node.type == S_IFREG and node.size:
             node.source = Digest.of(b"%d" % len(self.files))
             self.files[node.source] = prefix + name, stat_of(found)
+        elif node.type == S_IFREG:
+            self.empty.append((prefix + name, stat_of(found)))
         if shared:
             self._shared[found.st_ino] = node
         return node

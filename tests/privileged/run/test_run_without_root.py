@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -35,3 +36,48 @@ def test_a_user_runs_containers(home, runtime, network, subordinate):
     mapped = [["0", str(NOBODY), "1"], ["1", "200000", "65536"]][: 2 if subordinate else 1]
     said = [line.split() for line in done.stdout.splitlines()]
     assert said == [["0"], *mapped, ["written"]]
+
+
+@pytest.fixture
+def user(home):
+    """Runs commands as a user without privilege, who has pulled the image `box`; what they print."""
+
+    def user(*words, code=0):
+        done = run_as_nobody([*MAIN[1:], *words], home)
+        assert done.returncode == code, done
+        return done.stdout
+
+    user("pull", "-q", f"oci-archive:{home}/{ARCHIVE.name}", "--tag", "box")
+    return user
+
+
+def test_what_a_user_commits_belongs_to_root(user, runtime):
+    script = "mkdir -p /made/deep; echo x > /made/x"
+    user("run", "--runtime", runtime, "--name", "ship", "-q", "box", "--", "sh", "-c", script)
+    listed = user("container", "changes", "ship").splitlines()
+    assert listed == ["A /made", "A /made/deep", "A /made/x"]
+    user("container", "commit", "ship", "made:1")
+    for path in ("/made", "/"):
+        owners = {line.split()[1] for line in user("ls", "-l", "made:1", path).splitlines()}
+        assert owners == {"0:0"}, path
+    user("container", "rm", "ship")
+
+
+def test_a_mount_of_a_namespace_that_is_gone_keeps_nothing(user, home):
+    """Nobody sees all processes; those of the user's own namespaces it does."""
+    container = user("container", "create", "box").strip()
+    words = [sys.executable, *MAIN[1:], "container", "mount", container]
+    user("unshare", "--", *words)
+    user("container", "rm", container)
+    assert user("container", "ls", "-q") == ""
+    user("gc")
+    assert user("gc") == "nothing to free\n"
+
+
+def test_a_program_of_a_user_is_told_where_owners_are(user, home, runtime):
+    user("run", "--runtime", runtime, "--name", "ship", "-q", "box", "--", "touch", "/x")
+    program = "import orlop; store = orlop.open_store();store.containers.commit('ship', 'wrong:1')"
+    done = run_as_nobody(["-c", program], home)
+    assert "UnsupportedError" in done.stderr
+    assert "in a user namespace" in done.stderr
+    user("container", "rm", "ship")

@@ -109,6 +109,14 @@ def test_the_directory_has_no_owners_and_no_devices(box):
     assert "pipe" in seen["names"]
 
 
+def test_a_check_finds_nothing_wrong(box):
+    """Beside the directory lies a note of what it lacks."""
+    as_nobody(look, box)
+    assert list(box.root.glob("chains/*/*/rootfs.lacks"))
+    done = as_nobody(box.orlop, "check")
+    assert (done.code, done.err) == (0, "")
+
+
 def test_a_mount_in_a_program_is_that_directory_and_stays(box):
     def hold():
         with orlop.open_store(box.root, box.run) as store:

@@ -275,8 +275,10 @@ def test_a_change_right_after_a_refresh_is_seen(bundle):
     assert bundle.store.image("changed").read("etc/motd") == b"d"
 
 
-def test_a_file_that_changes_while_it_is_read_is_a_conflict(bundle, monkeypatch):
-    (bundle.rootfs / "etc/motd").write_bytes(b"one")
+@pytest.mark.parametrize("first", [b"one", b""])
+def test_a_file_that_changes_while_it_is_read_is_a_conflict(bundle, monkeypatch, first):
+    """One that was cut off to be written anew has nothing that is read."""
+    (bundle.rootfs / "etc/motd").write_bytes(first)
     verify = contents_module.Contents.verify
 
     def late(self):

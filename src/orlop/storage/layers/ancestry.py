@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orlop.errors import InvalidError
+from orlop._sys.process import in_initial_user_namespace
+from orlop.errors import InvalidError, UnsupportedError
 from orlop.metadata import Layers
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.left_out import note_name
@@ -71,6 +72,22 @@ def has_layer(storage: StorageCore, id: str) -> bool:  # noqa: A002
     """Whether there is a layer of this very ID in a store itself."""
     with storage.database.read() as tx:
         return Layers(tx).get(id) is not None
+
+
+def require_owners(layers: Sequence[Located]) -> None:
+    """Succeed if the owners of what was written to layers are to be seen from here.
+
+    Raises:
+        UnsupportedError: It was written in a user namespace, and this is none.
+    """
+    if not in_initial_user_namespace():
+        return
+    for each in seen_of(layers):
+        if each.written and each.row.form == "user-diff":
+            raise UnsupportedError(
+                f"layer {each.row.id} was written in a user namespace, and shows its owners there",
+                hint="do it in `orlop unshare`",
+            )
 
 
 def directory_of(storage: StorageCore, row: LayerRow) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 from orlop.compression import CompressionName, Compressor
 from orlop.errors import NotFoundError
 from orlop.storage.files import WrittenFiles, open_files
-from orlop.storage.layers.ancestry import ancestry, stack_of
+from orlop.storage.layers.ancestry import ancestry, require_owners, stack_of
 from orlop.storage.layers.changes import changes_of, same_attributes
 from orlop.storage.layers.contents import Contents, require_forms
 from orlop.storage.layers.members import iter_members
@@ -59,6 +59,7 @@ class Differ:
         layers = ancestry(self._storage, id)
         if _is_tar(layers, base):
             return stream_of(self._pieces_of_tar(layers), compression)
+        require_owners(layers)
         return stream_of(self._pieces(layers, base), compression)
 
     def size(self, id: str, base: str | None) -> int:  # noqa: A002
@@ -73,6 +74,7 @@ class Differ:
     def changes(self, id: str, base: str | None) -> list[Change]:  # noqa: A002
         """What a layer adds, modifies and deletes of another one, in byte order of the paths."""
         layers = ancestry(self._storage, id)
+        require_owners(layers)
         with Contents(self._storage) as contents:
             if _is_nothing(layers, base):
                 return []

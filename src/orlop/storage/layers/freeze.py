@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orlop.digest import chain_on
 from orlop.metadata import Layers, Lease
-from orlop.storage.layers.ancestry import ancestry, row_of
+from orlop.storage.layers.ancestry import ancestry, require_owners, row_of
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.making import require_no_writers
 from orlop.storage.layers.tarball import take_entries
@@ -60,6 +60,7 @@ class Freezer:
             layer = layers[0]
             if not layer.written:
                 return
+            require_owners(layers[:1])
             self._mounts.find(id)
             with self._storage.database.read() as tx:
                 require_no_writers(tx, id)

@@ -21,7 +21,7 @@ from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
 from orlop.storage.layers.thaw import thaw
 from orlop.storage.layers.view import Viewer, ViewOptions
-from orlop.storage.mounts import NOT_MOUNTED
+from orlop.storage.mounts import NOT_MOUNTED, is_beyond
 from orlop.storage.shown import shown_at
 
 if TYPE_CHECKING:
@@ -286,14 +286,18 @@ class LayerMounts:
             )
 
     def _recorded(self, id: str) -> list[_Held]:  # noqa: A002
-        """The mounts that are recorded of a layer, with the holders that still count."""
-        now = time.time_ns()
+        """The mounts that are recorded of a layer, with the holders that still count.
+
+        Those that went with their mount namespace are none; a collection forgets them.
+        """
+        now, here = time.time_ns(), mount_namespace()
         with self._storage.database.read() as tx:
             mounts = list(Mounts(tx).of_layer(id, boot_id()))
             found = [(record, Mounts(tx).holders(record.id)) for record in mounts]
         return [
             (record, [holder for holder in holders if holder.is_live(now)])
             for record, holders in found
+            if record.mount_namespace == here or not is_beyond(record, holders)
         ]
 
     def _present(self, id: str) -> list[_Held]:  # noqa: A002

@@ -10,7 +10,7 @@ from orlop.metadata import Lease
 from orlop.reference import Reference
 from orlop.spec import History
 from orlop.spec.history import complete
-from orlop.storage.layers.ancestry import ancestry
+from orlop.storage.layers.ancestry import ancestry, require_owners
 from orlop.storage.layers.contents import Contents
 from orlop.storage.layers.tarball import compress_blob, take_entries
 from orlop.storage.stored.assemble import (
@@ -62,6 +62,7 @@ def commit(
     below = ancestry(storage, row.layer)[1:]
     layer_store.freezer.freeze(below)
     layers = ancestry(storage, row.layer)
+    require_owners(layers)
     with Lease(storage.database, f"commit {row.id}") as lease:
         taken, blob = _take(storage, layer_store.differ, layers, lease, said.compression)
         manifest, config = documents_of(storage, row.manifest_digest, row.config_digest)

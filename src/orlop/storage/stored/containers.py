@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from orlop._sys.cgroups import remove_groups
-from orlop.errors import InUseError, some_of
+from orlop.errors import InUseError, NotFoundError, some_of
 from orlop.metadata import BigData, ContainerRow, Containers, LayerRow, Layers, Names
 from orlop.storage.big_data import BigDataStore
 from orlop.storage.directories import (
@@ -342,6 +342,7 @@ class ContainerStore:
                 id = find_id(tx, "image", key)  # noqa: A001
                 facts = None if id is None else read_facts(tx, id)
                 if facts is not None:
+                    _require_chosen(facts)
                     return facts, layer_in(tx, facts)
         raise nothing_called("image", key)
 
@@ -414,6 +415,15 @@ def _container(row: ContainerRow, layer: LayerRow | None, names: Iterable[str]) 
         id_mapping=None if layer is None else mapping_of(layer),
         created_at_ns=row.created_at_ns,
     )
+
+
+def _require_chosen(facts: Facts) -> None:
+    """Succeed unless a name stands for an index that has no image for this machine."""
+    if facts.rows and facts.rows[0].manifest_digest is None:
+        raise NotFoundError(
+            f"{facts.rows[0].name} has no image for this machine",
+            hint="say for which platform you want it: orlop run --platform, or Image.of_platform",
+        )
 
 
 def _is_volatile(row: ContainerRow) -> bool:
