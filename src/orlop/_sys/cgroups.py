@@ -10,7 +10,10 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 _PATIENCE: Final = 2.0
@@ -21,6 +24,24 @@ _PAUSE: Final = 0.01
 def group_path(container: str) -> str:
     """Where the control group of a container is, in every hierarchy."""
     return f"/orlop-{container}"
+
+
+def may_limit(controllers: Iterable[str], root: Path = _ROOT) -> bool:
+    """Whether this process may make control groups below its own that limit by these controllers.
+
+    That is so where somebody with the right to has delegated its group, of the unified hierarchy.
+    """
+    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape")
+    own = next((line[3:] for line in lines.splitlines() if line.startswith("0::")), None)
+    if own is None:
+        return False
+    unified = root / "unified"
+    group = (unified if unified.is_dir() else root) / own.lstrip("/")
+    try:
+        found = (group / "cgroup.controllers").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+    return os.access(group, os.W_OK) and {*controllers} <= {*found}
 
 
 def remove_groups(container: str, root: Path = _ROOT) -> None:

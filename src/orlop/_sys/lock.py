@@ -119,8 +119,10 @@ class FileLock:
             except BlockingIOError:
                 left = deadline - time.monotonic()
             if left <= 0:
+                holder = _holder(fd)
                 raise InUseError(
-                    f"{self._path} is locked by {_holder(fd)}",
+                    f"{self._path} is locked by {holder or 'others'}",
+                    users=[holder] if holder else (),
                     hint="wait until it has finished, or try again with a longer timeout",
                 )
             time.sleep(min(pause, left))
@@ -156,6 +158,7 @@ def _unsign(fd: int) -> None:
 
 
 def _holder(fd: int) -> str:
+    """Which process holds a lock; empty where that is not known."""
     try:
         record = os.pread(fd, _MAX_RECORD, 0).partition(b"\n")[0].decode(errors="replace")
         pid, start, command = (record + "  ").split(" ", 2)
@@ -163,4 +166,4 @@ def _holder(fd: int) -> str:
             return f"process {pid} ({command.strip()})"
     except (OSError, ValueError):
         pass
-    return "others"
+    return ""

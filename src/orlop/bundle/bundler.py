@@ -145,6 +145,8 @@ class _StoreBundler:
         found = obtain_image(self._storage, image, self._rules)
         check_layer_count(len(found.config.diff_ids), self._max_layers)
         spec = start_spec((image_config(found.config), hostname(host_name(id)), *options))
+        if os.geteuid() != 0 and spec.namespace("user") is None:
+            spec.notes.append("root alone can run it: --rootless makes one that a user can run")
         bundles = Bundles(self._storage)
         place = None if path is None else Path(os.path.abspath(path))
         if place is not None:

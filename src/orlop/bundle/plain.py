@@ -118,7 +118,7 @@ class CacheBundler:
             InvalidError: An option makes no sense, or all together break a rule.
             OSError: Something could not be written; nothing is left of it.
         """
-        found = self._cache.image(image) if isinstance(image, Digest) else image
+        found = self._cache.image(Digest(image)) if isinstance(image, str) else image
         check_layer_count(len(found.config.diff_ids), self._cache.max_layers)
         if not _ID.fullmatch(id):
             raise InvalidError(f"{id[:100]!r} cannot be the name of a container")

@@ -128,7 +128,7 @@ class Bundles:
         found = self.at(Path(path_or_id))
         if found is None:
             self._require_at_home(Path(path_or_id))
-        if found is None and "/" not in path_or_id:
+        if found is None and "/" not in path_or_id and not Path(path_or_id).is_dir():
             found = record_of(self._storage.containers.get(path_or_id))
         if found is None:
             raise NotFoundError(f"no bundle is at {path_or_id}", hint="see `orlop bundle ls`")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, get_args
 
-from orlop.errors import NotFoundError
+from orlop.errors import InvalidError, NotFoundError
 from orlop.metadata import Lease
 from orlop.platform import Platform
 from orlop.spec.config import ImageConfig
@@ -32,12 +32,21 @@ class PullRules:
         platform: Which image of several; this machine's where None.
         source: How registries are reached; anonymously and by HTTPS where None.
         progress: Called with each step.
+
+    Raises:
+        InvalidError: The policy is none.
     """
 
     policy: PullPolicy = "missing"
     platform: str | None = None
     source: SourceOptions | None = field(default=None)
     progress: ProgressCallback | None = None
+
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(PullPolicy):
+            raise InvalidError(
+                f"{str(self.policy)[:40]!r} is no policy", hint="missing, always or never"
+            )
 
 
 class StoreImage:

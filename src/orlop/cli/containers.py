@@ -31,6 +31,7 @@ from orlop.cli.settings import (
     store_exists,
 )
 from orlop.cli.streams import STREAM, source_date_epoch, write_output
+from orlop.errors import InUseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,12 +163,20 @@ def remove(
         more: Further ones.
         force: Also while they are mounted: the mounts are taken away first.
     """
+    from orlop.bundle.records import record_of
+
     with open_existing() as store:
 
         def delete(key: str) -> None:
-            found = store.containers.resolve(key)
-            store.containers.delete(found, force=force)
-            print(found)
+            found = store.containers.get(key)
+            try:
+                store.containers.delete(found.id, force=force)
+            except InUseError as error:
+                bundle = record_of(found)
+                if bundle is not None:
+                    error.hint = f"it is a bundle: orlop bundle rm {bundle.path}"
+                raise
+            print(found.id)
 
         return for_each((container, *more), delete)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -118,6 +119,8 @@ def _is_file(path: str) -> bool:
 
 def _replace(stream: BinaryIO, path: Path) -> None:
     temporary = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such directory", str(path.parent))
     try:
         with open(temporary, "xb") as file:
             shutil.copyfileobj(stream, file, _PIECE)

@@ -9,6 +9,7 @@ Spec: image-spec v1.1, config.md, "config"; runtime-spec v1.2, config.md, "proce
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from orlop.spec.descriptor import MAX_ANNOTATIONS
 from orlop.timestamp import format_timestamp, parse_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _SECOND: Final = 10**9
 _SHOWN: Final = 60
@@ -59,13 +60,19 @@ def check_words(where: str, words: Iterable[str]) -> tuple[str, ...]:
     return tuple(check_text(where, word) for word in words)
 
 
+def _mapping(where: str, value: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{where} must map names to values, not be a {type(value).__name__}")
+    return value
+
+
 def check_env(variables: Mapping[str, str]) -> dict[str, str]:
     """Variables by name.
 
     Raises:
         InvalidError: A name is empty or has `=` in it, or a value is no text.
     """
-    for name, value in variables.items():
+    for name, value in _mapping("env", variables).items():
         check_env_name(name)
         check_text(f"env {name}", value)
     return dict(variables)
@@ -166,7 +173,7 @@ def check_notes(where: str, notes: Mapping[str, str]) -> dict[str, str]:
 
     Spec: image-spec v1.1, annotations.md, "Rules".
     """
-    for key, value in notes.items():
+    for key, value in _mapping(where, notes).items():
         if not check_text(where, key):
             raise InvalidError("a key is empty", where=where)
         check_text(f"{where} {key}", value)

@@ -23,14 +23,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orlop._sys.cgroups import group_path, remove_groups
+from orlop._sys.cgroups import group_path, may_limit, remove_groups
 from orlop._sys.handle import Fd
 from orlop._sys.process import in_initial_user_namespace
 from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import cgroups_path, hostname, image_config, user_namespace
 from orlop.bundle.targets import forget_targets, make_targets, missing_targets, mount_targets
-from orlop.errors import AmbiguousError, InvalidError, NotFoundError
+from orlop.errors import AmbiguousError, InvalidError, NotFoundError, UnsupportedError
 from orlop.metadata import Containers, Owner
 from orlop.runtime.bundle import run_bundle
 from orlop.runtime.find import find_runtime
@@ -240,6 +240,7 @@ class _Run:
         spec.section("root")["path"] = str(rootfs)
         with Fd(os.open(rootfs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
             finish_spec(spec, root.fileno())
+            _require_mapped(spec)
             try:
                 if RUN_FLAG not in self._container.flags:
                     targets = mount_targets(spec)
@@ -293,9 +294,16 @@ def _without_root(spec: RuntimeSpec) -> None:
     """
     if in_initial_user_namespace():
         return
+    limited = {"memory", "cpu", "pids"} & spec.section("linux", "resources").keys()
+    if limited and not may_limit(limited):
+        raise UnsupportedError(
+            f"no limit of {', '.join(sorted(limited))} without control groups, and none are this"
+            " user's",
+            hint="run it as root, or without limits, or where such groups are delegated",
+        )
     found = spec.mount_at("/dev/pts")
     options = None if found is None else found.get("options")
-    if found is not None and isinstance(options, list) and not _is_mapped(_TTY_GROUP):
+    if found is not None and isinstance(options, list) and not _is_mapped(_TTY_GROUP, "gid"):
         found["options"] = [each for each in options if each != f"gid={_TTY_GROUP}"]
     found = spec.mount_at("/sys")
     if found is not None and found.get("type") == "sysfs" and spec.namespace("network") is None:
@@ -303,7 +311,21 @@ def _without_root(spec: RuntimeSpec) -> None:
         found.update(type="none", source="/sys", options=options)
 
 
-def _is_mapped(group: int) -> bool:
-    lines = Path("/proc/self/gid_map").read_text(encoding="ascii").splitlines()
+def _require_mapped(spec: RuntimeSpec) -> None:
+    """Succeed unless the user is none in the user namespace that this process is in."""
+    if in_initial_user_namespace() or spec.namespace("user") is not None:
+        return
+    user = spec.section("process", "user")
+    for kind in ("uid", "gid"):
+        number = user.get(kind)
+        if isinstance(number, int) and not _is_mapped(number, kind):
+            raise UnsupportedError(
+                f"the container's {kind} {number} is none that this user has",
+                hint="let it run as 0, or have more in /etc/subuid and /etc/subgid",
+            )
+
+
+def _is_mapped(number: int, kind: str) -> bool:
+    lines = Path(f"/proc/self/{kind}_map").read_text(encoding="ascii").splitlines()
     ranges = [tuple(map(int, line.split())) for line in lines]
-    return any(first <= group < first + size for first, _, size in ranges)
+    return any(first <= number < first + size for first, _, size in ranges)

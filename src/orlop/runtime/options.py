@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -12,7 +13,7 @@ from orlop.runtime.streams import Streams
 from orlop.runtime.terminal import size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from orlop.bundle.options import SpecOption
 
@@ -102,8 +103,9 @@ class RunOptions:
         spec: Options of `orlop.bundle.options` that are applied after all this.
 
     Raises:
-        InvalidError: The hostname is empty, the time is none, or a variable has no name.
-        TypeError: The entrypoint is one text.
+        InvalidError: The hostname is empty, the time or the network none, or a variable has no
+            name.
+        TypeError: The entrypoint is one text, the user none, or the environment no mapping.
     """
 
     runtime: str | None = None
@@ -132,7 +134,16 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         require_words(self.entrypoint, "entrypoint")
+        if not isinstance(self.env, Mapping):
+            raise TypeError("env maps names of variables to values")
+        if self.user is not None and not isinstance(self.user, str):
+            raise TypeError("user is a text: 'user', 'uid', 'user:group' or 'uid:gid'")
         check_timeout(self.timeout)
+        if self.network not in {"none", "host"}:
+            raise InvalidError(
+                f"{str(self.network)[:40]!r} is no network that a container can have",
+                hint="none or host",
+            )
         if self.hostname == "":
             raise InvalidError("a hostname is empty", hint="leave it away for the container's ID")
         for name, value in self.env.items():

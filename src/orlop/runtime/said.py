@@ -21,7 +21,8 @@ _MISSING: Final = re.compile(
     r"|open executable: No such file|exec.*stat .*: no such file or directory", re.IGNORECASE
 )  # fmt: skip
 _DENIED: Final = re.compile(
-    r"exec: .*: (permission denied|is a directory)|open executable: Permission denied"
+    r"exec: .*: (permission denied|is a directory)"
+    r"|open executable: (Permission denied|Operation not permitted)"
     r"|exec format error|executable file .*: Permission denied", re.IGNORECASE
 )  # fmt: skip
 

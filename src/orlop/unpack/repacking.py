@@ -31,7 +31,7 @@ from orlop.tree import difference, lookup
 from orlop.unpack.access import Access
 from orlop.unpack.contents import Contents
 from orlop.unpack.scan import Scanner
-from orlop.unpack.state import ROOTFS, State, read_records, read_state, write_state
+from orlop.unpack.state import DOCUMENT, ROOTFS, State, read_records, read_state, write_state
 from orlop.unpack.stats import forget_recent
 
 if TYPE_CHECKING:
@@ -136,9 +136,11 @@ def _umoci_state(dir_fd: int, path: Path, storage: Storage) -> State:
 
     state = read_umoci(dir_fd, storage.content)
     if state is None:
-        raise InvalidDocumentError(
-            f"{path} was not made by `orlop unpack`", hint="unpack an image into a new directory"
-        )
+        above = path.absolute().parent
+        hint = "unpack an image into a new directory"
+        if path.name == ROOTFS and (above / DOCUMENT).exists():
+            hint = f"name the directory above: {above}"
+        raise InvalidDocumentError(f"{path} was not made by `orlop unpack`", hint=hint)
     return state
 
 

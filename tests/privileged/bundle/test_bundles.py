@@ -606,3 +606,13 @@ def test_places_that_were_made_to_mount_at_are_no_changes(yard):
         with tarfile.open(tar) as opened:
             assert [each for each in opened.getnames() if each != "."] == ["mine"]
         assert (yard.place / "b/rootfs/new/place").is_dir()
+
+
+def test_hints_name_the_commands_of_bundles(yard, monkeypatch):
+    monkeypatch.chdir(yard.place)
+    with yard.overlay.bundle(small(yard), "demo", path=yard.place / "b") as bundle:
+        done = yard.under_test.orlop("container", "rm", "demo")
+        done.check_failure(5)
+        assert done.err.endswith(f"orlop bundle rm {bundle.path}\n")
+    (yard.place / "full").mkdir()
+    yard.under_test.orlop("bundle", "rm", "full").check_failure(3, "no bundle is at full")

@@ -426,3 +426,18 @@ def test_words_that_are_not_utf8(words, tmp_path, nothing, options, args, where)
     assert where in done.stderr
     assert b"Traceback" not in done.stderr
     assert nothing()
+
+
+def test_a_word_that_is_a_container_and_an_image_is_refused(words, command, store):
+    assert ended(words("--name", "box", "box", "--", "touch", "/x")).returncode == 0
+    done = ended(words("--rm", "box", "--", "ls", "/x"))
+    assert done.returncode == 125
+    assert b"is container" in done.stderr
+    (container,) = store.containers.list()
+    assert ended(words(container.id, "ls", "/x")).stdout == b"/x\n"
+    store.containers.delete(container.id)
+
+
+def test_a_directory_is_no_program(words, runtime, nothing):
+    assert ended(words("--rm", "box", "--", "/etc")).returncode == 126
+    assert nothing()

@@ -40,7 +40,7 @@ def test_a_user_runs_containers(home, runtime, network, subordinate):
 
 @pytest.fixture
 def user(home):
-    """Runs commands as a user without privilege, who has pulled the image `box`; what they print."""
+    """What commands print to a user without privilege, who has pulled the image `box`."""
 
     def user(*words, code=0):
         done = run_as_nobody([*MAIN[1:], *words], home)
@@ -81,3 +81,26 @@ def test_a_program_of_a_user_is_told_where_owners_are(user, home, runtime):
     assert "UnsupportedError" in done.stderr
     assert "in a user namespace" in done.stderr
     user("container", "rm", "ship")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory", "20M"), "no limit of memory"),
+        (("--pids-limit", "3"), "no limit of pids"),
+        (("-u", "5"), "uid 5 is none that this user has"),
+    ],
+)
+def test_what_a_user_cannot_have_is_refused(home, user, runtime, words, said):
+    """crun would leave limits away, and say nothing."""
+    words = ["run", "--rm", "--runtime", runtime, *words, "box", "--", "true"]
+    done = run_as_nobody([*MAIN[1:], *words], home)
+    assert done.returncode == 125, done
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_a_bundle_that_root_alone_can_run_is_told(user, home):
+    done = run_as_nobody([*MAIN[1:], "bundle", "create", "--uncompressed", "box", "b"], home)
+    assert (done.returncode, "--rootless" in done.stderr) == (0, True), done
+    user("bundle", "rm", "b")

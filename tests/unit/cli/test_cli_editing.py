@@ -204,3 +204,14 @@ def test_an_id_with_several_names_says_which_one_moves(store):
     image_id = json.loads(run(store, "inspect", "base:1", "--format", "json"))["id"]
     store.orlop("config", image_id, "--user", "2").check_failure(2, "has several names")
     run(store, "config", image_id, "--user", "2", "--tag", "third:1")
+
+
+def test_the_image_of_another_platform_is_unpacked_out_of_a_stored_index(store, tmp_path):
+    run(store, "index", "create", "both:1", "base:1", "arm:1")
+    run(store, "unpack", "both:1", tmp_path / "arm", "--platform", "linux/arm64", "-q")
+    assert (tmp_path / "arm/rootfs/arm").exists()
+    run(store, "index", "create", "one:1", "arm:1")
+    done = store.orlop("unpack", "one:1", tmp_path / "none", "--pull", "never")
+    done.check_failure(3, "has no image for linux/")
+    done = store.orlop("unpack", "one:1", tmp_path / "none")  # no registry is to be reached
+    done.check_failure(3, "has no image for linux/")

@@ -69,3 +69,17 @@ def test_any_number_of_processes():
 def test_one_text_is_not_taken_for_its_letters(words):
     with pytest.raises(TypeError, match="not one text"):
         RunOptions(entrypoint=words)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"network": "bridge"}, InvalidError),
+        ({"network": "Host"}, InvalidError),
+        ({"env": ["A=b"]}, TypeError),
+        ({"user": 1000}, TypeError),
+    ],
+)
+def test_values_that_are_none(options, error):
+    with pytest.raises(error):
+        RunOptions(**options)

@@ -1,6 +1,7 @@
 """Indexes made and edited: one name for images of several platforms."""
 
 import json
+import shutil
 
 import pytest
 
@@ -198,3 +199,45 @@ def test_an_image_is_no_index(store, images):
     made = store.make_index("app:amd64", ["app:amd64", "app:arm64"])
     assert listed(made) == ["linux/amd64", "linux/arm64"]
     assert store.image("app:amd64").manifest.raw == images["amd64"].manifest.raw
+
+
+def test_a_stored_index_stands_for_another_of_its_images(store, images):
+    """As after a pull, of what is here."""
+    made = store.make_index("app:1", ["app:amd64", "app:arm64"])
+    for arch in ("arm64", "amd64", "arm64"):
+        chosen = store.image("app:1").of_platform(f"linux/{arch}")
+        assert chosen.id == images[arch].id == store.image("app:1").id
+        assert chosen.target == made.target
+        assert chosen.manifest == images[arch].manifest
+        assert chosen.of_platform() is chosen
+    with pytest.raises(NotFoundError, match="no image for linux/s390x") as caught:
+        store.image("app:1").of_platform("linux/s390x")
+    assert "linux/arm64" in caught.value.hint
+    with pytest.raises(InvalidPlatformError):
+        store.image("app:1").of_platform("no platform/")
+    assert store.image("app:1").id == images["arm64"].id
+
+
+def test_one_image_is_for_its_platform_alone(store, images):
+    assert images["arm64"].of_platform("linux/arm64") is images["arm64"]
+    with pytest.raises(NotFoundError, match="here for linux/arm64, and not for linux/amd64"):
+        images["arm64"].of_platform("linux/amd64")
+
+
+def test_no_container_is_made_of_an_index_without_an_image_for_this_machine(store, images):
+    store.make_index("other:1", ["app:riscv64"])
+    with pytest.raises(NotFoundError, match="has no image for this machine"):
+        store.containers.create("other:1")
+    store.image("other:1").of_platform("linux/riscv64")
+    store.containers.delete(store.containers.create("other:1").id)
+
+
+def test_what_is_not_all_here_is_not_chosen(store, images):
+    made = store.make_index("app:1", ["app:amd64", "app:arm64"])
+    lost = images["arm64"].manifest.layers[0].digest
+    (store.root / "blobs" / lost.replace(":", "/")).unlink()
+    form = store.root / "forms" / images["arm64"].config.diff_ids[0].replace(":", "/")
+    shutil.rmtree(form)
+    with pytest.raises(NotFoundError):
+        store.image("app:1").of_platform("linux/arm64")
+    assert store.image("app:1").id == made.id

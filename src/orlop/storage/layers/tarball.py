@@ -227,11 +227,14 @@ def compress_blob(
 
     Raises:
         OSError: It could not be read or written.
+        ValueError: There is no such compression.
     """
     if compression == "none":
         return Descriptor(media_type=OCI_LAYER, digest=taken.diff_id, size=taken.size)
     content = LeasedContent(storage.content, storage.database, lease)
-    kind = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}[compression]
+    kind = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}.get(compression)
+    if kind is None:
+        raise ValueError(f"{compression!r} is no compression: none, gzip and zstd are")
     compressor = Compressor(compression)
     with (
         writing_to(storage.places.root),

@@ -34,8 +34,9 @@ def running(
     try:
         lock.acquire()
     except InUseError as error:
+        by = f", by {error.users[0]}" if error.users else ""
         raise InUseError(
-            f"container {id} is running already", users=error.users, hint=hint
+            f"container {id} is running already{by}", users=error.users, hint=hint
         ) from error
     try:
         yield
