@@ -37,7 +37,7 @@ def run(
     volume: Annotated[tuple[str, ...], Parameter(alias="-v", negative="", show_default=False)] = (),
     network: Literal["none", "host"] = "none",
     read_only: _Flag = False,
-    memory: str | None = None,
+    memory: Annotated[str | None, Parameter(alias="-m")] = None,
     cpus: str | None = None,
     pids_limit: int | None = None,
     hostname: str | None = None,

@@ -145,7 +145,6 @@ def _require_no_image(storage: Storage, name: str) -> None:
         raise AmbiguousError(
             f"{name!r} is container {found.id[:_SHOWN]} and image {row.name}",
             candidates=(found.id, row.name),
-            hint=f"say the container's ID, or take its name away: orlop container name rm {name}",
         )
 
 
