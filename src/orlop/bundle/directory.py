@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from orlop.bundle.names import DIR_ROOTFS, FILE_NOTE, FILE_SPEC
 from orlop.errors import AlreadyExistsError, InvalidDocumentError, UnsupportedError
-from orlop.spec import MAX_DOCUMENT_SIZE, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +118,10 @@ def root_path(path: Path) -> Path:
         InvalidDocumentError: It is no configuration, or names none.
         OSError: It could not be read.
     """
-    with open(path / FILE_SPEC, "rb") as file:
+    from orlop.spec import MAX_DOCUMENT_SIZE, decode_json
+
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # It may be a pipe by now.
+    with open(os.open(path / FILE_SPEC, flags), "rb") as file:
         document = decode_json(file.read(MAX_DOCUMENT_SIZE + 1), what=str(path / FILE_SPEC))
     root = document.get("root")
     found = root.get("path") if isinstance(root, dict) else None

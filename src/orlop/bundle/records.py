@@ -26,7 +26,7 @@ from orlop.bundle.directory import (
 from orlop.bundle.names import DIR_ROOTFS
 from orlop.bundle.running import require_idle, running_in
 from orlop.bundle.targets import forget_targets, restore_targets
-from orlop.errors import InUseError, NotFoundError
+from orlop.errors import InUseError, InvalidError, NotFoundError
 from orlop.metadata import Owner
 
 if TYPE_CHECKING:
@@ -179,29 +179,75 @@ class Bundles:
         if not _is_finished(record):
             raise NotFoundError(
                 f"bundle {record.path} is not whole: its configuration is missing",
-                hint=f"remove it, and make another one: orlop bundle rm {record.path}",
+                hint="move its directory back, if it was moved; or remove it with all that was"
+                f" written: orlop bundle rm {record.path}",
             )
-        containers = self._storage.containers
-        if record.kind == "overlay" and not containers.mounted(record.id):
+        wanted = root_path(record.path)
+        if record.kind == "overlay":
             self._require_unmoved(record)
-            own = record.path / DIR_ROOTFS
-            at_home = root_path(record.path) == own
-            containers.mount(record.id, keep=True, target=own if at_home else None)
-        return self.rootfs(record)
+            if not self._is_mounted(record):
+                self.require_idle(record)
+            self._mount_at(record, Path(os.path.normpath(wanted)))
+        return wanted
+
+    def _mount_at(self, record: BundleRecord, wanted: Path) -> None:
+        containers, mounts = self._storage.containers, self._storage.layers.mounts
+        layer, home = containers.get(record.id).layer, record.path / DIR_ROOTFS
+        if wanted not in {home, mounts.place_of(layer)}:
+            raise InvalidError(
+                f"the configuration of bundle {record.path} names {wanted}, where orlop does not"
+                " mount it",
+                hint=f"let root.path be {DIR_ROOTFS}; with another ORLOP_RUN, make another bundle",
+            )
+        if not mounts.is_kept(layer):
+            containers.mount(record.id, keep=True, target=home if wanted == home else None)
+        if not self._is_mounted(record):
+            targets = mounts.targets(layer)
+            raise InUseError(
+                f"bundle {record.path} is mounted at {', '.join(targets)}, and not at {wanted}",
+                users=[f"mount {each}" for each in targets],
+                hint=f"unmount it there first: orlop container umount --force {record.id}",
+            )
 
     def state(self, record: BundleRecord) -> State:
         """What can be said of a bundle now."""
-        if running_in(self.rootfs(record)):
+        if self._running(record):
             return "running"
         if not _is_finished(record):
             return "incomplete"
-        if record.kind == "overlay" and not self._storage.containers.mounted(record.id):
-            return "unmounted"
-        return "ready"
+        return "ready" if record.kind != "overlay" or self._is_mounted(record) else "unmounted"
+
+    def _running(self, record: BundleRecord) -> tuple[int, ...]:
+        return running_in(self.rootfs(record), self._place(record))
+
+    def require_idle(self, record: BundleRecord) -> None:
+        """Succeed unless a container runs in a bundle.
+
+        Raises:
+            InUseError: One does.
+            NotFoundError: The bundle's container is gone.
+        """
+        require_idle(self.rootfs(record), f"bundle {record.path}", self._place(record))
+
+    def _place(self, record: BundleRecord) -> Path | None:
+        """The directory of the layer that takes its writes."""
+        if record.kind != "overlay":
+            return None
+        return self._storage.places.layer(self._storage.containers.get(record.id).layer)
+
+    def _is_mounted(self, record: BundleRecord) -> bool:
+        """Whether its files are where its configuration says."""
+        layer = self._storage.containers.get(record.id).layer
+        try:
+            wanted = root_path(record.path)
+        except (OSError, InvalidError):
+            return False
+        targets = self._storage.layers.mounts.targets(layer)
+        return os.path.normpath(wanted) in map(os.path.normpath, targets)
 
     def is_stale(self, record: BundleRecord) -> bool:
         """Whether a bundle is what a crash has left of its making."""
-        if record.finished or _is_finished(record) or running_in(self.rootfs(record)):
+        if record.finished or _is_finished(record) or self._running(record):
             return False
         return not record.owner.is_live(record.created_at_ns, time.time_ns())
 
@@ -220,7 +266,7 @@ class Bundles:
         containers = self._storage.containers
         try:
             self._require_unmoved(record)
-            require_idle(self.rootfs(record), f"bundle {record.path}")
+            self.require_idle(record)
             while containers.unmount(record.id, force=force):
                 pass
         except NotFoundError:
@@ -283,7 +329,7 @@ class Bundles:
             yield
             return
         with Fd(os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as handle:
-            gone = [] if running_in(root) else forget_targets(handle.fileno(), made)
+            gone = [] if self._running(record) else forget_targets(handle.fileno(), made)
             try:
                 yield
             finally:

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 
 from orlop._sys.process import command_line
 from orlop.errors import InUseError
+from orlop.storage.shown import rooted_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def running_in(rootfs: Path) -> tuple[int, ...]:
+def running_in(rootfs: Path, layer: Path | None = None) -> tuple[int, ...]:
     """The processes that see a directory as their root, in ascending order.
 
     A container has one from its creation on, before its program starts. What this process may not
     look at is not seen.
+
+    Args:
+        rootfs: The directory.
+        layer: The directory of the layer that is mounted there, or was when they were started.
     """
+    return _running_at(rootfs) or (() if layer is None else rooted_in(layer))
+
+
+def _running_at(rootfs: Path) -> tuple[int, ...]:
     try:
         wanted = _identity(os.stat(rootfs))
         if wanted == _identity(os.stat("/")):
@@ -35,13 +44,18 @@ def running_in(rootfs: Path) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def require_idle(rootfs: Path, what: str) -> None:
+def require_idle(rootfs: Path, what: str, layer: Path | None = None) -> None:
     """Succeed unless processes run in a bundle.
+
+    Args:
+        rootfs: Its root directory.
+        what: What to call it.
+        layer: As for `running_in`.
 
     Raises:
         InUseError: They do.
     """
-    pids = running_in(rootfs)
+    pids = running_in(rootfs, layer)
     if pids:
         raise InUseError(
             f"{what} is in use by process {pids[0]} ({command_line(pids[0])})",

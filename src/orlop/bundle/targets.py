@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -153,13 +154,14 @@ def forget_targets(root: int, made: Sequence[str]) -> list[Target]:
 
 
 def restore_targets(root: int, gone: Iterable[Target]) -> None:
-    """Make the places again that were removed.
+    """Make the places again that were removed, unless a runtime has done so meanwhile.
 
     Raises:
         OSError: One cannot be made.
     """
     for target in gone:
-        _make(root, target.path, target.owner, is_file=target.is_file)
+        with suppress(UnsafePathError):
+            _make(root, target.path, target.owner, is_file=target.is_file)
 
 
 def _remove(parent: int, name: str, path: str) -> Target | None:

@@ -163,16 +163,18 @@ def remove(
         more: Further ones.
         force: Also while they are mounted: the mounts are taken away first.
     """
-    from orlop.bundle.records import record_of
+    from orlop.bundle.records import Bundles, record_of
 
     with open_existing() as store:
 
         def delete(key: str) -> None:
             found = store.containers.get(key)
+            bundle = record_of(found)
+            if bundle is not None:
+                Bundles(store.storage).require_idle(bundle)
             try:
                 store.containers.delete(found.id, force=force)
             except InUseError as error:
-                bundle = record_of(found)
                 if bundle is not None:
                     error.hint = f"it is a bundle: orlop bundle rm {bundle.path}"
                 raise

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 Place = str | os.PathLike[str]
 
 PRIVILEGE_HINT: Final = "run as root, or have the image written out as a directory"
-_PAUSES: Final = (0.001, 0.004, 0.016)
-"""Seconds between tries to unmount: whoever asks what a mount is uses it for an instant."""
+_PAUSES: Final = (0.001, 0.004, 0.016, 0.064, 0.25)
+"""Seconds between tries to unmount: whoever asks what a mount is uses it for an instant, and so
+does a process that another thread is just starting, with all that this one has open."""
 UNMOUNTABLE_HINT: Final = "see `orlop info`, or have the image written out as a directory"
 
 

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 _HOSTNAME_LENGTH: Final = 12
 _SHOWN: Final = 12
+_LOOK: Final = 0.5
+"""Seconds that a command which looks at a container holds its lock at most, as a rule."""
 _TTY_GROUP: Final = 5
 """The group that terminals have in every distribution."""
 
@@ -186,7 +188,7 @@ class _Run:
     def run(self, args: Sequence[str]) -> RunResult:
         """Run it."""
         with (
-            running(self._directory, self._container.id),
+            running(self._directory, self._container.id, timeout=_LOOK),
             self._made_state(),
             self._storage.containers.mount(self._container.id, read_only=False) as rootfs,
             self._bundle(rootfs, args) as bundle,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from orlop._sys.cgroups import remove_groups
 from orlop._sys.handle import Fd
 from orlop.bundle.targets import forget_targets
-from orlop.errors import InUseError, NotFoundError, OrlopError
+from orlop.errors import InUseError, NotFoundError, OrlopError, UnsupportedError
 from orlop.metadata import Owner
 from orlop.runtime.bundle import remove_state
 from orlop.runtime.find import Runtime
@@ -68,19 +68,26 @@ def clear(storage: Storage, state: Path, id: str) -> None:  # noqa: A002
 def _noted_targets(state: Path) -> list[str]:
     try:
         found = json.loads((state / _TARGETS).read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return []  # None were made; or it was killed before that.
-    return [str(each) for each in found]
+    return [each for each in found if _is_path(each)] if isinstance(found, list) else []
+
+
+def _is_path(found: object) -> bool:
+    """Whether that can be a path: it may be anything where a disk was full, or damaged."""
+    try:
+        return isinstance(found, str) and b"\0" not in os.fsencode(found)
+    except UnicodeEncodeError:
+        return False
 
 
 def settle(storage: Storage, key: str) -> None:
     """Remove what a killed run left in a container that stays, before somebody looks at it.
 
-    Nothing is done while it runs.
+    Nothing is done while it runs, nor what this process cannot do.
 
     Raises:
         NotFoundError: There is no such container.
-        OSError: Something could not be removed.
     """
     container = storage.containers.get(key)
     directory = storage.places.run_directory("container", container.id)
@@ -89,7 +96,7 @@ def settle(storage: Storage, key: str) -> None:
     try:
         with running(directory, container.id):
             clear(storage, directory / "runtime", container.id)
-    except InUseError:
+    except (InUseError, UnsupportedError, OSError):
         return
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import OrlopError
+from orlop.storage.mounts import LOCK_TIMEOUT
 
 if TYPE_CHECKING:
     from orlop.metadata import MountRecord
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MAX_HELD: Final = 4
 """Mounts of stacks that a store holds while nobody needs them."""
 
+_AT_EXIT: Final = 1.0
+"""Seconds that the end of a process waits for others; what it leaves goes with a collection."""
 _open: Final = weakref.WeakSet["StackHolds"]()
 
 
@@ -70,24 +73,28 @@ class StackHolds:
             self._release(*evicted[1])
         return True
 
-    def release(self) -> None:
-        """Hold nothing any more; what nobody needs is unmounted."""
+    def release(self, *, timeout: float = LOCK_TIMEOUT) -> None:
+        """Hold nothing any more; what nobody needs is unmounted.
+
+        Args:
+            timeout: Seconds to wait for others who mount or unmount there.
+        """
         if self._process != os.getpid():
             self._begin()
         with self._lock:
             held = [*self._held.values()]
             self._held.clear()
         for record, holder in held:
-            self._release(record, holder)
+            self._release(record, holder, timeout)
 
-    def _release(self, record: MountRecord, holder: str) -> None:
+    def _release(self, record: MountRecord, holder: str, timeout: float = LOCK_TIMEOUT) -> None:
         # Of a mount that is in use the hold is dropped all the same with this process.
         with suppress(OrlopError, OSError):
-            self._mounts.release(record, holder)
+            self._mounts.release(record, holder, timeout=timeout)
 
 
 @atexit.register
 def _release_all() -> None:
     """Release what stores hold that nobody has closed."""
     for each in list(_open):
-        each.release()
+        each.release(timeout=_AT_EXIT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from orlop.errors import InUseError
@@ -139,7 +139,8 @@ def _rename(storage: StorageCore, path: Path) -> Path:
         if error.errno != errno.EXDEV:
             raise
         trash = path.with_name(f".gone-{time.time_ns()}")
-        path.rename(trash)
+        with suppress(FileNotFoundError):  # The kernel asks whether it is there after that.
+            path.rename(trash)
     return trash
 
 

@@ -145,14 +145,27 @@ class MountTable:
             hint=f"unmount it first: orlop umount {record.target}",
         )
 
-    def release(self, record: MountRecord, holder: str, *, lazy: bool = False) -> None:
+    def release(
+        self,
+        record: MountRecord,
+        holder: str,
+        *,
+        lazy: bool = False,
+        timeout: float = LOCK_TIMEOUT,
+    ) -> None:
         """Give up a hold; the last one takes the mount away.
+
+        Args:
+            record: The mount.
+            holder: The hold.
+            lazy: Take it away also while it is in use.
+            timeout: Seconds to wait for others who mount or unmount there.
 
         Raises:
             InUseError: It was the last one, and files below the mount are open; the hold stays.
             OSError: Unmounting failed.
         """
-        with self._lock(Path(record.target)):
+        with FileLock(self._places.mount_lock(Path(record.target)), timeout=timeout):
             others = [other for other in self.live_holders(record) if other.id != holder]
             needed = bool(others) or self._is_below(record)
             if not needed:

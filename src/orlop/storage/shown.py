@@ -1,6 +1,7 @@
 """Where the kernel shows what a layer takes writes in, whatever is recorded of it.
 
-Whoever moves a directory moves the mounts in it, of which no record tells.
+Whoever moves a directory moves the mounts in it, of which no record tells; and a container keeps
+its root, whatever becomes of the mount that it was started from.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from orlop._sys.mountinfo import iter_mounts
+from orlop._sys.process import mount_namespace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,35 @@ def shown_at(place: Path) -> tuple[str, ...]:
     mounts = iter_mounts(naming=os.fsencode(place.name))
     found = (mount.mount_point for mount in mounts if _shows(mount, place, end))
     return tuple(os.fsdecode(each) for each in found)
+
+
+def rooted_in(place: Path) -> tuple[int, ...]:
+    """The processes of other mount namespaces whose root is a layer's own mount, ascending.
+
+    It need not be mounted here any more. What this process may not look at is not seen.
+
+    Args:
+        place: The layer's directory.
+    """
+    end, here = os.fsencode(f"/{place.name}/"), mount_namespace()
+    known: dict[int, bool] = {}
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            namespace = os.stat(f"/proc/{name}/ns/mnt").st_ino
+            if namespace == here:
+                continue
+            if namespace not in known:
+                mounts = iter_mounts(f"/proc/{name}/mountinfo", naming=os.fsencode(place.name))
+                roots = (each for each in mounts if each.mount_point == b"/")
+                known[namespace] = any(_shows(each, place, end) for each in roots)
+        except OSError:
+            continue
+        if known[namespace]:
+            found.append(int(name))
+    return tuple(sorted(found))
 
 
 def _shows(mount: MountInfo, place: Path, end: bytes) -> bool:

@@ -163,6 +163,8 @@ class Image(Editable):
             InvalidPlatformError: The platform is none.
             OSError: Something could not be read or written.
         """
+        if platform is None and self._record.platform:
+            return self
         from orlop.transfer import choose_stored
 
         row = choose_stored(self._storage, self._record, platform)

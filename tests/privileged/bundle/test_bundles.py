@@ -616,3 +616,83 @@ def test_hints_name_the_commands_of_bundles(yard, monkeypatch):
         assert done.err.endswith(f"orlop bundle rm {bundle.path}\n")
     (yard.place / "full").mkdir()
     yard.under_test.orlop("bundle", "rm", "full").check_failure(3, "no bundle is at full")
+
+
+@pytest.fixture
+def held(running):
+    """A bundle whose container runs, and whose mount was taken away here: it has one of its own."""
+    yard = running
+    image = yard.image()
+    script = yard.shell("echo kept > /data; echo begun; read line; cat /data")
+    bundle = yard.overlay.bundle(image, "demo", *script, path=yard.place / "b")
+    command = yard.runtime.command("run", "--bundle", bundle.path, "demo")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"begun\n"
+        subprocess.run(["umount", bundle.path / "rootfs"], check=True)
+        yield yard, bundle
+        assert process.communicate(b"end\n", timeout=30) == (b"kept\n", None)
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+def test_what_runs_is_found_when_its_mount_was_taken_away(held):
+    yard, bundle = held
+    found = Bundles(yard.store.storage)
+    assert found.state(found.get("demo")) == "running"
+    for words in (
+        ("bundle", "mount", bundle.path),
+        ("bundle", "rm", bundle.path),
+        ("bundle", "rm", "--force", bundle.path),
+        ("container", "rm", "--force", "demo"),
+    ):
+        done = yard.under_test.orlop(*words)
+        done.check_failure(5)
+        assert "in use by process" in done.err, words
+
+
+def test_a_mount_elsewhere_is_none_of_the_bundle(yard):
+    """A runtime would find an empty directory where its configuration says."""
+    bundle = yard.overlay.bundle(small(yard), "demo", path=yard.place / "b")
+    found = Bundles(yard.store.storage)
+    yard.store.containers.unmount("demo")
+    other = yard.store.containers.mount("demo", keep=True).path
+    assert found.state(found.get("demo")) == "unmounted"
+    done = yard.under_test.orlop("bundle", "mount", "demo")
+    done.check_failure(5, f"mounted at {other}, and not at {bundle.path / 'rootfs'}")
+    yard.store.containers.unmount("demo", force=True)
+    assert yard.under_test.orlop("bundle", "mount", "demo").code == 0
+    assert found.state(found.get("demo")) == "ready"
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+@pytest.mark.parametrize("root", ["../..", "/etc", "../c/rootfs", "a\0b"])
+def test_a_root_that_orlop_does_not_mount_is_refused(yard, root):
+    bundle = yard.overlay.bundle(small(yard), "demo", path=yard.place / "b")
+    yard.store.containers.unmount("demo")
+    document = json.loads((bundle.path / "config.json").read_bytes())
+    document["root"]["path"] = root
+    (bundle.path / "config.json").write_text(json.dumps(document))
+    done = yard.under_test.orlop("bundle", "mount", "demo")
+    assert done.code == 1, done
+    assert yard.store.containers.mounted("demo") == 0
+    bundle.cleanup()
+    nothing_is_left(yard, set())
+
+
+def test_a_pipe_for_a_configuration_is_no_reason_to_wait(yard):
+    bundle = yard.overlay.bundle(small(yard), "demo", path=yard.place / "b")
+    (bundle.path / "config.json").unlink()
+    os.mkfifo(bundle.path / "config.json")
+    assert yard.under_test.orlop("bundle", "mount", "demo").code == 1
+    bundle.cleanup()
+
+
+def test_places_that_a_runtime_makes_meanwhile_stay(yard):
+    option = options.tmpfs("/new/place")
+    with yard.overlay.bundle(small(yard), "demo", option, path=yard.place / "b") as bundle:
+        found = Bundles(yard.store.storage)
+        with found.without_targets(found.get("demo")):
+            assert not (bundle.path / "rootfs/new").exists()
+            (bundle.path / "rootfs/new/place").mkdir(parents=True)
+        assert (bundle.path / "rootfs/new/place").is_dir()

@@ -144,6 +144,16 @@ def test_an_open_file_keeps_it_busy(target, mount):
         unmount(target, mount_id=mount.mount_id)
 
 
+def test_what_uses_it_for_an_instant_is_waited_for(target, mount):
+    """Such as a process that another thread is just starting, which has all files of this one."""
+    file = open(target / "file")  # noqa: SIM115 - closed later
+    later = threading.Timer(0.1, file.close)
+    later.start()
+    unmount(target, mount_id=mount.mount_id)
+    later.join()
+    assert os.listdir(target) == []
+
+
 def test_a_mount_below_keeps_it_busy(source, target, tmp_path):
     (source / "inner").mkdir()
     outer = mount_bind(source, target)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orlop.cli.main import main
+from orlop.storage.stored.running import running
 from support.runs import MAIN, groups_of, left_of
 
 BUSYBOX = Path(__file__).parents[3] / "examples/busybox/busybox.tar"
@@ -426,6 +427,45 @@ def test_words_that_are_not_utf8(words, tmp_path, nothing, options, args, where)
     assert where in done.stderr
     assert b"Traceback" not in done.stderr
     assert nothing()
+
+
+def test_what_cannot_be_cleared_is_looked_at_all_the_same(words, command, store):
+    with start(words("--name", "ship", "box", "--", "sh", "-c", "echo begun; sleep 30")) as process:
+        process.kill()
+    (state,) = store.run.glob("containers/*/*/runtime")
+    subprocess.run(["mount", "--bind", store.run, store.run], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", store.run], check=True)
+    try:
+        done = command.orlop("container", "changes", "ship")
+        assert (done.code, done.err) == (0, "")
+        assert state.exists()
+    finally:
+        subprocess.run(["umount", store.run], check=True)
+    assert command.orlop("container", "changes", "ship").code == 0
+    assert not state.exists()
+    store.containers.delete("ship")
+
+
+@pytest.mark.parametrize("noted", [b"5", b"null", b'["/a\\u0000b", 7]', b"[" * 100_000])
+def test_notes_of_places_that_are_none(words, command, store, noted):
+    with start(words("--name", "ship", "box", "--", "sh", "-c", "echo begun; sleep 30")) as process:
+        process.kill()
+    (state,) = store.run.glob("containers/*/*/runtime")
+    (state / "targets").write_bytes(noted)
+    done = command.orlop("container", "changes", "ship")
+    assert (done.code, done.err) == (0, "")
+    store.containers.delete("ship")
+
+
+def test_a_look_does_not_keep_a_run_from_beginning(words, command, store):
+    ended(words("--name", "ship", "box", "--", "true"))
+    (container,) = store.containers.list()
+    directory = store.containers.run_directory(container.id)
+    with running(directory, container.id):
+        process = subprocess.Popen(words("ship", "echo", "here"), stdout=subprocess.PIPE)
+        time.sleep(0.2)
+    assert process.communicate(timeout=30) == (b"here\n", None)
+    store.containers.delete("ship")
 
 
 def test_a_word_that_is_a_container_and_an_image_is_refused(words, command, store):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orlop._sys.process import in_initial_user_namespace
-from orlop.errors import InvalidError, UnsupportedError
+from orlop.errors import InvalidError, NotFoundError, UnsupportedError
 from orlop.metadata import Layers
 from orlop.storage.layers.mapping import mapping_of
 from orlop.storage.left_out import note_name
@@ -104,7 +104,8 @@ def ancestry(storage: StorageCore, id: str) -> list[Located]:  # noqa: A002
     """A layer and all below it, the topmost first, as they are at one moment.
 
     Raises:
-        InvalidError: One of them is missing: the store is damaged.
+        NotFoundError: The layer is gone.
+        InvalidError: One below is missing: the store is damaged.
     """
     found: list[Located] = []
     wanted: str | None = id
@@ -113,6 +114,8 @@ def ancestry(storage: StorageCore, id: str) -> list[Located]:  # noqa: A002
             break
         found += _located(store, wanted)
         wanted = found[-1].row.parent if found else wanted
+    if not found:
+        raise NotFoundError(f"layer {id} has just been deleted", hint="look again what there is")
     if wanted is not None:
         raise InvalidError(
             f"layer {wanted} is missing, and {id} stands on it",

@@ -164,6 +164,16 @@ class LayerMounts:
         """How many hold the mount of a layer."""
         return sum(len(holders) for _, holders in self._present(id))
 
+    def is_kept(self, id: str) -> bool:  # noqa: A002
+        """Whether a layer is mounted here until somebody unmounts it, whatever process ends."""
+        here = mount_namespace()
+        return any(
+            holder.owner is None
+            for record, holders in self._present(id)
+            if record.mount_namespace == here
+            for holder in holders
+        )
+
     def targets(self, id: str) -> tuple[str, ...]:  # noqa: A002
         """Where a layer is mounted, in this mount namespace or another."""
         return tuple(record.target for record, holders in self._present(id) if holders)

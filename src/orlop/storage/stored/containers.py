@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -311,7 +311,8 @@ class ContainerStore:
         directory = self._storage.places.run_directory("container", row.id)
         with ExitStack() as stack:
             if directory.exists():
-                stack.enter_context(running(directory, row.id, hint="end it first"))
+                with suppress(FileNotFoundError):  # Somebody else deletes it.
+                    stack.enter_context(running(directory, row.id, hint="end it first"))
                 if (directory / "runtime").exists():
                     remove_groups(row.id)  # A run that was killed has left them.
             stack.enter_context(mounts.lock(row.layer))

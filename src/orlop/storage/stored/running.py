@@ -19,6 +19,7 @@ def running(
     id: str,  # noqa: A002
     *,
     hint: str = "wait for its end, or make another one of its image",
+    timeout: float = 0,
 ) -> Iterator[None]:
     """Keep others from running a container, whose directory for this boot this is.
 
@@ -26,11 +27,12 @@ def running(
         directory: That directory, which is there.
         id: The container.
         hint: What to do where somebody runs it.
+        timeout: Seconds that whoever only looks at it, or removes it, gets to be done.
 
     Raises:
         InUseError: Somebody runs it.
     """
-    lock = FileLock(directory / "running", timeout=0)
+    lock = FileLock(directory / "running", timeout=timeout)
     try:
         lock.acquire()
     except InUseError as error:

@@ -1,7 +1,10 @@
 """What killed processes leave: a check tells it, and a collection and a repair remove it."""
 
 import os
+import shutil
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +95,25 @@ def test_what_got_a_record_meanwhile_stays(storage, places):
     storage.layers.create(id="mine")
     assert not remove_leftover(storage, paths[0])
     assert (places.layer("mine") / "tree").is_dir()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_directory_of_another_filesystem_that_others_may_remove(storage, places, gone):
+    """The kernel says so of a rename before it looks whether there is anything."""
+    memory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    if memory.stat().st_dev == places.root.stat().st_dev:
+        pytest.skip("/dev/shm is on the filesystem of the tests")
+    try:
+        places.run.parent.mkdir(exist_ok=True)
+        places.run.symlink_to(memory)
+        place = places.run_directory("container", "gone")
+        (place / "below").mkdir(parents=True)
+        if gone:
+            shutil.rmtree(place)
+        assert remove_leftover(storage, place)
+        assert list(place.parent.iterdir()) == []
+    finally:
+        shutil.rmtree(memory)
 
 
 def test_data_that_was_recorded_meanwhile_stays(storage, places, base):
