@@ -36,6 +36,8 @@ _MARKS: Final = {
 _NO_XATTR: Final = frozenset(
     {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ERANGE, errno.E2BIG}
 )
+_ROOM: Final = 256
+"""Blocks that are free where it is not for want of them that an xattr has no room."""
 # Every filesystem keeps these; others may clamp what is outside.
 _SAFE_TIME_NS: Final = (1 << 31) * 10**9
 _TIME_LIMIT_NS: Final = (1 << 63) * 10**9
@@ -212,11 +214,15 @@ class Creator:
                 else:
                     os.setxattr(fd, name, value)
             except OSError as error:
-                self._refused(error, name, node)
+                self._refused(error, name, node, fd)
 
-    def _refused(self, error: OSError, name: bytes, node: Node) -> None:
-        """Judge an xattr that could not be set: dropped, or an error."""
-        if error.errno not in _NO_XATTR:
+    def _refused(self, error: OSError, name: bytes, node: Node, fd: int) -> None:
+        """Judge an xattr that could not be set: dropped, or an error.
+
+        A filesystem may have room, and none for so much in one file, as ext4 has one block.
+        """
+        crowded = error.errno == errno.ENOSPC and os.fstatvfs(fd).f_bavail > _ROOM
+        if error.errno not in _NO_XATTR and not crowded:
             raise error
         text = name.decode(errors="backslashreplace")
         # The kernel keeps user xattrs on files and directories alone, and other systems' nowhere.

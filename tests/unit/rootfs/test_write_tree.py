@@ -1,10 +1,11 @@
+import errno
 import os
 import stat
 
 import pytest
 
 from orlop.digest import Digest
-from orlop.errors import InvalidLayerError, UnsafePathError
+from orlop.errors import InvalidLayerError, UnsafePathError, UnsupportedError
 from orlop.rootfs import read_tree, remove_tree, write_tree
 from orlop.tree import Node, directory
 
@@ -200,6 +201,23 @@ def test_times_before_1970_are_kept(write, target):
 def test_user_xattrs_of_links_and_devices_are_recorded_as_dropped(write):
     report = write(tree(l=Node(stat.S_IFLNK, target=b"x", xattrs={b"user.a": b"1"})))
     assert [(drop.path, drop.what) for drop in report.dropped] == [(b"l", "xattr user.a")]
+
+
+@pytest.mark.parametrize(("free", "error"), [(1 << 20, UnsupportedError), (0, OSError)])
+def test_xattrs_that_one_file_has_no_room_for(write, monkeypatch, free, error):
+    """As on ext4, where a file has a block for them: that the disk is full is said where it is."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found = os.statvfs("/")
+    monkeypatch.setattr(os, "setxattr", refuse)
+    monkeypatch.setattr(
+        os, "fstatvfs", lambda fd: os.statvfs_result((*found[:4], free, *found[5:]))
+    )
+    with pytest.raises(error) as caught:
+        write(tree(f=file(0, 3, xattrs={b"user.a": b"1"})))
+    assert ("xattr user.a" in str(caught.value)) == (free > 0)
 
 
 def test_xattrs_of_files_that_nobody_may_write(write, target):
