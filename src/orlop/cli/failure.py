@@ -72,6 +72,18 @@ def exit_code(error: BaseException) -> int:
     return FAILED
 
 
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that an error follows from, or None.
+
+    What was being done fails in its own way then: a file is in use by the very process that is
+    leaving it; and Python 3.11 makes a RuntimeError of an interrupt while it makes a class.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 def report(error: BaseException) -> int:
     """Say on stderr what went wrong and what to do next, and return the exit code."""
     hint = None

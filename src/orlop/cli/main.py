@@ -7,7 +7,7 @@ import signal
 import sys
 from io import TextIOWrapper
 
-from orlop.cli.failure import DONE, drop, report
+from orlop.cli.failure import DONE, drop, interrupt_behind, report
 from orlop.cli.quick import read
 from orlop.cli.settings import Settings, current
 
@@ -32,10 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         drop(sys.stdout)  # Whoever read this has seen enough.
         return DONE
     except (Exception, KeyboardInterrupt) as error:
-        if _wants_traceback(error):
+        reason = interrupt_behind(error) or error
+        if _wants_traceback(reason):
             raise
         _finish_output()
-        return report(error)
+        return report(reason)
     return result if isinstance(result, int) else DONE
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from orlop.cli.failure import UsageError, report
+from orlop.cli.failure import UsageError, interrupt_behind, report
 from orlop.cli.obtain import PullWhen, obtain
 from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
@@ -118,6 +118,8 @@ def run(
     except UsageError:
         raise
     except (OrlopError, OSError) as error:
+        if interrupt_behind(error) is not None:
+            raise
         report(error)
         if isinstance(error, RuntimeFailedError):
             return error.exit_code

@@ -20,6 +20,7 @@ import os
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,13 @@ from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import cgroups_path, hostname, image_config, user_namespace
 from orlop.bundle.targets import forget_targets, make_targets, missing_targets, mount_targets
-from orlop.errors import AmbiguousError, InvalidError, NotFoundError, UnsupportedError
+from orlop.errors import (
+    AmbiguousError,
+    InUseError,
+    InvalidError,
+    NotFoundError,
+    UnsupportedError,
+)
 from orlop.metadata import Containers, Owner
 from orlop.runtime.bundle import run_bundle
 from orlop.runtime.find import find_runtime
@@ -43,6 +50,7 @@ from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import TracebackType
 
     from orlop.bundle.options import SpecOption
     from orlop.runtime.find import Runtime
@@ -127,7 +135,7 @@ def _container(
     made = True
     with ExitStack() as stack:
         if options.rm:
-            stack.callback(_remove, storage, id)
+            stack.push(partial(_removed, storage, id))
         try:
             found = containers.create(name, id=id, names=names, flags=flags, volatile=options.rm)
         except NotFoundError as missing:
@@ -158,6 +166,25 @@ def _existing(storage: Storage, name: str, options: RunOptions) -> Container:
             hint="give it another one by `orlop container name add`",
         )
     return found
+
+
+def _removed(
+    storage: Storage,
+    id: str,  # noqa: A002
+    kind: type[BaseException] | None,
+    error: BaseException | None,  # noqa: ARG001
+    traceback: TracebackType | None,  # noqa: ARG001
+) -> None:
+    """Remove a container at the end of its block, or leave it to a collection.
+
+    An interrupt may have come in the moment in which something was opened or locked, which is in
+    use by this very process then.
+    """
+    try:
+        _remove(storage, id)
+    except (InUseError, OSError):
+        if kind is None or issubclass(kind, Exception):
+            raise
 
 
 def _remove(storage: Storage, id: str) -> None:  # noqa: A002

@@ -10,7 +10,9 @@ import sys
 import pytest
 
 import orlop
+from orlop.cli.failure import interrupt_behind
 from orlop.cli.main import main
+from orlop.errors import InUseError
 
 MAIN = "import sys; from orlop.cli.main import main; sys.exit(main())"
 COMMANDS = ["pull", "images", "inspect", "rm", "ls", "cat", "mount", "umount", "gc", "df", "info"]
@@ -267,3 +269,35 @@ def test_a_stream_that_is_closed_is_no_fault_of_the_program(filled, arguments, c
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_what_follows_from_an_interrupt_is_one():
+    """Such as a mount that is in use by the process that is leaving it."""
+    interrupt = KeyboardInterrupt()
+
+    def leave():
+        try:
+            raise interrupt
+        finally:
+            raise InUseError("in use by this process")
+
+    with pytest.raises(InUseError) as caught:
+        leave()
+    assert interrupt_behind(caught.value) is interrupt
+    assert interrupt_behind(interrupt) is interrupt
+    assert interrupt_behind(InUseError("in use by others")) is None
+
+
+def test_an_interrupt_while_a_class_is_made_is_no_error_of_the_program(filled, monkeypatch, capfd):
+    """Python 3.11 makes a RuntimeError of it."""
+
+    class Interrupted:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def make_class(*_, **__):
+        type("Made", (), {"attribute": Interrupted()})
+
+    monkeypatch.setattr("orlop.cli.images.print_table", make_class)
+    assert main([*filled.options, "images"]) == 130
+    assert capfd.readouterr().err == "interrupted\n"
