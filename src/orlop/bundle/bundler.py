@@ -171,6 +171,7 @@ class _StoreBundler:
         mapping = mapping_of(spec)
         self._record(image, id, place, mapping)
         record = Bundles(self._storage).get(id)
+        undo.callback(_restore_directory, place, _stat(place))
         undo.callback(Bundles(self._storage).remove, record, force=True)
         rootfs = make_bundle_directory(place, id)
         root = self._fill(image, record, rootfs, mapping)
@@ -313,6 +314,24 @@ class UncompressedBundler(_StoreBundler):
                 tree = merge_layers((each, forms.changeset(each)) for each in stack.diff_ids)
                 write_rootfs(rootfs, tree, tars.open, mapping)
         return rootfs
+
+
+def _stat(place: Path) -> os.stat_result | None:
+    """What a directory is like; None where there is none."""
+    try:
+        return place.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _restore_directory(place: Path, before: os.stat_result | None) -> None:
+    """Make an empty directory of the user's again, which has gone with a bundle that failed."""
+    if before is None or place.exists():
+        return
+    place.mkdir(mode=0o700)
+    if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(place, before.st_uid, before.st_gid)
+    place.chmod(before.st_mode & 0o7777)
 
 
 def mapping_of(spec: RuntimeSpec) -> IdMapping | None:

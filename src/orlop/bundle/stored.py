@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, get_args
 
-from orlop.errors import InvalidError, NotFoundError
+from orlop.errors import InvalidError, NotFoundError, TransportError
 from orlop.metadata import Lease
 from orlop.platform import Platform
 from orlop.spec.config import ImageConfig
@@ -107,15 +107,23 @@ def obtain_image(storage: Storage, reference: str, rules: PullRules) -> StoreIma
     """
     from orlop.transfer import choose_stored
 
+    other: NotFoundError | None = None  # It is here, and for other platforms.
     if rules.policy != "always":
+        row = None
         try:
             with storage.database.read() as tx:
                 row = find_image(tx, reference)[0]
             return StoreImage(storage, choose_stored(storage, row, rules.platform))
-        except NotFoundError:
+        except NotFoundError as error:
             if rules.policy == "never":
                 raise
-    return _pull(storage, reference, rules)
+            other = error if row is not None else None
+    try:
+        return _pull(storage, reference, rules)
+    except TransportError as error:
+        if other is not None:
+            raise other from error
+        raise error.inside(f"{reference} is to be pulled")
 
 
 def _pull(storage: Storage, reference: str, rules: PullRules) -> StoreImage:

@@ -23,6 +23,7 @@ from orlop.cli.objects import (
 from orlop.cli.parameter import Parameter
 from orlop.cli.render import Format, human_age, print_facts, print_json, print_table
 from orlop.cli.settings import (
+    become_owner,
     become_root,
     open_existing,
     open_for_reading,
@@ -165,6 +166,7 @@ def remove(
     """
     from orlop.bundle.records import Bundles, record_of
 
+    become_owner()
     with open_existing() as store:
 
         def delete(key: str) -> None:

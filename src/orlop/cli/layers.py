@@ -28,6 +28,7 @@ from orlop.cli.render import (
     print_table,
 )
 from orlop.cli.settings import (
+    become_owner,
     open_existing,
     open_for_reading,
     open_store,
@@ -150,6 +151,7 @@ def remove(layer: str, /, *more: str) -> int:
         layer: An ID, a name or a unique prefix of an ID.
         more: Further ones.
     """
+    become_owner()
     with open_existing() as store:
 
         def delete(key: str) -> None:

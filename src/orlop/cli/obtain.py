@@ -34,6 +34,8 @@ def obtain(
         found = None
         try:
             found = store.image(image)
+            if _is_id(found, image):
+                return _require_platform(found, platform)
             return found.of_platform(platform)
         except NotFoundError as error:
             if pull == "never":
@@ -51,3 +53,29 @@ def obtain(
         if other is not None:
             raise other from error
         raise error.inside(f"{image} is to be pulled")
+
+
+def _is_id(image: Image, word: str) -> bool:
+    """Whether a word means an image by its ID, and not by a name."""
+    digits = word.removeprefix("sha256:")
+    return image.id.encoded.startswith(digits) and not any(
+        name.rpartition("/")[2].startswith(f"{word}:") for name in image.names
+    )
+
+
+def _require_platform(image: Image, platform: str | None) -> Image:
+    """The image, unless it is known to be for another platform.
+
+    Raises:
+        NotFoundError: It is.
+    """
+    from orlop.platform import Platform, matches
+
+    if platform is not None and image.platform is not None:
+        wanted = Platform.parse(platform)
+        if not matches(wanted, image.platform):
+            raise NotFoundError(
+                f"image {image.id} is for {image.platform}, and not for {wanted}",
+                hint="name the index that lists both, instead of an ID",
+            )
+    return image

@@ -148,9 +148,16 @@ def _bring(
     quiet: bool,
 ) -> str:
     """What to run, which is pulled where it is an image that is not here, or is to be."""
-    if pull != "always" and (_is_container(store, name) or _is_nameless(store, name)):
+    if pull != "always" and _is_container(store, name):
+        if platform is not None:
+            raise UsageError(f"{name} is a container, of which no platform is chosen")
         return name
-    return obtain(store, name, pull, platform, registry, quiet=quiet).name
+    if pull != "always" and _is_nameless(store, name):
+        if platform is not None:
+            raise UsageError(f"{name} is one image, of which no platform is chosen")
+        return name
+    # By its ID: the name may stand for another platform a moment later.
+    return str(obtain(store, name, pull, platform, registry, quiet=quiet).id)
 
 
 def _is_container(store: Store, name: str) -> bool:

@@ -135,6 +135,27 @@ def become_root() -> None:
     current.set(replace(current.get(), root=places.root, run=places.run))
 
 
+def become_owner() -> None:
+    """Enter a user namespace where the store has files that belong to IDs of one.
+
+    A user's containers wrote them: there alone they are read, and removed. Nothing is done where
+    there can be no namespace.
+    """
+    from orlop._sys.process import CAP_SYS_ADMIN, has_capability
+    from orlop.errors import OrlopError
+
+    if has_capability(CAP_SYS_ADMIN) or not store_exists():
+        return
+    try:
+        with open_for_reading() as store:
+            forms = {layer.form for layer in store.layers.list()}
+            needed = "user-diff" in forms or any(store.storage.places.trash.iterdir())
+        if needed:
+            become_root()
+    except (OrlopError, OSError):
+        return  # Whoever opens the store next says what is wrong.
+
+
 def find_places() -> Places:
     """Where the store is that the command works on, or would be."""
     from orlop.store import find_places as find

@@ -15,7 +15,7 @@ from orlop.cli.render import (
     print_json,
     print_table,
 )
-from orlop.cli.settings import find_places, open_for_reading, open_store, store_exists
+from orlop.cli.settings import become_owner, find_places, open_for_reading, open_store, store_exists
 
 if TYPE_CHECKING:
     from orlop.metadata.collected import Collected
@@ -55,6 +55,8 @@ def collect(
 
     collected = Collected()
     if store_exists():
+        if not dry_run:
+            become_owner()
         with open_for_reading() if dry_run else open_store() as store:
             collected = store.collect(unfinished=unfinished, dry_run=dry_run)
     if format == "json":

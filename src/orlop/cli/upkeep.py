@@ -9,7 +9,7 @@ from orlop.cli.failure import DONE, VERIFICATION, UsageError
 from orlop.cli.parameter import Parameter
 from orlop.cli.registry import DEFAULT_FLAGS, RegistryFlags
 from orlop.cli.render import Format, human_size, print_json, print_table
-from orlop.cli.settings import open_existing, open_for_reading, store_exists
+from orlop.cli.settings import become_owner, open_existing, open_for_reading, store_exists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,7 @@ def check(
     if not store_exists():
         print_json({"findings": []}) if format == "json" else print("nothing is wrong")
         return DONE
+    become_owner()
     if not repair:
         with open_for_reading() as store:
             return _tell(store.check(quick=quick), format)
@@ -96,6 +97,7 @@ def wipe(*, force: Annotated[bool, Parameter(alias="-f", negative="")] = False) 
     if not force:
         raise UsageError("this removes all images and containers", hint="say so with --force")
     if store_exists():
+        become_owner()
         with open_existing() as store:
             store.wipe(force=True)
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from orlop._sys.cgroups import group_path, may_limit, remove_groups
 from orlop._sys.handle import Fd
-from orlop._sys.process import in_initial_user_namespace
+from orlop._sys.process import command_line, in_initial_user_namespace
 from orlop.bundle.directory import require_enterable, write_spec
 from orlop.bundle.finish import finish_spec, start_spec
 from orlop.bundle.options import cgroups_path, hostname, image_config, user_namespace
@@ -46,6 +46,7 @@ from orlop.runtime.options import RunOptions, RunResult, require_words
 from orlop.runtime.terminal import require_terminal
 from orlop.storage.lookup import find_name
 from orlop.storage.naming import new_id
+from orlop.storage.shown import rooted_in
 from orlop.storage.stored.running import running
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def run(
         streams = options.streams()
         require_terminal((streams.stdin or 0, streams.stdout or 1, 2))
     with _container(storage, name, options) as (container, made):
-        one = _Run(storage, container, runtime, options)
+        one = _Run(storage, container, runtime, options, fresh=made)
         try:
             return one.run(args)
         except BaseException:
@@ -129,6 +130,8 @@ def _container(
         _require_no_image(storage, name)
         yield _existing(storage, name, options), False
         return
+    if options.name is not None:
+        _require_no_image(storage, options.name)
     id = new_id()  # noqa: A001
     flags = {RUN_FLAG: asdict(Owner.current())} if options.rm else {}
     names = () if options.name is None else (options.name,)
@@ -147,15 +150,21 @@ def _container(
 
 
 def _require_no_image(storage: Storage, name: str) -> None:
-    """Succeed unless what is the name of a container is that of an image as well."""
+    """Succeed unless what is the name of a container, or is to be, is that of an image as well."""
     with storage.database.read() as tx:
         row = find_name(tx, name)
-    if row is not None:
-        found = storage.containers.get(name)
-        raise AmbiguousError(
-            f"{name!r} is container {found.id[:_SHOWN]} and image {row.name}",
-            candidates=(found.id, row.name),
+    if row is None:
+        return
+    if not is_container(storage, name):
+        raise InvalidError(
+            f"{name!r} is image {row.name}, and would be a container as well",
+            hint="call the container otherwise",
         )
+    found = storage.containers.get(name)
+    raise AmbiguousError(
+        f"{name!r} is container {found.id[:_SHOWN]} and image {row.name}",
+        candidates=(found.id, row.name),
+    )
 
 
 def _existing(storage: Storage, name: str, options: RunOptions) -> Container:
@@ -195,19 +204,26 @@ def _remove(storage: Storage, id: str) -> None:  # noqa: A002
 
 
 class _Run:
-    """One container that is to run.
+    """One container that is to run; `fresh` where it was made for this.
 
     Attributes:
         begun: Whether the runtime was started, or was about to be.
     """
 
     def __init__(
-        self, storage: Storage, container: Container, runtime: Runtime, options: RunOptions
+        self,
+        storage: Storage,
+        container: Container,
+        runtime: Runtime,
+        options: RunOptions,
+        *,
+        fresh: bool,
     ) -> None:
         self._storage = storage
         self._container = container
         self._runtime = runtime
         self._options = options
+        self._fresh = fresh
         self._directory = storage.containers.run_directory(container.id)
         self._state = self._directory / "runtime"
         self.begun = False
@@ -240,6 +256,8 @@ class _Run:
     @contextmanager
     def _made_state(self) -> Iterator[None]:
         clear(self._storage, self._state, self._container.id)
+        if not self._fresh:
+            self._require_idle()
         # Whoever has mapped IDs passes through to the bundle; what it is not to read has no rights.
         mode = 0o711 if self._container.id_mapping is not None else 0o700
         for each in (self._state, self._state / "bundle"):
@@ -252,6 +270,17 @@ class _Run:
             with suppress(OSError):  # What is left of it is found as long as there is a state.
                 remove_groups(self._container.id)
                 shutil.rmtree(self._state)
+
+    def _require_idle(self) -> None:
+        """Succeed unless somebody else's runtime has it running, as a bundle."""
+        pids = rooted_in(self._storage.places.layer(self._container.layer))
+        if pids:
+            raise InUseError(
+                f"container {self._container.id} is the root of process {pids[0]}"
+                f" ({command_line(pids[0])})",
+                users=[f"process {pid}" for pid in pids],
+                hint="end that first, or make another container of its image",
+            )
 
     @contextmanager
     def _bundle(self, rootfs: Path, args: Sequence[str]) -> Iterator[Path]:

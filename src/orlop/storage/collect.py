@@ -65,7 +65,10 @@ def collect(storage: StorageCore, *, unfinished: bool = False, dry_run: bool = F
         if not dry_run:
             _discard(storage, path)
     for layer, path in iter_thawed(storage):
-        if path.is_dir() and ("layer", layer) not in garbage:
+        if not path.is_dir():
+            if not dry_run:
+                thaw_layer(storage, layer)  # Somebody was killed before it said so.
+        elif ("layer", layer) not in garbage:
             item = _leftover(storage, path, meter)
             if dry_run or thaw_layer(storage, layer):
                 leftovers.append(item)

@@ -160,6 +160,7 @@ class Image(Editable):
 
         Raises:
             NotFoundError: There is no image for the platform, or not all of it is here.
+            ConflictError: The name has been moved or removed since the image was looked up.
             InvalidPlatformError: The platform is none.
             OSError: Something could not be read or written.
         """

@@ -37,6 +37,7 @@ def choose_stored(storage: Storage, row: ImageRow, platform: str | None = None) 
 
     Raises:
         NotFoundError: There is no image for the platform, or not all of it is here.
+        ConflictError: The name has been moved or removed since its record was read.
         InvalidPlatformError: The platform is none.
         OrlopError: The index is broken, as `select` says.
         OSError: Something could not be read or written.
@@ -60,6 +61,6 @@ def choose_stored(storage: Storage, row: ImageRow, platform: str | None = None) 
             selection = select(source, Platform.of_machine(os.uname().machine), wanted)
             options = PullOptions(driver=storage.mountables.best_driver())
             pull = Pull(storage, source, lease, options, Reporter(None))
-            return pull.run(selection, (row.name,))[0]
+            return pull.run(selection, (row.name,), again=True)[0]
         except NotFoundError as error:
             raise error.inside(row.name, hint=_HINT) from None

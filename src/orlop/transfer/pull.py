@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orlop.errors import NeedsParentsError, NotFoundError, UnsupportedError
+from orlop.errors import ConflictError, NeedsParentsError, NotFoundError, UnsupportedError
 from orlop.images.sources import layer_sources
 from orlop.mediatype import EROFS_LAYER, EROFS_LAYER_ZSTD, is_encrypted, is_layer
 from orlop.metadata import Chains, ImageRow, Images, Layers, Lease
@@ -82,7 +82,12 @@ class Pull:
         self._target = StoredContent(self._content)
 
     def run(
-        self, selection: Selection, names: tuple[str, ...], everything: Item | None = None
+        self,
+        selection: Selection,
+        names: tuple[str, ...],
+        everything: Item | None = None,
+        *,
+        again: bool = False,
     ) -> list[ImageRow]:
         """Bring an image in and name it; success means that it is whole, durable and mountable.
 
@@ -90,11 +95,13 @@ class Pull:
             selection: The image, with its documents.
             names: What it is to be called; a name that is taken moves here.
             everything: What else of the image is to be stored, without being unpacked.
+            again: The names stand for what the image was selected from, and are to do so still.
 
         Returns:
             The record of each name.
 
         Raises:
+            ConflictError: A name has been moved or removed meanwhile, and was to stay.
             OrlopError: As `LayerFetcher.obtain` and `Mountables.prepare`.
             OSError: Something could not be written.
         """
@@ -115,7 +122,7 @@ class Pull:
                 raise
             self.obtain_layers(selection.manifest.layers, selection.config.diff_ids)
             self._storage.mountables.prepare(stack, self._options.driver, self._lease)
-        return self._record(selection, stack, names)
+        return self._record(selection, stack, names, again=again)
 
     def _hold(self, selection: Selection) -> None:
         """Keep all that belongs to the image, whether it is here already or comes now."""
@@ -185,7 +192,9 @@ class Pull:
         """Store what belongs to the other platforms of the image, as it is."""
         copy_content([item], self._target, jobs=self._options.jobs, report=self._report)
 
-    def _record(self, selection: Selection, stack: Stack, names: tuple[str, ...]) -> list[ImageRow]:
+    def _record(
+        self, selection: Selection, stack: Stack, names: tuple[str, ...], *, again: bool
+    ) -> list[ImageRow]:
         now = time.time_ns()
         target = selection.target
         blobs = {descriptor.digest: descriptor.size for descriptor, _ in selection.documents}
@@ -210,6 +219,11 @@ class Pull:
             Chains(tx).put_layers(stack.chain_id, stack.diff_ids)
             Layers(tx).put_stack(stack.diff_ids, layer_sources(selection.manifest.layers), now)
             for record in records:
+                before = Images(tx).get(record.name) if again else None
+                if again and (before is None or before.target_digest != target.digest):
+                    raise ConflictError(
+                        f"{record.name} has just been moved or removed", hint="look again"
+                    )
                 Images(tx).put(record)
             return [Images(tx).get(record.name) or record for record in records]
 

@@ -696,3 +696,33 @@ def test_places_that_a_runtime_makes_meanwhile_stay(yard):
             assert not (bundle.path / "rootfs/new").exists()
             (bundle.path / "rootfs/new/place").mkdir(parents=True)
         assert (bundle.path / "rootfs/new/place").is_dir()
+
+
+def test_a_directory_that_was_there_stays_when_the_making_fails(yard, bundler):
+    place = yard.place / "b"
+    place.mkdir()
+    place.chmod(0o750)
+    os.chown(place, 12, 34)
+    with pytest.raises(NotFoundError):
+        bundler.bundle(small(yard), "demo", options.user("nobody-knows"), path=place)
+    found = place.stat()
+    assert (found.st_mode & 0o777, found.st_uid, found.st_gid) == (0o750, 12, 34)
+    assert list(place.iterdir()) == []
+
+
+def test_no_container_loses_its_mount_to_another(running):
+    """The kernel would show both half of what is written."""
+    yard = running
+    script = yard.shell("echo begun; read line")
+    with yard.overlay.bundle(yard.image(), "demo", *script, path=yard.place / "b") as bundle:
+        command = yard.runtime.command("run", "--bundle", bundle.path, "demo")
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout.readline() == b"begun\n"
+            done = yard.under_test.orlop("container", "umount", "--force", "demo")
+            done.check_failure(5)
+            assert "is the root of process" in done.err
+            subprocess.run(["umount", bundle.path / "rootfs"], check=True)
+            done = yard.under_test.orlop("run", "demo", "--", "true")
+            assert done.code == 125
+            assert "is the root of process" in done.err
+            process.communicate(b"end\n", timeout=30)

@@ -469,7 +469,11 @@ def test_a_look_does_not_keep_a_run_from_beginning(words, command, store):
 
 
 def test_a_word_that_is_a_container_and_an_image_is_refused(words, command, store):
-    assert ended(words("--name", "box", "box", "--", "touch", "/x")).returncode == 0
+    done = ended(words("--name", "box", "box", "--", "touch", "/x"))
+    assert done.returncode == 125
+    assert b"would be a container as well" in done.stderr
+    assert ended(words("--name", "ship", "box", "--", "touch", "/x")).returncode == 0
+    store.containers.add_names("ship", ["box"])
     done = ended(words("--rm", "box", "--", "ls", "/x"))
     assert done.returncode == 125
     assert b"is container" in done.stderr

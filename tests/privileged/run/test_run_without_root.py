@@ -104,3 +104,24 @@ def test_a_bundle_that_root_alone_can_run_is_told(user, home):
     done = run_as_nobody([*MAIN[1:], "bundle", "create", "--uncompressed", "box", "b"], home)
     assert (done.returncode, "--rootless" in done.stderr) == (0, True), done
     user("bundle", "rm", "b")
+
+
+def test_what_belongs_to_ids_of_a_user_is_removed_and_checked(home, runtime):
+    """There alone it can be read: in the user namespace where a container wrote it."""
+    if shutil.which("newuidmap") is None:
+        pytest.skip("not installed: newuidmap")
+
+    def user(*words):
+        done = run_as_nobody([*MAIN[1:], *words], home, gain=True, subordinate=SUBORDINATE)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    user("pull", "-q", f"oci-archive:{home}/{ARCHIVE.name}", "--tag", "box")
+    script = "mkdir -p /p/deep; echo s > /p/s; chmod 700 /p; chown -R 5:6 /p"
+    for name in ("ship", "boat"):
+        user("run", "--runtime", runtime, "-q", "--name", name, "box", "--", "sh", "-c", script)
+    assert user("check") == "nothing is wrong\n"
+    user("container", "rm", "ship")
+    assert user("gc") == "nothing to free\n"
+    user("wipe", "--force")
+    assert user("container", "ls", "-q") == ""

@@ -241,3 +241,15 @@ def test_what_is_not_all_here_is_not_chosen(store, images):
     with pytest.raises(NotFoundError):
         store.image("app:1").of_platform("linux/arm64")
     assert store.image("app:1").id == made.id
+
+
+def test_a_name_that_was_removed_or_moved_is_not_given_again(store, images):
+    made = store.make_index("app:1", ["app:amd64", "app:arm64"])
+    other = "linux/arm64" if made.platform.architecture == "amd64" else "linux/amd64"
+    store.remove("app:1")
+    with pytest.raises(ConflictError):
+        made.of_platform(other)
+    store.tag("app:riscv64", "app:1")
+    with pytest.raises(ConflictError):
+        made.of_platform(other)
+    assert store.image("app:1").id == images["riscv64"].id

@@ -15,7 +15,7 @@ from orlop.mediatype import is_index, is_manifest
 from orlop.metadata import Blobs, Containers, Images, StoredImages
 from orlop.spec import ImageConfig, Index, Manifest
 from orlop.storage.check.examination import in_additional
-from orlop.storage.check.layers import has_form
+from orlop.storage.check.layers import is_had
 from orlop.storage.check.report import Finding
 from orlop.storage.layers.ancestry import has_layer
 from orlop.storage.stored.facts import read_facts
@@ -204,7 +204,10 @@ def stack_of_image(
 
 
 def is_lost(examination: Examination, kind: str, id: str) -> bool:  # noqa: A002
-    """Whether an image cannot be what it was: a document, or a layer in every form, is lost."""
+    """Whether an image cannot be what it was: a document is lost, or a layer in every form.
+
+    A layer that is in none just now, and can be unpacked from its blob, is not.
+    """
     with examination.read() as tx:
         needs = needs_of(tx, kind, id)
         if needs is None:
@@ -212,7 +215,7 @@ def is_lost(examination: Examination, kind: str, id: str) -> bool:  # noqa: A002
         if any(Blobs(tx).get(digest) is None for digest in needs.documents):
             return True
         diff_ids = stack_of_image(examination.storage, tx, kind, id)
-    return any(not has_form(examination, diff_id) for diff_id in diff_ids or ())
+    return any(not is_had(examination, diff_id) for diff_id in diff_ids or ())
 
 
 def _top(row: ImageRow) -> str | None:

@@ -44,11 +44,11 @@ def repair(
     seen: dict[Finding, None] = {}
     failed: dict[Finding, str] = {}
     for _ in range(_MAX_ROUNDS):
-        fresh = [finding for finding in report.findings if finding not in failed]
-        if not fresh:
+        if not report.findings:
             break
         seen.update(dict.fromkeys(report.findings))
         mended = False
+        failed.clear()  # What kept it from being mended may have gone with something else.
         for finding in report.findings:
             why = _mend(storage, mender, finding)
             mended |= why is None

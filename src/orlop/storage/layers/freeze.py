@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orlop.digest import chain_on
+from orlop.errors import UnsupportedError
 from orlop.metadata import Layers, Lease
 from orlop.storage.layers.ancestry import ancestry, require_owners, row_of
 from orlop.storage.layers.contents import Contents
@@ -48,9 +49,16 @@ class Freezer:
 
         Raises:
             InUseError: One takes writes just now.
+            UnsupportedError: One was written to in an additional store.
             OSError: Something could not be read or written; what was frozen stays so.
         """
         for each in reversed(layers):
+            if each.written and each.storage is not self._storage:
+                raise UnsupportedError(
+                    f"layer {each.row.id} was written to in an additional store, where nothing is"
+                    " changed",
+                    hint=f"do it in the store {each.storage.places.root} itself",
+                )
             if each.written:
                 self._freeze(each.row.id)
 

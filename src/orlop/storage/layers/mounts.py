@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orlop._sys.process import boot_id, mount_namespace
+from orlop._sys.process import boot_id, command_line, mount_namespace
 from orlop.errors import ConflictError, IdMapRefusedError, InUseError
 from orlop.metadata import Layers, MountHolder, MountRecord, Mounts
 from orlop.storage.layers.ancestry import ancestry, is_unchanged, locate, row_of, seen_of
 from orlop.storage.layers.thaw import thaw
 from orlop.storage.layers.view import Viewer, ViewOptions
 from orlop.storage.mounts import NOT_MOUNTED, is_beyond
-from orlop.storage.shown import shown_at
+from orlop.storage.shown import rooted_in, shown_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,14 +203,17 @@ class LayerMounts:
 
         Args:
             id: The layer.
-            force: Give up all holds, and take the mount away even while it is in use.
+            force: Give up all holds, and take the mount away even while it is in use; not from
+                a container, which would go on with files that others then write to.
 
         Raises:
-            InUseError: Only processes that are alive hold it, or files below it are open.
+            InUseError: Only processes that are alive hold it, or files below it are open; or a
+                container runs in it.
             OSError: Unmounting failed.
         """
         with self.lock(id):
             if force:
+                self._require_no_container(id)
                 self.take_away(id)
                 return 0
             found = self._here(self._recorded(id))
@@ -232,6 +235,15 @@ class LayerMounts:
             self._sync(record)
             self._take_away(record, lazy=False)
             return 0
+
+    def _require_no_container(self, id: str) -> None:  # noqa: A002
+        pids = rooted_in(self._storage.places.layer(id))
+        if pids:
+            raise InUseError(
+                f"layer {id} is the root of process {pids[0]} ({command_line(pids[0])})",
+                users=[f"process {pid}" for pid in pids],
+                hint="end the container first",
+            )
 
     def take_away(self, id: str) -> None:  # noqa: A002
         """Take a layer's mount away, whoever holds it; the caller holds the layer's lock.

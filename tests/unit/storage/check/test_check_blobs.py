@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from orlop.digest import Digest
-from orlop.metadata import Blobs, Lease
+from orlop.metadata import Blobs, Forms, Lease
 from orlop.metadata.content import LeasedContent
+from orlop.storage.collect import collect
 from orlop.store import Store
+from support.images import file, tar
 
 
 def spoil(path, how, flip):
@@ -170,3 +172,18 @@ def test_a_container_keeps_its_files_when_its_image_is_lost(
     assert not any(each.startswith("container") for each in repaired.removed)
     with storage.containers.mount("web") as path:
         assert Path(path, "etc/hostname").read_bytes() == b"box\n"
+
+
+def test_a_layer_that_is_unpacked_from_its_blob_when_needed_is_not_lost(store, storage, image):
+    """The image lacks a blob of its base, whose files are here; its own layer is here as a blob."""
+    image.edit().append(tar(file("precious", b"mine"))).save("made:1")
+    own = store.image("made:1").config.diff_ids[-1]
+    shutil.rmtree(storage.places.form(own))
+    with storage.database.write() as tx:
+        Forms(tx).delete(own)
+    storage.places.blob(image.manifest.layers[0].digest).unlink()
+    repaired = storage.repair(force=True)
+    assert not [each for each in repaired.removed if each.startswith("image")]
+    assert store.image("made:1").read("precious") == b"mine"
+    collect(storage)
+    assert store.image("made:1").read("precious") == b"mine"

@@ -4,11 +4,12 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orlop.metadata import Lease
+from orlop.metadata import Layers, Lease
 from orlop.storage.collect import collect
 from orlop.storage.leftovers import EMPTY_LOWER, iter_leftovers, remove_leftover
 from orlop.storage.places import Places
@@ -178,3 +179,12 @@ def test_old_names_in_the_trash_are_no_damage(storage, places):
     assert storage.check().damaged == ()
     collect(storage)
     assert list(places.trash.iterdir()) == []
+
+
+def test_a_frozen_mark_whose_directory_is_gone_goes(storage, base):
+    """Whoever removed the directory was killed before it said so."""
+    with storage.database.write() as tx:
+        Layers(tx).replace(replace(Layers(tx).get(base.id), frozen=True))
+    assert found(storage.check()) == [("leftover", "layer", "remove")]
+    collect(storage)
+    assert found(storage.check()) == []
