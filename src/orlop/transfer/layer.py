@@ -103,7 +103,7 @@ class LayerFetcher:
             self._lease.hold("form", diff_id)
             stored = self._is_stored(descriptor)
             unpacked = self._is_unpacked(descriptor, diff_id, lowest=lowest, stored=stored)
-            if unpacked and stored:
+            if unpacked and (stored or self._source is None):
                 self._report(Stage.PRESENT, descriptor.digest, descriptor.size, descriptor.size)
                 return
             if stored:
