@@ -117,7 +117,7 @@ def obtain_image(storage: Storage, reference: str, rules: PullRules) -> StoreIma
         except NotFoundError as error:
             if rules.policy == "never":
                 raise
-            other = error if row is not None else None
+            other = error.with_traceback(None) if row is not None else None
     try:
         return _pull(storage, reference, rules)
     except TransportError as error:

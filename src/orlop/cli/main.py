@@ -32,11 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         drop(sys.stdout)  # Whoever read this has seen enough.
         return DONE
     except (Exception, KeyboardInterrupt) as error:
-        reason = interrupt_behind(error) or error
-        if _wants_traceback(reason):
+        # No other name for it: it would keep this frame, and all that is open below it.
+        if _wants_traceback(interrupt_behind(error) or error):
             raise
         _finish_output()
-        return report(reason)
+        return report(interrupt_behind(error) or error)
     return result if isinstance(result, int) else DONE
 
 

@@ -40,7 +40,7 @@ def obtain(
         except NotFoundError as error:
             if pull == "never":
                 raise
-            other = error if found is not None else None
+            other = error.with_traceback(None) if found is not None else None
     try:
         with display(quiet=quiet) as bars:
             return store.pull(

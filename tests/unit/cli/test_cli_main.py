@@ -1,5 +1,6 @@
 """What all commands share: help, options, exit codes, and what goes where."""
 
+import gc
 import os
 import re
 import shlex
@@ -301,3 +302,17 @@ def test_an_interrupt_while_a_class_is_made_is_no_error_of_the_program(filled, m
     monkeypatch.setattr("orlop.cli.images.print_table", make_class)
     assert main([*filled.options, "images"]) == 130
     assert capfd.readouterr().err == "interrupted\n"
+
+
+def test_an_error_keeps_nothing_open(filled):
+    """A frame that has a second name for its error is a circle, which only a collection ends."""
+    filled.orlop("images")
+    database = filled.root / "orlop.db"
+    database.write_bytes(database.read_bytes()[:4096] + b"damage" * 10_000)
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        assert main([*filled.options, "images"]) == 1
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
