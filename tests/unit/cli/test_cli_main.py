@@ -304,15 +304,15 @@ def test_an_interrupt_while_a_class_is_made_is_no_error_of_the_program(filled, m
     assert capfd.readouterr().err == "interrupted\n"
 
 
-def test_an_error_keeps_nothing_open(filled):
+def test_an_error_keeps_nothing_open(empty, layout):
     """A frame that has a second name for its error is a circle, which only a collection ends."""
-    filled.orlop("images")
-    database = filled.root / "orlop.db"
+    empty.pull(layout.source, "--tag", "box")
+    database = empty.root / "orlop.db"
     database.write_bytes(database.read_bytes()[:4096] + b"damage" * 10_000)
     gc.disable()
     try:
         before = len(os.listdir("/proc/self/fd"))
-        assert main([*filled.options, "images"]) == 1
+        assert main([*empty.options, "images"]) == 1
         assert len(os.listdir("/proc/self/fd")) == before
     finally:
         gc.enable()
