@@ -38,8 +38,8 @@ def obtain(
                 return _require_platform(found, platform)
             return found.of_platform(platform)
         except NotFoundError as error:
-            if pull == "never":
-                raise
+            if pull == "never" or (found is not None and _is_id(found, image)):
+                raise  # No registry knows an ID.
             other = error.with_traceback(None) if found is not None else None
     try:
         with display(quiet=quiet) as bars:

@@ -210,6 +210,9 @@ def test_the_image_of_another_platform_is_unpacked_out_of_a_stored_index(store, 
     run(store, "index", "create", "both:1", "base:1", "arm:1")
     run(store, "unpack", "both:1", tmp_path / "arm", "--platform", "linux/arm64", "-q")
     assert (tmp_path / "arm/rootfs/arm").exists()
+    own = run(store, "images", "-q").splitlines()[0]
+    done = store.orlop("unpack", own, tmp_path / "none", "--platform", "linux/s390x")
+    done.check_failure(3, "and not for linux/s390x")
     run(store, "index", "create", "one:1", "arm:1")
     done = store.orlop("unpack", "one:1", tmp_path / "none", "--pull", "never")
     done.check_failure(3, "has no image for linux/")
