@@ -172,7 +172,9 @@ class Bundles:
 
         Raises:
             NotFoundError: The bundle is not whole, or its container is gone.
-            InUseError: It is mounted where it was moved to.
+            InUseError: A container runs in it, or it is mounted elsewhere: where it was moved to,
+                or by somebody else.
+            InvalidError: Its configuration names a directory that orlop does not mount.
             UnsupportedError: No right to mount.
             OSError: Something is missing, or mounting failed.
         """

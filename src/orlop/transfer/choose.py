@@ -51,7 +51,8 @@ def choose_stored(storage: Storage, row: ImageRow, platform: str | None = None) 
         return row  # What it is for is not said.
     if not several or storage.database.read_only:
         raise NotFoundError(
-            f"{row.name} is here for {row.platform or 'another platform'}, and not for {wanted}",
+            f"{row.name} is here for {row.platform or 'other platforms'}, and not for"
+            f" {wanted or 'this machine'}",
             hint=_HINT,
         )
     with Lease(storage.database, f"choose {row.name}") as lease:
